@@ -1,0 +1,1 @@
+//! Pure rules of Bursar: amounts, accounts, the journal, top-ups, payments.

@@ -1,0 +1,1 @@
+//! A Stripe that behaves: a pure world with a thin HTTP skin.

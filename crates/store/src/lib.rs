@@ -1,0 +1,1 @@
+//! The only crate of Bursar that knows SQL.
