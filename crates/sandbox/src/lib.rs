@@ -6,11 +6,13 @@
 pub mod clock;
 pub mod delivery;
 pub mod error;
+pub mod fault;
 pub mod http;
 pub mod id;
 pub mod journal;
 pub mod pay;
 pub mod records;
+mod sender;
 pub mod world;
 
 use std::io;

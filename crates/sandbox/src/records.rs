@@ -126,11 +126,20 @@ impl Records {
 
     /// Stripe objects of one kind (the value of their `object` field), newest first.
     pub fn objects<'a>(&'a self, kind: &str) -> impl DoubleEndedIterator<Item = &'a Value> + 'a {
+        self.of_kind(Collection::Object, kind)
+    }
+
+    /// Records of one group and one kind (the value of their `object` field), newest first.
+    pub fn of_kind<'a>(
+        &'a self,
+        collection: Collection,
+        kind: &str,
+    ) -> impl DoubleEndedIterator<Item = &'a Value> + 'a {
         self.order
-            .get(&(Collection::Object, kind.to_owned()))
+            .get(&(collection, kind.to_owned()))
             .into_iter()
             .flat_map(|ids| ids.values().rev())
-            .filter_map(|id| self.get(Collection::Object, id))
+            .filter_map(move |id| self.get(collection, id))
     }
 
     /// The number of records ever inserted; grows with every new record and never shrinks.
