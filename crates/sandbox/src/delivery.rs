@@ -134,6 +134,7 @@ fn send_on(records: &mut Records, mut delivery: Delivery) {
     if let Some(delay) = fault::take(records, Kind::Delay, &kind) {
         delivery.due_at += i64::from(delay.seconds) * 1000;
     }
+    let at_once = delivery.due_at;
     let mut burst_complete = false;
     if let Some(reorder) = fault::take(records, Kind::Reorder, &kind) {
         delivery.stage = Stage::Held;
@@ -148,7 +149,7 @@ fn send_on(records: &mut Records, mut delivery: Delivery) {
         }
     }
     if burst_complete {
-        release_held(records, delivery.due_at);
+        release_held(records, at_once);
     }
 }
 

@@ -216,3 +216,6 @@ fn completion_answered(world: &World, session: &str) -> bool {
     let event = completion.and_then(|event| event["id"].as_str());
     event.is_none_or(|event| delivery::answered(&world.records, event))
 }
+
+#[cfg(test)]
+mod tests;
