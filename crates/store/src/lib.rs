@@ -1,1 +1,72 @@
 //! The only crate of Bursar that knows SQL.
+//!
+//! [`Store`] loads the rows a batch of commands needs and commits what they changed, in one transaction; [`query`] answers
+//! readers. Both are written once, over the small [`Connection`](connection::Connection), in SQL that SQLite and PostgreSQL
+//! both take. The database holds no logic: tables, keys, checks.
+
+pub mod audit;
+mod commit;
+pub mod connection;
+mod load;
+mod migrate;
+pub mod query;
+mod record;
+pub mod sqlite;
+
+use bursar_domain::state::{Needs, Sequence, State};
+
+pub use connection::StoreError;
+use connection::Connection;
+
+/// The one writer's side of a database.
+pub struct Store {
+    connection: Box<dyn Connection>,
+    sequence: Sequence,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Brings the schema up to date and reads the numbers given out so far. Claims on jobs are void: whoever held them is
+    /// gone, since the store belongs to one process at a time.
+    pub fn open(mut connection: Box<dyn Connection>) -> Result<Self, StoreError> {
+        migrate::run(connection.as_mut())?;
+        connection.execute(RELEASE_CLAIMS, &[vec![]])?;
+        let sequence = load::sequence(connection.as_mut())?;
+        Ok(Self { connection, sequence })
+    }
+
+    /// A state to decide on, with nothing loaded.
+    pub fn state(&self) -> State {
+        State { sequence: self.sequence, ..State::default() }
+    }
+
+    /// Loads what is asked for.
+    pub fn load(&mut self, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+        load::rows(self.connection.as_mut(), needs, state)
+    }
+
+    /// Writes what has changed, in one transaction; durable when this returns. After an error nothing has changed, unless
+    /// the error says that the outcome is unknown.
+    pub fn commit(&mut self, state: &State) -> Result<(), StoreError> {
+        self.connection.begin()?;
+        if let Err(error) = commit::changes(self.connection.as_mut(), self.sequence, state) {
+            self.connection.rollback()?;
+            return Err(error);
+        }
+        self.connection.commit()?;
+        self.sequence = commit::sequence_after(self.sequence, state);
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the database file. For a clean stop.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.connection.checkpoint()
+    }
+}
+
+const RELEASE_CLAIMS: &str = "UPDATE job SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL";

@@ -1,0 +1,121 @@
+//! Accounts: who or what holds value, in one unit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Unit;
+use crate::id::UserId;
+use crate::time::Time;
+
+/// What an account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountKind {
+    /// Credits of one user. The only kind that keeps a running balance and a chain of entries.
+    Wallet,
+    /// Where sold credits come from: its sum is minus all credits ever sold.
+    Sold,
+    /// The other side of corrections by an administrator.
+    Adjusted,
+    /// Money customers have paid to a provider: its sum is minus all money received.
+    Received,
+    /// Money a payment provider holds for us.
+    Clearing,
+}
+
+impl AccountKind {
+    /// As written in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Sold => "sold",
+            Self::Adjusted => "adjusted",
+            Self::Received => "received",
+            Self::Clearing => "clearing",
+        }
+    }
+
+    /// The kind written as `text` in the database.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Wallet, Self::Sold, Self::Adjusted, Self::Received, Self::Clearing]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
+    /// Whether the balance is kept with the account. The others would be one hot row for everybody; their balance is
+    /// the sum of their postings.
+    pub const fn keeps_balance(self) -> bool {
+        matches!(self, Self::Wallet)
+    }
+}
+
+/// Names an account: its kind, its owner (a user id, a provider, or empty) and its unit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountKey {
+    /// What it is for.
+    pub kind: AccountKind,
+    /// Whose it is: a user id for wallets, a provider id for clearing, empty for the house.
+    pub owner: String,
+    /// What it counts. Units never mix: a posting connects two accounts of one unit.
+    pub unit: Unit,
+}
+
+impl AccountKey {
+    /// The credits of `user`.
+    pub fn wallet(user: &UserId) -> Self {
+        Self { kind: AccountKind::Wallet, owner: user.as_str().to_owned(), unit: Unit::CREDIT }
+    }
+
+    /// An account of the house, in `unit`.
+    pub const fn house(kind: AccountKind, unit: Unit) -> Self {
+        Self { kind, owner: String::new(), unit }
+    }
+
+    /// An account that mirrors what `provider` does, in `unit`.
+    pub fn of_provider(kind: AccountKind, provider: &str, unit: Unit) -> Self {
+        Self { kind, owner: provider.to_owned(), unit }
+    }
+}
+
+/// An account as stored. `available = balance - held`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its number in the database.
+    pub number: i64,
+    /// Its name.
+    pub key: AccountKey,
+    /// What came in minus what went out, in smallest steps. Zero for kinds that keep no balance.
+    pub balance: i64,
+    /// What is reserved and not yet spent, in smallest steps.
+    pub held: i64,
+    /// How many entries the account has.
+    pub entries: i64,
+    /// Number of the newest posting that touches it; 0 if none. The start of its chain of entries.
+    pub head: i64,
+    /// When it was opened.
+    pub opened_at: Time,
+    /// When it was last touched.
+    pub updated_at: Time,
+}
+
+impl Account {
+    /// What may be spent, in smallest steps.
+    pub const fn available(&self) -> i64 {
+        self.balance.saturating_sub(self.held)
+    }
+}
+
+impl AccountKey {
+    /// A new, empty account under this key.
+    pub(crate) fn open(self, number: i64, now: Time) -> Account {
+        Account {
+            number,
+            key: self,
+            balance: 0,
+            held: 0,
+            entries: 0,
+            head: 0,
+            opened_at: now,
+            updated_at: now,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Money and credits: integers with a unit.
+//!
+//! An [`Amount`] counts the smallest step of its [`Unit`]: cents for `usd/2`, yen for `jpy/0`, thousandths for
+//! `kwd/3`, whole credits for `credit/0`. Arithmetic is checked; rounding is always named.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What an amount counts, and how many decimals its customary notation has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unit {
+    code: &'static str,
+    decimals: u8,
+}
+
+/// The currencies Stripe charges in, with the decimals of its API: <https://docs.stripe.com/currencies>.
+/// ISK and UGX have no decimals in practice but are written with two there.
+const CURRENCIES: &[(u8, &str)] = &[
+    (0, "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"),
+    (3, "bhd jod kwd omr tnd"),
+    (
+        2,
+        "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop \
+         crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr ils inr isk jmd kes \
+         kgs khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd \
+         pab pen pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd \
+         tzs uah ugx usd uyu uzs wst xcd yer zar zmw",
+    ),
+];
+
+impl Unit {
+    /// Credits: what a wallet holds. Whole numbers only.
+    pub const CREDIT: Self = Self { code: "credit", decimals: 0 };
+
+    /// The unit of a currency by its three-letter code in lower case (`usd`). `None` for codes Stripe does not charge in.
+    pub fn currency(code: &str) -> Option<Self> {
+        CURRENCIES.iter().find_map(|(decimals, codes)| {
+            let code = codes.split_ascii_whitespace().find(|known| *known == code)?;
+            Some(Self { code, decimals: *decimals })
+        })
+    }
+
+    /// The unit from its written form: `usd/2`, `credit/0`. `None` if unknown or if the decimals are not its own.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (code, decimals) = text.split_once('/')?;
+        let unit = if code == Self::CREDIT.code { Self::CREDIT } else { Self::currency(code)? };
+        (decimals.parse() == Ok(unit.decimals)).then_some(unit)
+    }
+
+    /// `usd`, `jpy`, `credit`.
+    pub const fn code(self) -> &'static str {
+        self.code
+    }
+
+    /// Digits behind the decimal point in customary notation: 0, 2 or 3.
+    pub const fn decimals(self) -> u8 {
+        self.decimals
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.code, self.decimals)
+    }
+}
+
+impl fmt::Debug for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Unit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Unit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("unknown unit {text:?}")))
+    }
+}
+
+/// A number of smallest steps of a unit. May be negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Amount {
+    /// How many smallest steps: cents, yen, credits.
+    pub minor: i64,
+    /// What is counted.
+    pub unit: Unit,
+}
+
+/// Arithmetic left the range of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the amount leaves the range of 64 bits")]
+pub struct Overflow;
+
+impl Amount {
+    /// `minor` smallest steps of `unit`.
+    pub const fn new(minor: i64, unit: Unit) -> Self {
+        Self { minor, unit }
+    }
+
+    /// Whole credits.
+    pub const fn credits(credits: i64) -> Self {
+        Self::new(credits, Unit::CREDIT)
+    }
+}
+
+/// Customary notation with the unit behind it: `12.50 USD`, `500 credits`. Integer arithmetic only.
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unit == Unit::CREDIT {
+            let noun = if self.minor.unsigned_abs() == 1 { "credit" } else { "credits" };
+            return write!(f, "{} {noun}", self.minor);
+        }
+        let step = 10_u64.pow(u32::from(self.unit.decimals));
+        let (whole, rest) = (self.minor.unsigned_abs() / step, self.minor.unsigned_abs() % step);
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let code = self.unit.code.to_ascii_uppercase();
+        match self.unit.decimals {
+            0 => write!(f, "{sign}{whole} {code}"),
+            decimals => write!(f, "{sign}{whole}.{rest:0width$} {code}", width = usize::from(decimals)),
+        }
+    }
+}
+
+/// What one credit costs: an exact fraction of the smallest step of a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditPrice {
+    /// Smallest steps of the currency …
+    pub numerator: i64,
+    /// … for this many credits.
+    pub denominator: i64,
+    /// The currency paid in.
+    pub currency: Unit,
+}
+
+impl CreditPrice {
+    /// A price from a text of digits: `1` (one smallest step a credit), `3/2`, `1/100`. `None` unless both parts are
+    /// positive and at most a billion.
+    pub fn parse(text: &str, currency: Unit) -> Option<Self> {
+        let positive = |digits: &str| {
+            let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<i64>().ok().filter(|n| all_digits && (1..=1_000_000_000).contains(n))
+        };
+        let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
+        Some(Self {
+            numerator: positive(numerator)?,
+            denominator: positive(denominator)?,
+            currency,
+        })
+    }
+
+    /// What `credits` cost, rounded up to the next smallest step, so that nothing is sold below its price.
+    pub fn cost_rounded_up(&self, credits: i64) -> Result<Amount, Overflow> {
+        let exact = i128::from(credits) * i128::from(self.numerator);
+        let denominator = i128::from(self.denominator);
+        let steps = exact.div_euclid(denominator) + i128::from(exact.rem_euclid(denominator) != 0);
+        let minor = i64::try_from(steps).map_err(|_| Overflow)?;
+        Ok(Amount::new(minor, self.currency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Amount, CreditPrice, Overflow, Unit};
+
+    fn unit(code: &str) -> Unit {
+        Unit::currency(code).unwrap()
+    }
+
+    #[test]
+    fn is_written_with_the_decimals_of_its_unit() {
+        assert_eq!(Amount::new(1250, unit("usd")).to_string(), "12.50 USD");
+        assert_eq!(Amount::new(-5, unit("usd")).to_string(), "-0.05 USD");
+        assert_eq!(Amount::new(500, unit("jpy")).to_string(), "500 JPY");
+        assert_eq!(Amount::new(1230, unit("kwd")).to_string(), "1.230 KWD");
+        assert_eq!(Amount::credits(1).to_string(), "1 credit");
+        assert_eq!(Amount::new(i64::MIN, unit("usd")).to_string(), "-92233720368547758.08 USD");
+    }
+
+    #[test]
+    fn knows_units_by_their_written_form_only() {
+        assert_eq!(Unit::parse("usd/2"), Some(unit("usd")));
+        assert_eq!(Unit::parse("credit/0"), Some(Unit::CREDIT));
+        for text in ["usd", "usd/3", "USD/2", "xxx/2", "jpy/2", "credit/2", "", "/"] {
+            assert_eq!(Unit::parse(text), None, "{text}");
+        }
+        assert_eq!(Unit::currency("credit"), None);
+    }
+
+    #[test]
+    fn a_price_rounds_up_and_never_wraps() {
+        let price = |text| CreditPrice::parse(text, unit("usd")).unwrap();
+        assert_eq!(price("1").cost_rounded_up(500), Ok(Amount::new(500, unit("usd"))));
+        assert_eq!(price("1/100").cost_rounded_up(101).unwrap().minor, 2);
+        assert_eq!(price("3/2").cost_rounded_up(3).unwrap().minor, 5);
+        assert_eq!(price("1000000000").cost_rounded_up(i64::MAX), Err(Overflow));
+        for text in ["0", "1/0", "-1", "1.5", "", "1/", "+1", "1e3", "10000000001"] {
+            assert!(CreditPrice::parse(text, unit("usd")).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cost_is_the_least_amount_not_below_the_exact_price(
+            numerator in 1_i64..1_000_000, denominator in 1_i64..1_000_000, credits in 1_i64..1_000_000_000,
+        ) {
+            let price = CreditPrice { numerator, denominator, currency: unit("usd") };
+            let minor = i128::from(price.cost_rounded_up(credits).unwrap().minor);
+            let exact_times_denominator = i128::from(credits) * i128::from(numerator);
+            prop_assert!(minor * i128::from(denominator) >= exact_times_denominator);
+            prop_assert!((minor - 1) * i128::from(denominator) < exact_times_denominator);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Typed ids: a prefix that tells the kind, and 26 characters that sort by time of creation.
+//!
+//! The 26 characters write 128 bits in Crockford's base 32, lower case: 48 bits of milliseconds, 80 random bits. Both
+//! come from outside ([`IdSource`]), so that a test or a simulation repeats them. No prefix looks like one of Stripe's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Time;
+
+/// Where the random part of new ids comes from.
+pub trait IdSource {
+    /// 80 fresh random bits, in the low bits of the number.
+    fn random80(&mut self) -> u128;
+
+    /// 128 bits for a new id made at `now`: sorts by time.
+    fn bits(&mut self, now: Time) -> u128 {
+        let milliseconds = u128::try_from(now.milliseconds()).unwrap_or(0) & ((1 << 48) - 1);
+        (milliseconds << 80) | (self.random80() & ((1 << 80) - 1))
+    }
+}
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const DIGITS: usize = 26;
+
+fn write_base32(prefix: &str, mut bits: u128) -> String {
+    let mut digits = [b'0'; DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[usize::try_from(bits & 31).unwrap_or(0)];
+        bits >>= 5;
+    }
+    let mut text = String::with_capacity(prefix.len() + DIGITS);
+    text.push_str(prefix);
+    text.extend(digits.iter().map(|digit| char::from(*digit)));
+    text
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// What every id of this kind begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id, made at `now`.
+            pub fn new(ids: &mut dyn IdSource, now: Time) -> Self {
+                Self(write_base32(Self::PREFIX, ids.bits(now)))
+            }
+
+            /// The id, if `text` has the form of one. Whether it exists is another question.
+            pub fn parse(text: &str) -> Option<Self> {
+                let digits = text.strip_prefix(Self::PREFIX)?;
+                (digits.len() == DIGITS && digits.bytes().all(|byte| ALPHABET.contains(&byte)))
+                    .then(|| Self(text.to_owned()))
+            }
+
+            /// As written on the wire and in the database.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Names a [`Topup`](crate::topup::Topup).
+    TopupId = "top_";
+    /// Names a [`Payment`](crate::payment::Payment). Also Stripe's idempotency key for opening its checkout session.
+    PaymentId = "pay_";
+    /// Names a [`Transaction`](crate::journal::Transaction) of the journal.
+    TransactionId = "ltx_";
+    /// Names an [`ApiKey`](crate::api_key::ApiKey); not the secret itself.
+    ApiKeyId = "key_";
+}
+
+/// A customer of the product, under the product's own id (`sub` of its tokens).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UserId(String);
+
+impl UserId {
+    /// The longest accepted id, in characters.
+    pub const LENGTH_MAX: usize = 128;
+
+    /// The id, if it has 1 to 128 characters out of `A-Z a-z 0-9 . _ : @ | + = / -`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@|+=/-".contains(&byte);
+        ((1..=Self::LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// As the product writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IdSource, TopupId, UserId};
+    use crate::time::Time;
+
+    struct Counter(u128);
+    impl IdSource for Counter {
+        fn random80(&mut self) -> u128 {
+            self.0 += 1;
+            self.0
+        }
+    }
+
+    #[test]
+    fn sort_by_time_and_read_back() {
+        let mut ids = Counter(1 << 79);
+        let early = TopupId::new(&mut ids, Time(1_700_000_000_000_000));
+        ids.0 = 0;
+        let late = TopupId::new(&mut ids, Time(1_700_000_000_001_000));
+        assert!(early < late, "{early} {late}");
+        assert_eq!(TopupId::parse(early.as_str()), Some(early));
+    }
+
+    #[test]
+    fn refuse_what_has_not_their_form() {
+        let good = TopupId::new(&mut Counter(0), Time(0));
+        let wrong = [
+            "",
+            "top_",
+            &good.as_str()[1..],
+            &good.as_str().replace("top_", "pay_"),
+            &format!("{good}0"),
+            &good.as_str().replace('1', "u"),
+            &good.as_str().replace('1', "I"),
+        ];
+        for text in wrong {
+            assert_eq!(TopupId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn users_keep_the_products_own_id() {
+        assert!(UserId::parse("auth0|5f7c8ec7c33c6c004bbafe82").is_some());
+        assert!(UserId::parse("a".repeat(128).as_str()).is_some());
+        for text in ["", "a b", "a\n", "ü", "<script>", "a".repeat(129).as_str()] {
+            assert!(UserId::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Calls that are owed: durable, committed together with their cause, done at least once.
+//!
+//! A job is claimed with a fresh token and for a limited time. Whoever brings a result must still hold the claim, so that
+//! a worker that was paused cannot overwrite a later one. New news about the same subject raises `dirty`; a result that saw
+//! an older count leaves the job in place to be done again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Context;
+use crate::id::PaymentId;
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::time::Time;
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Open a checkout session for a payment.
+    OpenSession,
+    /// Read a payment's checkout session and settle by what it says.
+    ReadSession,
+}
+
+impl JobKind {
+    /// As written in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenSession => "open_session",
+            Self::ReadSession => "read_session",
+        }
+    }
+
+    /// The kind written as `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::OpenSession, Self::ReadSession].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Names a job: at most one of a kind for a payment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobKey {
+    /// What is to be done.
+    pub kind: JobKind,
+    /// For which payment.
+    pub payment: PaymentId,
+}
+
+/// A call that is owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Which.
+    pub key: JobKey,
+    /// Not before.
+    pub run_at: Time,
+    /// How often news arrived that makes the job necessary.
+    pub dirty: i64,
+    /// How often it was claimed.
+    pub attempts: i64,
+    /// Who holds it, until when.
+    pub lease: Option<Lease>,
+    /// Why the last attempt failed; empty if it did not.
+    pub last_error: String,
+}
+
+/// A claim on a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Drawn anew at each claim.
+    pub token: i64,
+    /// The claim is void afterwards.
+    pub until: Time,
+}
+
+/// What a worker holds while it does a job, and shows when it brings the result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Which job.
+    pub key: JobKey,
+    /// The token of this claim.
+    pub token: i64,
+    /// How dirty the job was when claimed.
+    pub dirty: i64,
+    /// How often the job has been claimed, this time included.
+    pub attempt: i64,
+}
+
+/// How long a claim lasts. Longer than any single call may take with its time-outs.
+pub const LEASE_SECONDS: i64 = 120;
+
+/// Pauses before an open session is read again although no event asked for it: a lost webhook is found at the latest by
+/// these. Stripe closes a session after 24 hours.
+const READ_PAUSES_SECONDS: [i64; 7] = [60, 300, 900, 3_600, 21_600, 43_200, 86_400];
+
+/// The pause after `attempt` fruitless readings.
+pub fn read_pause_seconds(attempt: i64) -> i64 {
+    let last = READ_PAUSES_SECONDS.len() - 1;
+    let index = usize::try_from(attempt).unwrap_or(0).min(last);
+    READ_PAUSES_SECONDS[index]
+}
+
+/// Makes a job necessary now, whether it exists or not.
+pub(crate) fn owe(state: &mut State, now: Time, key: JobKey) {
+    if state.jobs.get(&key).is_none() {
+        owe_later(state, now, key);
+        return;
+    }
+    state.jobs.change(&key, |job| {
+        job.dirty += 1;
+        job.run_at = job.run_at.min(now);
+    });
+}
+
+/// Adds a job that is not there yet, to run at `run_at`.
+pub(crate) fn owe_later(state: &mut State, run_at: Time, key: JobKey) {
+    let job = Job { key: key.clone(), run_at, dirty: 1, attempts: 0, lease: None, last_error: String::new() };
+    state.jobs.insert(key, job);
+}
+
+/// Gives the job to the caller, unless it is gone, not due or held.
+pub(crate) fn claim(state: &mut State, context: &mut Context<'_>, key: &JobKey) -> Result<Claim, Refusal> {
+    let now = context.now;
+    let job = state.jobs.get(key).ok_or(Refusal::ClaimLost)?;
+    let held = job.lease.is_some_and(|lease| lease.until > now);
+    if held || job.run_at > now {
+        return Err(Refusal::ClaimLost);
+    }
+    let token = i64::try_from(context.ids.random80() & 0x7fff_ffff_ffff_ffff).unwrap_or(0);
+    Ok(state.jobs.change(key, |job| {
+        job.attempts += 1;
+        job.lease = Some(Lease { token, until: now.plus_seconds(LEASE_SECONDS) });
+        Claim { key: key.clone(), token, dirty: job.dirty, attempt: job.attempts }
+    }))
+}
+
+/// Whether the claim still stands.
+pub(crate) fn check_claim(state: &State, claim: &Claim) -> Result<(), Refusal> {
+    let job = state.jobs.get(&claim.key).ok_or(Refusal::ClaimLost)?;
+    let token = job.lease.map(|lease| lease.token);
+    if token == Some(claim.token) { Ok(()) } else { Err(Refusal::ClaimLost) }
+}
+
+/// Puts a claimed job back, to run at `run_at`; at once if more news has arrived meanwhile.
+pub(crate) fn put_back(state: &mut State, now: Time, claim: &Claim, run_at: Time, error: &str) {
+    state.jobs.change(&claim.key, |job| {
+        job.lease = None;
+        job.run_at = if job.dirty > claim.dirty { now } else { run_at };
+        error.clone_into(&mut job.last_error);
+    });
+}

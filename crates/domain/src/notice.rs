@@ -1,0 +1,436 @@
+//! What a provider tells us: stored events, and what they say in our own words.
+//!
+//! An event is stored first and worked off later. The bridge (crate `bursar-engine`) translates its body into a
+//! [`Notice`]; [`apply`] decides what it means for a payment of ours. Metadata of the provider's objects is only a hint
+//! which payment to look at; money is credited against our own row alone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Context;
+use crate::id::PaymentId;
+use crate::job::{self, JobKey, JobKind};
+use crate::payment::{self, Payment, PaymentStatus};
+use crate::refusal::Refusal;
+use crate::state::{State, Wanted};
+use crate::time::Time;
+
+/// What became of a stored event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStatus {
+    /// Stored, and not yet worked off.
+    Pending,
+    /// About a payment whose session is not known yet: taken up again when it is.
+    Waiting,
+    /// Taken into account.
+    Applied,
+    /// Not about anything of ours, or of a kind that needs nothing done.
+    Ignored,
+    /// Contradicts our own payment row. Nothing was credited; a person has to look.
+    Quarantined,
+    /// Cannot be read. A person has to look.
+    Failed,
+}
+
+impl EventStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Waiting, Self::Applied, Self::Ignored, Self::Quarantined, Self::Failed];
+
+    /// As written in the database and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Applied => "applied",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status written as `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// An event as it arrived, its signature verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiveEvent {
+    /// The provider's id of it: what arrives twice under one id is one event.
+    pub id: String,
+    /// The provider's name of its kind.
+    pub kind: String,
+    /// The provider's time of it, in whole seconds. Never used to order.
+    pub created: i64,
+    /// Whether it is about real money.
+    pub livemode: bool,
+    /// The provider's version it is written in.
+    pub api_version: String,
+    /// The object it is about.
+    pub object: String,
+    /// The bytes as received.
+    pub body: Vec<u8>,
+}
+
+/// An event as stored, without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Events are numbered in the order of arrival.
+    pub number: i64,
+    /// The provider's id of it.
+    pub id: String,
+    /// The provider's name of its kind.
+    pub kind: String,
+    /// The provider's time of it, in whole seconds.
+    pub created: i64,
+    /// Whether it is about real money.
+    pub livemode: bool,
+    /// The provider's version it is written in.
+    pub api_version: String,
+    /// The object it is about.
+    pub object: String,
+    /// What became of it.
+    pub status: EventStatus,
+    /// Why, where the status alone does not say it.
+    pub reason: String,
+    /// The payment it is about, once found.
+    pub payment: Option<PaymentId>,
+    /// When it was stored.
+    pub received_at: Time,
+    /// When it was last worked on.
+    pub worked_at: Option<Time>,
+}
+
+/// Stores an event, unless it is here already. Gives its number and whether it was here.
+pub(crate) fn receive(state: &mut State, context: &Context<'_>, event: &mut ReceiveEvent) -> (i64, bool) {
+    if let Some(number) = state.event_numbers.get(&event.id) {
+        return (*number, true);
+    }
+    let number = state.sequence.next_event();
+    state.event_bodies.push((number, std::mem::take(&mut event.body)));
+    state.event_numbers.insert(event.id.clone(), number);
+    let stored = StoredEvent {
+        number,
+        id: event.id.clone(),
+        kind: event.kind.clone(),
+        created: event.created,
+        livemode: event.livemode,
+        api_version: event.api_version.clone(),
+        object: event.object.clone(),
+        status: EventStatus::Pending,
+        reason: String::new(),
+        payment: None,
+        received_at: context.now,
+        worked_at: None,
+    };
+    state.events.insert(number, stored);
+    (number, false)
+}
+
+/// What a checkout session is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The customer has not finished.
+    Open,
+    /// The customer has finished; the money has not come yet.
+    Unpaid,
+    /// The money is there.
+    Paid,
+    /// The delayed method has failed.
+    Failed,
+    /// Closed without being paid.
+    Expired,
+}
+
+/// What is said about a checkout session. `None` where the source is silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionFact {
+    /// The session.
+    pub session: String,
+    /// Its total, in smallest steps.
+    pub amount: Option<i64>,
+    /// Its currency, as written by the provider.
+    pub currency: Option<String>,
+    /// Whether it is about real money.
+    pub livemode: Option<bool>,
+    /// The payment intent behind it.
+    pub intent: Option<String>,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// A fact contradicts our own row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the text of each variant says what its fields are")]
+pub enum Mismatch {
+    #[error("the session is {said}, our payment has {ours}")]
+    Session { said: String, ours: String },
+    #[error("the payment intent is {said}, our payment has {ours}")]
+    Intent { said: String, ours: String },
+    #[error("the amount is {said}, our payment is over {ours}")]
+    Amount { said: String, ours: i64 },
+    #[error("the currency is {said}, our payment is in {ours}")]
+    Currency { said: String, ours: String },
+    #[error("livemode is {said}, our payment was made with livemode {ours}")]
+    Livemode { said: bool, ours: bool },
+}
+
+impl Mismatch {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Session { .. } => "session_mismatch",
+            Self::Intent { .. } => "intent_mismatch",
+            Self::Amount { .. } => "amount_mismatch",
+            Self::Currency { .. } => "currency_mismatch",
+            Self::Livemode { .. } => "livemode_mismatch",
+        }
+    }
+}
+
+/// Compares the money named somewhere with our own payment. What is not named does not contradict.
+fn check_money(
+    payment: &Payment,
+    amount: Option<i64>,
+    currency: Option<&str>,
+    livemode: Option<bool>,
+) -> Result<(), Mismatch> {
+    let ours = payment.amount;
+    if let Some(said) = amount.filter(|said| *said != ours.minor) {
+        return Err(Mismatch::Amount { said: said.to_string(), ours: ours.minor });
+    }
+    if let Some(said) = currency.filter(|said| *said != ours.unit.code()) {
+        return Err(Mismatch::Currency { said: said.to_owned(), ours: ours.unit.code().to_owned() });
+    }
+    match livemode.filter(|said| *said != payment.livemode) {
+        Some(said) => Err(Mismatch::Livemode { said, ours: payment.livemode }),
+        None => Ok(()),
+    }
+}
+
+impl SessionFact {
+    /// Whether the fact is about this payment: session, amount, currency and mode are ours. A fact that says `Paid` has to
+    /// name its amount and currency.
+    pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
+        let ours = payment.session.clone().unwrap_or_default();
+        if self.session != ours {
+            return Err(Mismatch::Session { said: self.session.clone(), ours });
+        }
+        check_money(payment, self.amount, self.currency.as_deref(), self.livemode)?;
+        if let (Some(said), Some(ours)) = (&self.intent, &payment.intent)
+            && said != ours
+        {
+            return Err(Mismatch::Intent { said: said.clone(), ours: ours.clone() });
+        }
+        if self.standing != Standing::Paid {
+            return Ok(());
+        }
+        if self.amount.is_none() {
+            return Err(Mismatch::Amount { said: "missing".into(), ours: payment.amount.minor });
+        }
+        if self.currency.is_none() {
+            let ours = payment.amount.unit.code().to_owned();
+            return Err(Mismatch::Currency { said: "missing".into(), ours });
+        }
+        Ok(())
+    }
+}
+
+/// What is said about a payment intent or a charge of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentFact {
+    /// The payment intent.
+    pub intent: String,
+    /// Its amount, in smallest steps.
+    pub amount: Option<i64>,
+    /// Its currency.
+    pub currency: Option<String>,
+    /// Whether it is about real money.
+    pub livemode: Option<bool>,
+    /// Code and text of a failed attempt, if that is the news.
+    pub failure: Option<(String, String)>,
+}
+
+/// What an event says, in our own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Something about a checkout session.
+    Session {
+        /// The payment its metadata names.
+        hint: Option<PaymentId>,
+        /// What it says.
+        fact: SessionFact,
+    },
+    /// Something about a payment intent: a reason to read the session, no proof of anything.
+    Intent {
+        /// The payment its metadata names.
+        hint: Option<PaymentId>,
+        /// What it says.
+        fact: IntentFact,
+    },
+    /// Nothing we act on.
+    Foreign {
+        /// Why.
+        why: String,
+    },
+    /// It cannot be read.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A stored event and what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplyEvent {
+    /// The event's number.
+    pub number: i64,
+    /// What it says.
+    pub notice: Notice,
+}
+
+pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
+    wanted.event(&event.number);
+    let (hint, known) = match &event.notice {
+        Notice::Session { hint, fact } => (hint, wanted.session(&fact.session)),
+        Notice::Intent { hint, fact } => (hint, wanted.intent(&fact.intent)),
+        Notice::Foreign { .. } | Notice::Unreadable { .. } => return,
+    };
+    for id in hint.iter().chain(known) {
+        payment::needs_to_observe(wanted, id);
+    }
+}
+
+/// Works off one stored event. One that has its end keeps it.
+pub(crate) fn apply(state: &mut State, context: &mut Context<'_>, event: &ApplyEvent) -> Result<EventStatus, Refusal> {
+    let stored = state.events.get(&event.number).ok_or(Refusal::EventNotFound)?;
+    if stored.status != EventStatus::Pending {
+        return Ok(stored.status);
+    }
+    let livemode = stored.livemode;
+    let (status, reason, payment) = match &event.notice {
+        Notice::Session { hint, fact } => {
+            let known = state.payment_of_session.get(&fact.session).cloned();
+            match find(state, known, hint.as_ref()) {
+                Found::Ours(id) if livemode_differs(state, &id, livemode) => mode_mismatch(state, id, livemode),
+                Found::Ours(id) => apply_session(state, context, id, fact)?,
+                Found::NoSessionYet(id) => waiting(id),
+                Found::Foreign => foreign(),
+            }
+        }
+        Notice::Intent { hint, fact } => {
+            let known = state.payment_of_intent.get(&fact.intent).cloned();
+            match find(state, known, hint.as_ref()) {
+                Found::Ours(id) if livemode_differs(state, &id, livemode) => mode_mismatch(state, id, livemode),
+                Found::Ours(id) => apply_intent(state, context, id, fact),
+                Found::NoSessionYet(id) => waiting(id),
+                Found::Foreign => foreign(),
+            }
+        }
+        Notice::Foreign { why } => (EventStatus::Ignored, why.clone(), None),
+        Notice::Unreadable { why } => (EventStatus::Failed, why.clone(), None),
+    };
+    if status == EventStatus::Waiting
+        && let Some(id) = &payment
+    {
+        remember_waiting(state, id, event.number);
+    }
+    let now = context.now;
+    state.events.change(&event.number, |stored| {
+        stored.status = status;
+        stored.reason = reason;
+        stored.payment = payment;
+        stored.worked_at = Some(now);
+    });
+    Ok(status)
+}
+
+enum Found {
+    Ours(PaymentId),
+    NoSessionYet(PaymentId),
+    Foreign,
+}
+
+/// The payment an event is about: the one that has this session or intent, else the one its metadata names. A named one
+/// may turn out to have another session; that is a mismatch and for the caller to tell.
+fn find(state: &State, known: Option<PaymentId>, hint: Option<&PaymentId>) -> Found {
+    if let Some(id) = known {
+        return Found::Ours(id);
+    }
+    let Some(payment) = hint.and_then(|id| state.payments.get(id)) else {
+        return Found::Foreign;
+    };
+    let id = payment.id.clone();
+    if payment.session.is_some() || payment.status == PaymentStatus::Failed {
+        Found::Ours(id)
+    } else {
+        Found::NoSessionYet(id)
+    }
+}
+
+type Outcome = (EventStatus, String, Option<PaymentId>);
+
+fn foreign() -> Outcome {
+    (EventStatus::Ignored, "no payment of ours has this object".into(), None)
+}
+
+fn waiting(id: PaymentId) -> Outcome {
+    (EventStatus::Waiting, "the payment's session is not known yet".into(), Some(id))
+}
+
+fn livemode_differs(state: &State, id: &PaymentId, livemode: bool) -> bool {
+    state.payments.get(id).is_some_and(|payment| payment.livemode != livemode)
+}
+
+fn mode_mismatch(_state: &State, id: PaymentId, said: bool) -> Outcome {
+    quarantined(id, &Mismatch::Livemode { said, ours: !said })
+}
+
+fn quarantined(id: PaymentId, mismatch: &Mismatch) -> Outcome {
+    (EventStatus::Quarantined, format!("{}: {mismatch}", mismatch.code()), Some(id))
+}
+
+fn apply_session(
+    state: &mut State,
+    context: &mut Context<'_>,
+    id: PaymentId,
+    fact: &SessionFact,
+) -> Result<Outcome, Refusal> {
+    Ok(match payment::observe(state, context, &id, fact)? {
+        Ok(()) => (EventStatus::Applied, String::new(), Some(id)),
+        Err(mismatch) => quarantined(id, &mismatch),
+    })
+}
+
+fn apply_intent(state: &mut State, context: &Context<'_>, id: PaymentId, fact: &IntentFact) -> Outcome {
+    let Some(payment) = state.payments.get(&id).cloned() else { return foreign() };
+    if let Some(ours) = payment.intent.clone().filter(|ours| *ours != fact.intent) {
+        return quarantined(id, &Mismatch::Intent { said: fact.intent.clone(), ours });
+    }
+    if let Err(mismatch) = check_money(&payment, fact.amount, fact.currency.as_deref(), fact.livemode) {
+        return quarantined(id, &mismatch);
+    }
+    if let Some((code, message)) = &fact.failure {
+        payment::record_failure(state, context.now, &id, code, message);
+    }
+    if payment.status.is_open() && payment.session.is_some() {
+        job::owe(state, context.now, JobKey { kind: JobKind::ReadSession, payment: id.clone() });
+    }
+    (EventStatus::Applied, String::new(), Some(id))
+}
+
+fn remember_waiting(state: &mut State, id: &PaymentId, number: i64) {
+    if state.waiting_events.get(id).is_none() {
+        state.waiting_events.insert(id.clone(), Vec::new());
+    }
+    state.waiting_events.change(id, |numbers| numbers.push(number));
+}
+
+/// Puts the events that wait for this payment back into line.
+pub(crate) fn wake_waiting(state: &mut State, id: &PaymentId) {
+    for number in state.waiting_events.get(id).cloned().unwrap_or_default() {
+        state.events.change(&number, |event| event.status = EventStatus::Pending);
+    }
+}

@@ -1,0 +1,247 @@
+//! What a batch of commands reads and changes.
+//!
+//! The shell asks each command for its [`Needs`], loads those rows into a [`State`], lets the commands decide one after
+//! the other, and writes what changed. A table remembers which rows were changed, so that a decision cannot forget to
+//! save.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::account::{Account, AccountKey};
+use crate::api_key::ApiKey;
+use crate::command::{Answer, AnswerKey};
+use crate::id::{ApiKeyId, PaymentId, TopupId};
+use crate::job::{Job, JobKey};
+use crate::journal::{Cause, Posted};
+use crate::notice::StoredEvent;
+use crate::payment::Payment;
+use crate::topup::Topup;
+
+/// What has to be done with a row at commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    Keep,
+    /// It is new.
+    Insert,
+    /// It was there and is different now.
+    Update,
+    /// It was there and is to go.
+    Delete,
+}
+
+#[derive(Debug, Clone)]
+struct Slot<V> {
+    value: Option<V>,
+    change: Change,
+}
+
+/// Rows of one kind: those loaded, those known to be absent, and what became of them.
+#[derive(Debug, Clone)]
+pub struct Table<K, V> {
+    rows: BTreeMap<K, Slot<V>>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
+    /// Whether the store has been asked for this row, be it there or not.
+    pub fn is_loaded(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    /// Takes in a row as the store has it (`None`: there is none).
+    pub fn load(&mut self, key: K, value: Option<V>) {
+        self.rows.entry(key).or_insert(Slot { value, change: Change::Keep });
+    }
+
+    /// The row, if there is one. It must have been loaded.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        debug_assert!(self.is_loaded(key), "{key:?} was not asked for in `needs`");
+        self.rows.get(key).and_then(|slot| slot.value.as_ref())
+    }
+
+    /// Adds a row that is not there yet.
+    pub fn insert(&mut self, key: K, value: V) {
+        let replaces = self.rows.get(&key).is_some_and(|slot| slot.change == Change::Delete);
+        let change = if replaces { Change::Update } else { Change::Insert };
+        let before = self.rows.insert(key, Slot { value: Some(value), change });
+        debug_assert!(before.is_none_or(|slot| slot.value.is_none()), "a row was inserted over another");
+    }
+
+    /// Changes a row that is there.
+    ///
+    /// # Panics
+    /// When the row is not there: the caller has just looked.
+    #[expect(clippy::expect_used, reason = "every caller has looked the row up in the same decision")]
+    pub fn change<R>(&mut self, key: &K, edit: impl FnOnce(&mut V) -> R) -> R {
+        let slot = self.rows.get_mut(key).expect("a changed row is loaded");
+        if slot.change == Change::Keep {
+            slot.change = Change::Update;
+        }
+        edit(slot.value.as_mut().expect("a changed row is there"))
+    }
+
+    /// Takes a row away, if it is there.
+    pub fn remove(&mut self, key: &K) {
+        if let Some(slot) = self.rows.get_mut(key)
+            && slot.value.take().is_some()
+        {
+            slot.change = if slot.change == Change::Insert { Change::Keep } else { Change::Delete };
+        }
+    }
+
+    /// The rows to write, in key order. `None` with [`Change::Delete`].
+    pub fn changes(&self) -> impl Iterator<Item = (&K, Change, Option<&V>)> {
+        let changed = self.rows.iter().filter(|(_, slot)| slot.change != Change::Keep);
+        changed.map(|(key, slot)| (key, slot.change, slot.value.as_ref()))
+    }
+}
+
+/// The last numbers given out. One writer gives them, so they have no gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sequence {
+    /// Number of the newest account.
+    pub account: i64,
+    /// Number of the newest transaction.
+    pub transaction: i64,
+    /// Number of the newest posting.
+    pub posting: i64,
+    /// Number of the newest stored event.
+    pub event: i64,
+}
+
+impl Sequence {
+    pub(crate) fn next_account(&mut self) -> i64 {
+        self.account += 1;
+        self.account
+    }
+
+    pub(crate) fn next_posting(&mut self) -> i64 {
+        self.posting += 1;
+        self.posting
+    }
+
+    pub(crate) fn next_event(&mut self) -> i64 {
+        self.event += 1;
+        self.event
+    }
+}
+
+/// Rows a batch has loaded, and what its commands have made of them.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Numbers given out so far.
+    pub sequence: Sequence,
+    /// Accounts by name.
+    pub accounts: Table<AccountKey, Account>,
+    /// Causes that have been posted.
+    pub causes: Table<Cause, ()>,
+    /// Transactions posted in this batch.
+    pub journal: Vec<Posted>,
+    /// Top-ups.
+    pub topups: Table<TopupId, Topup>,
+    /// Payments.
+    pub payments: Table<PaymentId, Payment>,
+    /// Which payment a checkout session belongs to (an index, kept by the store from the payments).
+    pub payment_of_session: Table<String, PaymentId>,
+    /// Which payment a payment intent belongs to (an index, as above).
+    pub payment_of_intent: Table<String, PaymentId>,
+    /// Numbers of stored events by Stripe's id: what has been received before.
+    pub event_numbers: Table<String, i64>,
+    /// Stored events by number.
+    pub events: Table<i64, StoredEvent>,
+    /// Bodies of events received in this batch, by number.
+    pub event_bodies: Vec<(i64, Vec<u8>)>,
+    /// Events that wait for a payment to learn its session: by payment.
+    pub waiting_events: Table<PaymentId, Vec<i64>>,
+    /// Calls that are owed.
+    pub jobs: Table<JobKey, Job>,
+    /// API keys.
+    pub api_keys: Table<ApiKeyId, ApiKey>,
+    /// Answers remembered under idempotency keys.
+    pub answers: Table<AnswerKey, Answer>,
+}
+
+/// Keys of the rows that commands ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each field asks for the table of the same name in `State`")]
+pub struct Needs {
+    pub accounts: BTreeSet<AccountKey>,
+    pub causes: BTreeSet<Cause>,
+    pub topups: BTreeSet<TopupId>,
+    pub payments: BTreeSet<PaymentId>,
+    pub payment_of_session: BTreeSet<String>,
+    pub payment_of_intent: BTreeSet<String>,
+    pub event_numbers: BTreeSet<String>,
+    pub events: BTreeSet<i64>,
+    pub waiting_events: BTreeSet<PaymentId>,
+    pub jobs: BTreeSet<JobKey>,
+    pub api_keys: BTreeSet<ApiKeyId>,
+    pub answers: BTreeSet<AnswerKey>,
+}
+
+impl Needs {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Collects what is needed and not loaded yet.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    state: &'a State,
+    needs: &'a mut Needs,
+}
+
+macro_rules! wanted {
+    ($($(#[$doc:meta])* $name:ident($table:ident: $key:ty) $(-> $value:ty)?;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&mut self, key: &$key) $(-> Option<&'a $value>)? {
+            if !self.state.$table.is_loaded(key) {
+                self.needs.$table.insert(key.clone());
+                $(return None::<&'a $value>;)?
+            }
+            $({ let row: Option<&'a $value> = self.state.$table.get(key); return row; })?
+        }
+    )*};
+}
+
+#[expect(clippy::needless_return, reason = "the macro writes one shape for rows with and without a value")]
+impl<'a> Wanted<'a> {
+    /// A collector that compares with `state` and adds to `needs`.
+    pub const fn new(state: &'a State, needs: &'a mut Needs) -> Self {
+        Self { state, needs }
+    }
+
+    wanted! {
+        /// Asks for an account.
+        account(accounts: AccountKey);
+        /// Asks whether a cause has been posted.
+        cause(causes: Cause);
+        /// Asks for a top-up; gives it if it is here.
+        topup(topups: TopupId) -> Topup;
+        /// Asks for a payment; gives it if it is here.
+        payment(payments: PaymentId) -> Payment;
+        /// Asks which payment a session belongs to.
+        session(payment_of_session: String) -> PaymentId;
+        /// Asks which payment an intent belongs to.
+        intent(payment_of_intent: String) -> PaymentId;
+        /// Asks whether an event was received.
+        event_number(event_numbers: String);
+        /// Asks for a stored event.
+        event(events: i64);
+        /// Asks which events wait for a payment.
+        waiting_events(waiting_events: PaymentId) -> Vec<i64>;
+        /// Asks for a job.
+        job(jobs: JobKey);
+        /// Asks for an API key.
+        api_key(api_keys: ApiKeyId);
+        /// Asks for a remembered answer.
+        answer(answers: AnswerKey);
+    }
+}

@@ -1,0 +1,223 @@
+//! Top-ups: a wish to add credits, and the one path that credits a wallet for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::{AccountKey, AccountKind};
+use crate::amount::{Amount, Unit};
+use crate::command::Context;
+use crate::id::{PaymentId, TopupId, TransactionId, UserId};
+use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
+use crate::payment::Payment;
+use crate::refusal::Refusal;
+use crate::state::{State, Wanted};
+use crate::time::Time;
+
+/// Where a top-up stands. `Paid` is final; a payment that arrives late turns every other status into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopupStatus {
+    /// Waits to be paid.
+    Pending,
+    /// Paid, and the wallet credited.
+    Paid,
+    /// Given up by an administrator.
+    Canceled,
+    /// Its checkout session closed unpaid.
+    Expired,
+    /// Its delayed payment failed.
+    Failed,
+}
+
+impl TopupStatus {
+    /// All of them, in the order of their usual life.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Paid, Self::Canceled, Self::Expired, Self::Failed];
+
+    /// As written in the database and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paid => "paid",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status written as `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// A wish to add credits to a wallet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topup {
+    /// Its id.
+    pub id: TopupId,
+    /// Whose wallet.
+    pub user: UserId,
+    /// How many credits; positive.
+    pub credits: i64,
+    /// What they cost, by the price of the moment the top-up was made.
+    pub price: Amount,
+    /// Where it stands.
+    pub status: TopupStatus,
+    /// The payment opened for it last, if any.
+    pub payment: Option<PaymentId>,
+    /// What was said about it.
+    pub remark: Remark,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+    /// When it was paid, if it was.
+    pub paid_at: Option<Time>,
+}
+
+/// Asks for a new top-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateTopup {
+    /// Whose wallet.
+    pub user: UserId,
+    /// How many credits.
+    pub credits: i64,
+    /// What is said about it.
+    pub remark: Remark,
+}
+
+pub(crate) fn create(state: &mut State, context: &mut Context<'_>, wish: &CreateTopup) -> Result<Topup, Refusal> {
+    let policy = context.policy;
+    let (least, most) = (policy.topup_credits_min, policy.topup_credits_max);
+    if !(least..=most).contains(&wish.credits) {
+        return Err(Refusal::OutOfRange { field: "credits".into(), least, most, given: wish.credits });
+    }
+    let currency = policy.credit_price.currency;
+    let price = policy.credit_price.cost_rounded_up(wish.credits);
+    let topup = Topup {
+        id: TopupId::new(context.ids, context.now),
+        user: wish.user.clone(),
+        credits: wish.credits,
+        price: price.map_err(|_| Refusal::PriceOutOfRange { currency })?,
+        status: TopupStatus::Pending,
+        payment: None,
+        remark: wish.remark.clone(),
+        created_at: context.now,
+        updated_at: context.now,
+        paid_at: None,
+    };
+    state.topups.insert(topup.id.clone(), topup.clone());
+    Ok(topup)
+}
+
+/// Who vouches that a top-up is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voucher<'a> {
+    /// A payment that the provider says is paid.
+    Payment(&'a Payment),
+    /// An administrator, who says why.
+    Admin(&'a Remark),
+}
+
+pub(crate) fn needs_to_finish(wanted: &mut Wanted<'_>, id: &TopupId) {
+    let Some(topup) = wanted.topup(id) else { return };
+    wanted.account(&AccountKey::wallet(&topup.user));
+    wanted.account(&AccountKey::house(AccountKind::Sold, Unit::CREDIT));
+    wanted.cause(&cause(id));
+}
+
+fn cause(id: &TopupId) -> Cause {
+    Cause::new("topup", id.as_str())
+}
+
+/// Credits the wallet of a top-up, once. The only function that does; finishing a finished top-up changes nothing.
+pub(crate) fn finish(
+    state: &mut State,
+    context: &mut Context<'_>,
+    id: &TopupId,
+    voucher: Voucher<'_>,
+) -> Result<(), Refusal> {
+    let topup = state.topups.get(id).ok_or(Refusal::TopupNotFound)?.clone();
+    if topup.status == TopupStatus::Paid {
+        return Ok(());
+    }
+    let remark = match voucher {
+        Voucher::Payment(payment) => Remark {
+            reference: payment.session.clone().unwrap_or_default(),
+            ..topup.remark.clone()
+        },
+        Voucher::Admin(remark) => remark.clone(),
+    };
+    let posting = Posting {
+        from: AccountKey::house(AccountKind::Sold, Unit::CREDIT),
+        to: AccountKey::wallet(&topup.user),
+        amount: Amount::credits(topup.credits),
+    };
+    let transaction = Transaction {
+        id: TransactionId::new(context.ids, context.now),
+        reason: Reason::Topup,
+        cause: cause(id),
+        at: context.now,
+        remark,
+        postings: vec![posting],
+    };
+    journal::post(state, transaction)?;
+    let now = context.now;
+    state.topups.change(id, |topup| {
+        topup.status = TopupStatus::Paid;
+        topup.paid_at = Some(now);
+        topup.updated_at = now;
+    });
+    Ok(())
+}
+
+/// Finishes a top-up on an administrator's word. A paid one stays as it is; a closed one is refused.
+pub(crate) fn finish_by_admin(
+    state: &mut State,
+    context: &mut Context<'_>,
+    id: &TopupId,
+    remark: &Remark,
+) -> Result<Topup, Refusal> {
+    let status = state.topups.get(id).ok_or(Refusal::TopupNotFound)?.status;
+    if !matches!(status, TopupStatus::Pending | TopupStatus::Paid) {
+        return Err(Refusal::TopupNotPending { status });
+    }
+    finish(state, context, id, Voucher::Admin(remark))?;
+    state.topups.get(id).cloned().ok_or(Refusal::TopupNotFound)
+}
+
+/// Gives a pending top-up up. A canceled one stays as it is.
+pub(crate) fn cancel(state: &mut State, now: Time, id: &TopupId, remark: &Remark) -> Result<Topup, Refusal> {
+    let status = state.topups.get(id).ok_or(Refusal::TopupNotFound)?.status;
+    match status {
+        TopupStatus::Pending => close(state, now, id, TopupStatus::Canceled, Some(remark)),
+        TopupStatus::Canceled => {}
+        TopupStatus::Paid | TopupStatus::Expired | TopupStatus::Failed => {
+            return Err(Refusal::TopupNotPending { status });
+        }
+    }
+    state.topups.get(id).cloned().ok_or(Refusal::TopupNotFound)
+}
+
+/// Ends a pending top-up without credits. One that has ended keeps its end.
+pub(crate) fn close(state: &mut State, now: Time, id: &TopupId, end: TopupStatus, remark: Option<&Remark>) {
+    if state.topups.get(id).is_none_or(|topup| topup.status != TopupStatus::Pending) {
+        return;
+    }
+    state.topups.change(id, |topup| {
+        topup.status = end;
+        topup.updated_at = now;
+        if let Some(remark) = remark {
+            topup.remark = merge(&topup.remark, remark);
+        }
+    });
+}
+
+/// What is said later replaces what was said before, where it says anything.
+fn merge(before: &Remark, later: &Remark) -> Remark {
+    let newer = |later: &String, before: &String| if later.is_empty() { before.clone() } else { later.clone() };
+    Remark {
+        note: newer(&later.note, &before.note),
+        reference: newer(&later.reference, &before.reference),
+        meta: newer(&later.meta, &before.meta),
+    }
+}

@@ -1,0 +1,147 @@
+-- The first schema. Times are microseconds since 1970 (UTC), amounts smallest steps of a unit, JSON is opaque text.
+-- Ledger rows (ledger_transaction, posting) are never updated or deleted.
+
+CREATE TABLE account (
+    number     INTEGER PRIMARY KEY,
+    kind       TEXT    NOT NULL,
+    owner      TEXT    NOT NULL,
+    unit       TEXT    NOT NULL,
+    balance    INTEGER NOT NULL,
+    held       INTEGER NOT NULL CHECK (held >= 0),
+    entries    INTEGER NOT NULL CHECK (entries >= 0),
+    head       INTEGER NOT NULL,
+    opened_at  INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX account_key ON account (kind, owner, unit);
+
+CREATE TABLE ledger_transaction (
+    number     INTEGER PRIMARY KEY,
+    id         TEXT    NOT NULL,
+    reason     TEXT    NOT NULL,
+    cause_kind TEXT    NOT NULL,
+    cause_id   TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    note       TEXT    NOT NULL,
+    reference  TEXT    NOT NULL,
+    meta       TEXT    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX ledger_transaction_cause ON ledger_transaction (cause_kind, cause_id);
+
+-- Each side that keeps a balance names the account's previous posting and its balance afterwards: an account's entries
+-- are a chain, read from its head without an index.
+CREATE TABLE posting (
+    number             INTEGER PRIMARY KEY,
+    transaction_number INTEGER NOT NULL REFERENCES ledger_transaction (number),
+    amount             INTEGER NOT NULL CHECK (amount > 0),
+    from_account       INTEGER NOT NULL REFERENCES account (number),
+    from_previous      INTEGER,
+    from_balance       INTEGER,
+    to_account         INTEGER NOT NULL REFERENCES account (number),
+    to_previous        INTEGER,
+    to_balance         INTEGER,
+    CHECK (from_account <> to_account)
+) STRICT;
+
+CREATE TABLE topup (
+    id          TEXT    PRIMARY KEY,
+    user_id     TEXT    NOT NULL,
+    credits     INTEGER NOT NULL CHECK (credits > 0),
+    price_minor INTEGER NOT NULL CHECK (price_minor > 0),
+    price_unit  TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    payment_id  TEXT,
+    note        TEXT    NOT NULL,
+    reference   TEXT    NOT NULL,
+    meta        TEXT    NOT NULL,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    paid_at     INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX topup_user ON topup (user_id, id);
+
+CREATE TABLE payment (
+    id              TEXT    PRIMARY KEY,
+    provider        TEXT    NOT NULL,
+    topup_id        TEXT    NOT NULL,
+    user_id         TEXT    NOT NULL,
+    amount_minor    INTEGER NOT NULL CHECK (amount_minor > 0),
+    amount_unit     TEXT    NOT NULL,
+    livemode        INTEGER NOT NULL,
+    item_name       TEXT    NOT NULL,
+    success_url     TEXT    NOT NULL,
+    cancel_url      TEXT    NOT NULL,
+    status          TEXT    NOT NULL,
+    session         TEXT,
+    checkout_url    TEXT,
+    intent          TEXT,
+    failure_code    TEXT,
+    failure_message TEXT,
+    failed_at       INTEGER,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    paid_at         INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payment_user ON payment (user_id, id);
+CREATE INDEX payment_topup ON payment (topup_id, id);
+CREATE UNIQUE INDEX payment_session ON payment (session) WHERE session IS NOT NULL;
+CREATE UNIQUE INDEX payment_intent ON payment (intent) WHERE intent IS NOT NULL;
+
+CREATE TABLE stripe_event (
+    number      INTEGER PRIMARY KEY,
+    id          TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    created     INTEGER NOT NULL,
+    livemode    INTEGER NOT NULL,
+    api_version TEXT    NOT NULL,
+    object      TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    payment_id  TEXT,
+    received_at INTEGER NOT NULL,
+    worked_at   INTEGER
+) STRICT;
+CREATE UNIQUE INDEX stripe_event_id ON stripe_event (id);
+CREATE INDEX stripe_event_pending ON stripe_event (number) WHERE status = 'pending';
+CREATE INDEX stripe_event_waiting ON stripe_event (payment_id) WHERE status = 'waiting';
+
+-- Apart from its event, so that working an event off does not write its body again.
+CREATE TABLE stripe_event_body (
+    number INTEGER PRIMARY KEY REFERENCES stripe_event (number),
+    body   BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE job (
+    kind        TEXT    NOT NULL,
+    payment_id  TEXT    NOT NULL,
+    run_at      INTEGER NOT NULL,
+    dirty       INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL,
+    lease_token INTEGER,
+    lease_until INTEGER,
+    last_error  TEXT    NOT NULL,
+    PRIMARY KEY (kind, payment_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_due ON job (run_at);
+
+CREATE TABLE api_key (
+    id         TEXT    PRIMARY KEY,
+    role       TEXT    NOT NULL,
+    user_id    TEXT    NOT NULL,
+    hash       TEXT    NOT NULL,
+    hint       TEXT    NOT NULL,
+    label      TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
+
+CREATE TABLE answer (
+    principal    TEXT    NOT NULL,
+    route        TEXT    NOT NULL,
+    key          TEXT    NOT NULL,
+    request_hash TEXT    NOT NULL,
+    outcome      TEXT    NOT NULL,
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (principal, route, key)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,179 @@
+//! The whole abstraction over a database: run one statement with many rows of parameters, and transactions.
+
+use bursar_domain::time::Time;
+
+/// A parameter or a column. Booleans are 0 and 1, times microseconds, JSON is text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// A 64-bit integer.
+    Integer(i64),
+    /// UTF-8 text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Integer(i64::from(value))
+    }
+}
+
+impl From<Time> for Value {
+    fn from(value: Time) -> Self {
+        Self::Integer(value.0)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One row of parameters.
+pub type Parameters = Vec<Value>;
+
+/// One row of an answer, read from left to right or by position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(pub Vec<Value>);
+
+impl Row {
+    /// The integer at `column`.
+    pub fn integer(&self, column: usize) -> Result<i64, StoreError> {
+        self.optional_integer(column)?.ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
+    }
+
+    /// The integer at `column`, if any.
+    pub fn optional_integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        match self.0.get(column) {
+            Some(Value::Integer(value)) => Ok(Some(*value)),
+            Some(Value::Null) => Ok(None),
+            _ => Err(StoreError::corrupt(format!("column {column} is not an integer"))),
+        }
+    }
+
+    /// The text at `column`.
+    pub fn text(&self, column: usize) -> Result<&str, StoreError> {
+        self.optional_text(column)?.ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
+    }
+
+    /// The text at `column`, if any.
+    pub fn optional_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
+        match self.0.get(column) {
+            Some(Value::Text(value)) => Ok(Some(value)),
+            Some(Value::Null) => Ok(None),
+            _ => Err(StoreError::corrupt(format!("column {column} is not text"))),
+        }
+    }
+
+    /// The text at `column`, understood by `parse`.
+    pub fn parsed<T>(&self, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+        let text = self.text(column)?;
+        parse(text).ok_or_else(|| StoreError::corrupt(format!("column {column} holds {text:?}")))
+    }
+
+    /// The text at `column`, if any, understood by `parse`.
+    pub fn optional_parsed<T>(
+        &self,
+        column: usize,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        match self.optional_text(column)? {
+            Some(_) => self.parsed(column, parse).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The time at `column`.
+    pub fn time(&self, column: usize) -> Result<Time, StoreError> {
+        self.integer(column).map(Time)
+    }
+
+    /// The time at `column`, if any.
+    pub fn optional_time(&self, column: usize) -> Result<Option<Time>, StoreError> {
+        Ok(self.optional_integer(column)?.map(Time))
+    }
+
+    /// The boolean at `column`.
+    pub fn boolean(&self, column: usize) -> Result<bool, StoreError> {
+        self.integer(column).map(|value| value != 0)
+    }
+
+    /// The bytes at `column`.
+    pub fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
+        match self.0.get(column) {
+            Some(Value::Bytes(value)) => Ok(value),
+            _ => Err(StoreError::corrupt(format!("column {column} is not bytes"))),
+        }
+    }
+}
+
+/// Why the store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be used as it is: another process has it, the library is too old, the file cannot be opened.
+    #[error("{0}")]
+    Unusable(String),
+    /// The database refused a statement: disk full, read-only file, a broken constraint. Nothing was changed.
+    #[error("the database refused: {0}")]
+    Refused(String),
+    /// The database holds something that cannot be read back. A person has to look.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt(what.into())
+    }
+}
+
+/// A connection to a database.
+pub trait Connection: Send {
+    /// Runs one query once for each row of parameters; one answer for each.
+    fn query(&mut self, sql: &str, parameters: &[Parameters]) -> Result<Vec<Vec<Row>>, StoreError>;
+
+    /// Runs one statement once for each row of parameters; how many rows were touched in all.
+    fn execute(&mut self, sql: &str, parameters: &[Parameters]) -> Result<usize, StoreError>;
+
+    /// Runs several statements without parameters, for migrations.
+    fn run_script(&mut self, sql: &str) -> Result<(), StoreError>;
+
+    /// Begins a transaction that may write.
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Ends the transaction; durable when this returns.
+    fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Gives the transaction up.
+    fn rollback(&mut self) -> Result<(), StoreError>;
+
+    /// Brings the files into their most compact state.
+    fn checkpoint(&mut self) -> Result<(), StoreError>;
+
+    /// One query with one row of parameters.
+    fn rows(&mut self, sql: &str, parameters: Parameters) -> Result<Vec<Row>, StoreError> {
+        Ok(self.query(sql, &[parameters])?.pop().unwrap_or_default())
+    }
+}
