@@ -36,9 +36,15 @@ impl AccountKind {
 
     /// The kind written as `text` in the database.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Wallet, Self::Sold, Self::Adjusted, Self::Received, Self::Clearing]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        [
+            Self::Wallet,
+            Self::Sold,
+            Self::Adjusted,
+            Self::Received,
+            Self::Clearing,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
     }
 
     /// Whether the balance is kept with the account. The others would be one hot row for everybody; their balance is
@@ -62,17 +68,29 @@ pub struct AccountKey {
 impl AccountKey {
     /// The credits of `user`.
     pub fn wallet(user: &UserId) -> Self {
-        Self { kind: AccountKind::Wallet, owner: user.as_str().to_owned(), unit: Unit::CREDIT }
+        Self {
+            kind: AccountKind::Wallet,
+            owner: user.as_str().to_owned(),
+            unit: Unit::CREDIT,
+        }
     }
 
     /// An account of the house, in `unit`.
     pub const fn house(kind: AccountKind, unit: Unit) -> Self {
-        Self { kind, owner: String::new(), unit }
+        Self {
+            kind,
+            owner: String::new(),
+            unit,
+        }
     }
 
     /// An account that mirrors what `provider` does, in `unit`.
     pub fn of_provider(kind: AccountKind, provider: &str, unit: Unit) -> Self {
-        Self { kind, owner: provider.to_owned(), unit }
+        Self {
+            kind,
+            owner: provider.to_owned(),
+            unit,
+        }
     }
 }
 

@@ -17,7 +17,10 @@ pub struct Unit {
 /// The currencies Stripe charges in, with the decimals of its API: <https://docs.stripe.com/currencies>.
 /// ISK and UGX have no decimals in practice but are written with two there.
 const CURRENCIES: &[(u8, &str)] = &[
-    (0, "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"),
+    (
+        0,
+        "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf",
+    ),
     (3, "bhd jod kwd omr tnd"),
     (
         2,
@@ -31,20 +34,32 @@ const CURRENCIES: &[(u8, &str)] = &[
 
 impl Unit {
     /// Credits: what a wallet holds. Whole numbers only.
-    pub const CREDIT: Self = Self { code: "credit", decimals: 0 };
+    pub const CREDIT: Self = Self {
+        code: "credit",
+        decimals: 0,
+    };
 
     /// The unit of a currency by its three-letter code in lower case (`usd`). `None` for codes Stripe does not charge in.
     pub fn currency(code: &str) -> Option<Self> {
         CURRENCIES.iter().find_map(|(decimals, codes)| {
-            let code = codes.split_ascii_whitespace().find(|known| *known == code)?;
-            Some(Self { code, decimals: *decimals })
+            let code = codes
+                .split_ascii_whitespace()
+                .find(|known| *known == code)?;
+            Some(Self {
+                code,
+                decimals: *decimals,
+            })
         })
     }
 
     /// The unit from its written form: `usd/2`, `credit/0`. `None` if unknown or if the decimals are not its own.
     pub fn parse(text: &str) -> Option<Self> {
         let (code, decimals) = text.split_once('/')?;
-        let unit = if code == Self::CREDIT.code { Self::CREDIT } else { Self::currency(code)? };
+        let unit = if code == Self::CREDIT.code {
+            Self::CREDIT
+        } else {
+            Self::currency(code)?
+        };
         (decimals.parse() == Ok(unit.decimals)).then_some(unit)
     }
 
@@ -114,16 +129,27 @@ impl Amount {
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.unit == Unit::CREDIT {
-            let noun = if self.minor.unsigned_abs() == 1 { "credit" } else { "credits" };
+            let noun = if self.minor.unsigned_abs() == 1 {
+                "credit"
+            } else {
+                "credits"
+            };
             return write!(f, "{} {noun}", self.minor);
         }
         let step = 10_u64.pow(u32::from(self.unit.decimals));
-        let (whole, rest) = (self.minor.unsigned_abs() / step, self.minor.unsigned_abs() % step);
+        let (whole, rest) = (
+            self.minor.unsigned_abs() / step,
+            self.minor.unsigned_abs() % step,
+        );
         let sign = if self.minor < 0 { "-" } else { "" };
         let code = self.unit.code.to_ascii_uppercase();
         match self.unit.decimals {
             0 => write!(f, "{sign}{whole} {code}"),
-            decimals => write!(f, "{sign}{whole}.{rest:0width$} {code}", width = usize::from(decimals)),
+            decimals => write!(
+                f,
+                "{sign}{whole}.{rest:0width$} {code}",
+                width = usize::from(decimals)
+            ),
         }
     }
 }
@@ -145,7 +171,10 @@ impl CreditPrice {
     pub fn parse(text: &str, currency: Unit) -> Option<Self> {
         let positive = |digits: &str| {
             let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            digits.parse::<i64>().ok().filter(|n| all_digits && (1..=1_000_000_000).contains(n))
+            digits
+                .parse::<i64>()
+                .ok()
+                .filter(|n| all_digits && (1..=1_000_000_000).contains(n))
         };
         let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
         Some(Self {
@@ -182,14 +211,19 @@ mod tests {
         assert_eq!(Amount::new(500, unit("jpy")).to_string(), "500 JPY");
         assert_eq!(Amount::new(1230, unit("kwd")).to_string(), "1.230 KWD");
         assert_eq!(Amount::credits(1).to_string(), "1 credit");
-        assert_eq!(Amount::new(i64::MIN, unit("usd")).to_string(), "-92233720368547758.08 USD");
+        assert_eq!(
+            Amount::new(i64::MIN, unit("usd")).to_string(),
+            "-92233720368547758.08 USD"
+        );
     }
 
     #[test]
     fn knows_units_by_their_written_form_only() {
         assert_eq!(Unit::parse("usd/2"), Some(unit("usd")));
         assert_eq!(Unit::parse("credit/0"), Some(Unit::CREDIT));
-        for text in ["usd", "usd/3", "USD/2", "xxx/2", "jpy/2", "credit/2", "", "/"] {
+        for text in [
+            "usd", "usd/3", "USD/2", "xxx/2", "jpy/2", "credit/2", "", "/",
+        ] {
             assert_eq!(Unit::parse(text), None, "{text}");
         }
         assert_eq!(Unit::currency("credit"), None);
@@ -198,11 +232,24 @@ mod tests {
     #[test]
     fn a_price_rounds_up_and_never_wraps() {
         let price = |text| CreditPrice::parse(text, unit("usd")).unwrap();
-        assert_eq!(price("1").cost_rounded_up(500), Ok(Amount::new(500, unit("usd"))));
+        assert_eq!(
+            price("1").cost_rounded_up(500),
+            Ok(Amount::new(500, unit("usd")))
+        );
         assert_eq!(price("1/100").cost_rounded_up(101).unwrap().minor, 2);
         assert_eq!(price("3/2").cost_rounded_up(3).unwrap().minor, 5);
         assert_eq!(price("1000000000").cost_rounded_up(i64::MAX), Err(Overflow));
-        for text in ["0", "1/0", "-1", "1.5", "", "1/", "+1", "1e3", "10000000001"] {
+        for text in [
+            "0",
+            "1/0",
+            "-1",
+            "1.5",
+            "",
+            "1/",
+            "+1",
+            "1e3",
+            "10000000001",
+        ] {
             assert!(CreditPrice::parse(text, unit("usd")).is_none(), "{text}");
         }
     }

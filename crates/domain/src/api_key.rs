@@ -65,7 +65,11 @@ pub(crate) fn issue(state: &mut State, context: &mut Context<'_>, key: &IssueKey
 }
 
 /// Revoking twice keeps the first time.
-pub(crate) fn revoke(state: &mut State, context: &Context<'_>, id: &ApiKeyId) -> Result<ApiKey, Refusal> {
+pub(crate) fn revoke(
+    state: &mut State,
+    context: &Context<'_>,
+    id: &ApiKeyId,
+) -> Result<ApiKey, Refusal> {
     if state.api_keys.get(id).is_none() {
         return Err(Refusal::ApiKeyNotFound);
     }

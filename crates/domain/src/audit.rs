@@ -9,48 +9,128 @@ use crate::journal::{PostingRow, Side};
 
 /// Something that does not add up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the text of each variant says what its fields are")]
+#[expect(
+    missing_docs,
+    reason = "the text of each variant says what its fields are"
+)]
 pub enum Difference {
-    UnknownAccount { posting: i64, account: i64 },
-    MixedUnits { posting: i64 },
-    NotPositive { posting: i64 },
-    Gap { after: i64, found: i64 },
-    BrokenChain { posting: i64, account: i64 },
-    WrongRunningBalance { posting: i64, account: i64, stored: i64, rebuilt: i128 },
-    WrongBalance { account: i64, stored: i64, rebuilt: i128 },
-    WrongEntryCount { account: i64, stored: i64, rebuilt: i64 },
-    WrongHead { account: i64, stored: i64, rebuilt: i64 },
-    BelowZero { account: i64, available: i64 },
-    Unexplained { what: String },
+    UnknownAccount {
+        posting: i64,
+        account: i64,
+    },
+    MixedUnits {
+        posting: i64,
+    },
+    NotPositive {
+        posting: i64,
+    },
+    Gap {
+        after: i64,
+        found: i64,
+    },
+    BrokenChain {
+        posting: i64,
+        account: i64,
+    },
+    WrongRunningBalance {
+        posting: i64,
+        account: i64,
+        stored: i64,
+        rebuilt: i128,
+    },
+    WrongBalance {
+        account: i64,
+        stored: i64,
+        rebuilt: i128,
+    },
+    WrongEntryCount {
+        account: i64,
+        stored: i64,
+        rebuilt: i64,
+    },
+    WrongHead {
+        account: i64,
+        stored: i64,
+        rebuilt: i64,
+    },
+    BelowZero {
+        account: i64,
+        available: i64,
+    },
+    Unexplained {
+        what: String,
+    },
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownAccount { posting, account } => {
-                write!(f, "posting {posting} names account {account}, which does not exist")
+                write!(
+                    f,
+                    "posting {posting} names account {account}, which does not exist"
+                )
             }
-            Self::MixedUnits { posting } => write!(f, "posting {posting} connects accounts of two units"),
-            Self::NotPositive { posting } => write!(f, "posting {posting} moves an amount that is not positive"),
-            Self::Gap { after, found } => write!(f, "posting {found} follows posting {after}: numbers are missing"),
+            Self::MixedUnits { posting } => {
+                write!(f, "posting {posting} connects accounts of two units")
+            }
+            Self::NotPositive { posting } => {
+                write!(f, "posting {posting} moves an amount that is not positive")
+            }
+            Self::Gap { after, found } => write!(
+                f,
+                "posting {found} follows posting {after}: numbers are missing"
+            ),
             Self::BrokenChain { posting, account } => {
-                write!(f, "posting {posting} does not continue the chain of account {account}")
+                write!(
+                    f,
+                    "posting {posting} does not continue the chain of account {account}"
+                )
             }
-            Self::WrongRunningBalance { posting, account, stored, rebuilt } => write!(
+            Self::WrongRunningBalance {
+                posting,
+                account,
+                stored,
+                rebuilt,
+            } => write!(
                 f,
                 "posting {posting} leaves account {account} at {stored}; the journal adds up to {rebuilt}"
             ),
-            Self::WrongBalance { account, stored, rebuilt } => {
-                write!(f, "account {account} has a balance of {stored}; the journal adds up to {rebuilt}")
+            Self::WrongBalance {
+                account,
+                stored,
+                rebuilt,
+            } => {
+                write!(
+                    f,
+                    "account {account} has a balance of {stored}; the journal adds up to {rebuilt}"
+                )
             }
-            Self::WrongEntryCount { account, stored, rebuilt } => {
-                write!(f, "account {account} counts {stored} entries; the journal has {rebuilt}")
+            Self::WrongEntryCount {
+                account,
+                stored,
+                rebuilt,
+            } => {
+                write!(
+                    f,
+                    "account {account} counts {stored} entries; the journal has {rebuilt}"
+                )
             }
-            Self::WrongHead { account, stored, rebuilt } => {
-                write!(f, "account {account} points to posting {stored} as its newest; it is {rebuilt}")
+            Self::WrongHead {
+                account,
+                stored,
+                rebuilt,
+            } => {
+                write!(
+                    f,
+                    "account {account} points to posting {stored} as its newest; it is {rebuilt}"
+                )
             }
             Self::BelowZero { account, available } => {
-                write!(f, "account {account} has {available} available, less than nothing")
+                write!(
+                    f,
+                    "account {account} has {available} available, less than nothing"
+                )
             }
             Self::Unexplained { what } => f.write_str(what),
         }
@@ -90,25 +170,45 @@ impl Audit {
     /// Begins with the accounts as stored.
     pub fn of(accounts: impl IntoIterator<Item = Account>) -> Self {
         let rebuilt = |account: Account| {
-            (account.number, Rebuilt { account, balance: 0, entries: 0, head: 0 })
+            (
+                account.number,
+                Rebuilt {
+                    account,
+                    balance: 0,
+                    entries: 0,
+                    head: 0,
+                },
+            )
         };
-        Self { accounts: accounts.into_iter().map(rebuilt).collect(), last_posting: 0, differences: Vec::new() }
+        Self {
+            accounts: accounts.into_iter().map(rebuilt).collect(),
+            last_posting: 0,
+            differences: Vec::new(),
+        }
     }
 
     /// Takes in the next posting.
     pub fn read(&mut self, row: &PostingRow) {
         if row.number != self.last_posting + 1 {
-            self.differences.push(Difference::Gap { after: self.last_posting, found: row.number });
+            self.differences.push(Difference::Gap {
+                after: self.last_posting,
+                found: row.number,
+            });
         }
         self.last_posting = row.number;
         if row.amount <= 0 {
-            self.differences.push(Difference::NotPositive { posting: row.number });
+            self.differences.push(Difference::NotPositive {
+                posting: row.number,
+            });
         }
-        let units = [&row.from, &row.to].map(|side| self.accounts.get(&side.account).map(|a| a.account.key.unit));
+        let units = [&row.from, &row.to]
+            .map(|side| self.accounts.get(&side.account).map(|a| a.account.key.unit));
         if let [Some(from), Some(to)] = units
             && from != to
         {
-            self.differences.push(Difference::MixedUnits { posting: row.number });
+            self.differences.push(Difference::MixedUnits {
+                posting: row.number,
+            });
         }
         self.read_side(row.number, row.from, -i128::from(row.amount));
         self.read_side(row.number, row.to, i128::from(row.amount));
@@ -117,7 +217,10 @@ impl Audit {
     fn read_side(&mut self, posting: i64, side: Side, delta: i128) {
         let number = side.account;
         let Some(rebuilt) = self.accounts.get_mut(&number) else {
-            self.differences.push(Difference::UnknownAccount { posting, account: number });
+            self.differences.push(Difference::UnknownAccount {
+                posting,
+                account: number,
+            });
             return;
         };
         let previous = rebuilt.head;
@@ -128,12 +231,20 @@ impl Audit {
         rebuilt.entries += 1;
         rebuilt.head = posting;
         let Some(link) = side.chain.filter(|link| link.previous == previous) else {
-            self.differences.push(Difference::BrokenChain { posting, account: number });
+            self.differences.push(Difference::BrokenChain {
+                posting,
+                account: number,
+            });
             return;
         };
         if i128::from(link.balance) != rebuilt.balance {
             let (stored, rebuilt) = (link.balance, rebuilt.balance);
-            self.differences.push(Difference::WrongRunningBalance { posting, account: number, stored, rebuilt });
+            self.differences.push(Difference::WrongRunningBalance {
+                posting,
+                account: number,
+                stored,
+                rebuilt,
+            });
         }
     }
 
@@ -179,10 +290,17 @@ fn compare(rebuilt: &Rebuilt) -> Vec<Difference> {
         });
     }
     if account.head != rebuilt.head {
-        found.push(Difference::WrongHead { account: number, stored: account.head, rebuilt: rebuilt.head });
+        found.push(Difference::WrongHead {
+            account: number,
+            stored: account.head,
+            rebuilt: rebuilt.head,
+        });
     }
     if account.available() < 0 {
-        found.push(Difference::BelowZero { account: number, available: account.available() });
+        found.push(Difference::BelowZero {
+            account: number,
+            available: account.available(),
+        });
     }
     found
 }

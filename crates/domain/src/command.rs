@@ -20,7 +20,10 @@ use crate::time::Time;
 use crate::topup::{self, CreateTopup, Topup};
 
 /// What a decision may use besides the rows: the time, new ids, and the operator's settings.
-#[expect(missing_debug_implementations, reason = "it borrows the caller's source of ids")]
+#[expect(
+    missing_debug_implementations,
+    reason = "it borrows the caller's source of ids"
+)]
 pub struct Context<'a> {
     /// The time of the batch.
     pub now: Time,
@@ -43,20 +46,37 @@ pub struct Adjust {
 
 /// Something asked of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the type inside each variant is the documentation")]
+#[expect(
+    missing_docs,
+    reason = "the type inside each variant is the documentation"
+)]
 pub enum Command {
     CreateTopup(CreateTopup),
-    FinishTopup { topup: TopupId, remark: Remark },
-    CancelTopup { topup: TopupId, remark: Remark },
+    FinishTopup {
+        topup: TopupId,
+        remark: Remark,
+    },
+    CancelTopup {
+        topup: TopupId,
+        remark: Remark,
+    },
     Adjust(Adjust),
     OpenCheckout(OpenCheckout),
     SessionOpened(SessionOpened),
-    SessionRefused { claim: Claim, code: String, message: String },
+    SessionRefused {
+        claim: Claim,
+        code: String,
+        message: String,
+    },
     SessionRead(SessionRead),
     ReceiveEvent(ReceiveEvent),
     ApplyEvents(Vec<ApplyEvent>),
     ClaimJob(JobKey),
-    DeferJob { claim: Claim, run_at: Time, error: String },
+    DeferJob {
+        claim: Claim,
+        run_at: Time,
+        error: String,
+    },
     DropJob(Claim),
     IssueKey(IssueKey),
     RevokeKey(ApiKeyId),
@@ -65,7 +85,10 @@ pub enum Command {
 /// The answer to a command that was not refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the type inside each variant is the documentation")]
+#[expect(
+    missing_docs,
+    reason = "the type inside each variant is the documentation"
+)]
 pub enum Reply {
     Topup(Topup),
     Payment(Payment),
@@ -147,56 +170,84 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
             payment::needs_to_observe(&mut wanted, &read.payment);
         }
         Command::ReceiveEvent(event) => wanted.event_number(&event.id),
-        Command::ApplyEvents(events) => events.iter().for_each(|event| notice::needs_to_apply(&mut wanted, event)),
+        Command::ApplyEvents(events) => events
+            .iter()
+            .for_each(|event| notice::needs_to_apply(&mut wanted, event)),
         Command::ClaimJob(key) => wanted.job(key),
         Command::RevokeKey(id) => wanted.api_key(id),
     }
 }
 
 /// The answer to a request, and whether it was given before under the same idempotency key.
-pub fn answer(state: &mut State, context: &mut Context<'_>, request: &mut Request) -> (Result<Reply, Refusal>, bool) {
+pub fn answer(
+    state: &mut State,
+    context: &mut Context<'_>,
+    request: &mut Request,
+) -> (Result<Reply, Refusal>, bool) {
     let Some((key, request_hash)) = &request.idempotency else {
         return (decide(state, context, &mut request.command), false);
     };
     if let Some(before) = state.answers.get(key) {
-        return match before.request_hash == *request_hash {
-            true => (before.outcome.clone(), true),
-            false => (Err(Refusal::IdempotencyKeyReused), false),
-        };
+        if before.request_hash != *request_hash {
+            return (Err(Refusal::IdempotencyKeyReused), false);
+        }
+        return (before.outcome.clone(), true);
     }
     let outcome = decide(state, context, &mut request.command);
     if !outcome.as_ref().is_err_and(Refusal::is_transient) {
-        let answer = Answer { request_hash: request_hash.clone(), outcome: outcome.clone(), at: context.now };
+        let answer = Answer {
+            request_hash: request_hash.clone(),
+            outcome: outcome.clone(),
+            at: context.now,
+        };
         state.answers.insert(key.clone(), answer);
     }
     (outcome, false)
 }
 
 /// Changes the state as the command asks, or says why not.
-pub fn decide(state: &mut State, context: &mut Context<'_>, command: &mut Command) -> Result<Reply, Refusal> {
+pub fn decide(
+    state: &mut State,
+    context: &mut Context<'_>,
+    command: &mut Command,
+) -> Result<Reply, Refusal> {
     match command {
         Command::CreateTopup(wish) => topup::create(state, context, wish).map(Reply::Topup),
         Command::FinishTopup { topup, remark } => {
             topup::finish_by_admin(state, context, topup, remark).map(Reply::Topup)
         }
-        Command::CancelTopup { topup, remark } => topup::cancel(state, context.now, topup, remark).map(Reply::Topup),
+        Command::CancelTopup { topup, remark } => {
+            topup::cancel(state, context.now, topup, remark).map(Reply::Topup)
+        }
         Command::Adjust(adjust) => self::adjust(state, context, adjust).map(Reply::Adjusted),
         Command::OpenCheckout(wish) => payment::open(state, context, wish).map(Reply::Payment),
-        Command::SessionOpened(opened) => payment::session_opened(state, context, opened).map(Reply::Payment),
-        Command::SessionRefused { claim, code, message } => {
-            payment::session_refused(state, context, claim, (code, message)).map(Reply::Payment)
+        Command::SessionOpened(opened) => {
+            payment::session_opened(state, context, opened).map(Reply::Payment)
         }
-        Command::SessionRead(read) => payment::session_read(state, context, read).map(Reply::Payment),
+        Command::SessionRefused {
+            claim,
+            code,
+            message,
+        } => payment::session_refused(state, context, claim, (code, message)).map(Reply::Payment),
+        Command::SessionRead(read) => {
+            payment::session_read(state, context, read).map(Reply::Payment)
+        }
         Command::ReceiveEvent(event) => {
             let (number, duplicate) = notice::receive(state, context, event);
             Ok(Reply::Received { number, duplicate })
         }
         Command::ApplyEvents(events) => {
-            let outcomes = events.iter().map(|event| notice::apply(state, context, event));
+            let outcomes = events
+                .iter()
+                .map(|event| notice::apply(state, context, event));
             outcomes.collect::<Result<_, _>>().map(Reply::Applied)
         }
         Command::ClaimJob(key) => job::claim(state, context, key).map(Reply::Claimed),
-        Command::DeferJob { claim, run_at, error } => {
+        Command::DeferJob {
+            claim,
+            run_at,
+            error,
+        } => {
             job::check_claim(state, claim)?;
             job::put_back(state, context.now, claim, *run_at, error);
             Ok(Reply::Done)
@@ -214,18 +265,33 @@ pub fn decide(state: &mut State, context: &mut Context<'_>, command: &mut Comman
 /// The most credits one adjustment may move; a guard against a slip of the finger.
 pub const ADJUSTMENT_CREDITS_MAX: i64 = 1_000_000_000_000;
 
-fn adjust(state: &mut State, context: &mut Context<'_>, adjust: &Adjust) -> Result<Adjusted, Refusal> {
+fn adjust(
+    state: &mut State,
+    context: &mut Context<'_>,
+    adjust: &Adjust,
+) -> Result<Adjusted, Refusal> {
     let (given, most) = (adjust.credits.saturating_abs(), ADJUSTMENT_CREDITS_MAX);
     if !(1..=most).contains(&given) {
-        return Err(Refusal::OutOfRange { field: "credits".into(), least: 1, most, given });
+        return Err(Refusal::OutOfRange {
+            field: "credits".into(),
+            least: 1,
+            most,
+            given,
+        });
     }
     let wallet = AccountKey::wallet(&adjust.user);
     let house = AccountKey::house(AccountKind::Adjusted, Unit::CREDIT);
-    let (from, to, reason) =
-        if adjust.credits > 0 { (house, wallet.clone(), Reason::Add) } else { (wallet.clone(), house, Reason::Sub) };
+    let (from, to, reason) = if adjust.credits > 0 {
+        (house, wallet.clone(), Reason::Add)
+    } else {
+        (wallet.clone(), house, Reason::Sub)
+    };
     let available = state.accounts.get(&wallet).map_or(0, Account::available);
     if adjust.credits < 0 && given > available {
-        return Err(Refusal::InsufficientCredits { available, missing: given.saturating_sub(available) });
+        return Err(Refusal::InsufficientCredits {
+            available,
+            missing: given.saturating_sub(available),
+        });
     }
     let id = TransactionId::new(context.ids, context.now);
     let cause = Cause::new("adjustment", id.as_str());
@@ -239,14 +305,21 @@ fn adjust(state: &mut State, context: &mut Context<'_>, adjust: &Adjust) -> Resu
             cause,
             at: context.now,
             remark: adjust.remark.clone(),
-            postings: vec![Posting { from, to, amount: Amount::credits(given) }],
+            postings: vec![Posting {
+                from,
+                to,
+                amount: Amount::credits(given),
+            }],
         },
     )?;
     Ok(Adjusted {
         transaction: id,
         user: adjust.user.clone(),
         credits: adjust.credits,
-        balance: state.accounts.get(&wallet).map_or(0, |account| account.balance),
+        balance: state
+            .accounts
+            .get(&wallet)
+            .map_or(0, |account| account.balance),
         at: context.now,
     })
 }

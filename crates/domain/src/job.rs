@@ -33,7 +33,9 @@ impl JobKind {
 
     /// The kind written as `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::OpenSession, Self::ReadSession].into_iter().find(|kind| kind.as_str() == text)
+        [Self::OpenSession, Self::ReadSession]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
     }
 }
 
@@ -113,12 +115,23 @@ pub(crate) fn owe(state: &mut State, now: Time, key: JobKey) {
 
 /// Adds a job that is not there yet, to run at `run_at`.
 pub(crate) fn owe_later(state: &mut State, run_at: Time, key: JobKey) {
-    let job = Job { key: key.clone(), run_at, dirty: 1, attempts: 0, lease: None, last_error: String::new() };
+    let job = Job {
+        key: key.clone(),
+        run_at,
+        dirty: 1,
+        attempts: 0,
+        lease: None,
+        last_error: String::new(),
+    };
     state.jobs.insert(key, job);
 }
 
 /// Gives the job to the caller, unless it is gone, not due or held.
-pub(crate) fn claim(state: &mut State, context: &mut Context<'_>, key: &JobKey) -> Result<Claim, Refusal> {
+pub(crate) fn claim(
+    state: &mut State,
+    context: &mut Context<'_>,
+    key: &JobKey,
+) -> Result<Claim, Refusal> {
     let now = context.now;
     let job = state.jobs.get(key).ok_or(Refusal::ClaimLost)?;
     let held = job.lease.is_some_and(|lease| lease.until > now);
@@ -128,8 +141,16 @@ pub(crate) fn claim(state: &mut State, context: &mut Context<'_>, key: &JobKey) 
     let token = i64::try_from(context.ids.random80() & 0x7fff_ffff_ffff_ffff).unwrap_or(0);
     Ok(state.jobs.change(key, |job| {
         job.attempts += 1;
-        job.lease = Some(Lease { token, until: now.plus_seconds(LEASE_SECONDS) });
-        Claim { key: key.clone(), token, dirty: job.dirty, attempt: job.attempts }
+        job.lease = Some(Lease {
+            token,
+            until: now.plus_seconds(LEASE_SECONDS),
+        });
+        Claim {
+            key: key.clone(),
+            token,
+            dirty: job.dirty,
+            attempt: job.attempts,
+        }
     }))
 }
 
@@ -137,7 +158,11 @@ pub(crate) fn claim(state: &mut State, context: &mut Context<'_>, key: &JobKey) 
 pub(crate) fn check_claim(state: &State, claim: &Claim) -> Result<(), Refusal> {
     let job = state.jobs.get(&claim.key).ok_or(Refusal::ClaimLost)?;
     let token = job.lease.map(|lease| lease.token);
-    if token == Some(claim.token) { Ok(()) } else { Err(Refusal::ClaimLost) }
+    if token == Some(claim.token) {
+        Ok(())
+    } else {
+        Err(Refusal::ClaimLost)
+    }
 }
 
 /// Puts a claimed job back, to run at `run_at`; at once if more news has arrived meanwhile.

@@ -40,7 +40,9 @@ impl Reason {
 
     /// The reason written as `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Topup, Self::Payment, Self::Add, Self::Sub].into_iter().find(|reason| reason.as_str() == text)
+        [Self::Topup, Self::Payment, Self::Add, Self::Sub]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
     }
 }
 
@@ -56,7 +58,10 @@ pub struct Cause {
 impl Cause {
     /// The thing of `kind` called `id`.
     pub fn new(kind: &str, id: &str) -> Self {
-        Self { kind: kind.to_owned(), id: id.to_owned() }
+        Self {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        }
     }
 }
 
@@ -152,7 +157,12 @@ pub fn post(state: &mut State, transaction: Transaction) -> Result<(), Refusal> 
         let amount = posting.amount.minor;
         let from = move_balance(state, &posting.from, -amount, number, transaction.at);
         let to = move_balance(state, &posting.to, amount, number, transaction.at);
-        rows.push(PostingRow { number, from, to, amount });
+        rows.push(PostingRow {
+            number,
+            from,
+            to,
+            amount,
+        });
     }
     state.causes.insert(transaction.cause.clone(), ());
     state.journal.push(Posted { transaction, rows });
@@ -161,41 +171,68 @@ pub fn post(state: &mut State, transaction: Transaction) -> Result<(), Refusal> 
 
 fn check(state: &State, transaction: &Transaction) -> Result<(), Refusal> {
     if state.causes.get(&transaction.cause).is_some() {
-        return Err(Refusal::AlreadyPosted { cause: transaction.cause.clone() });
+        return Err(Refusal::AlreadyPosted {
+            cause: transaction.cause.clone(),
+        });
     }
     for posting in &transaction.postings {
         let units = [posting.from.unit, posting.to.unit];
-        if posting.amount.minor <= 0 || units != [posting.amount.unit; 2] || posting.from == posting.to {
+        if posting.amount.minor <= 0
+            || units != [posting.amount.unit; 2]
+            || posting.from == posting.to
+        {
             return Err(Refusal::Unbalanced);
         }
     }
-    let mut touched: Vec<&AccountKey> =
-        transaction.postings.iter().flat_map(|posting| [&posting.from, &posting.to]).collect();
+    let mut touched: Vec<&AccountKey> = transaction
+        .postings
+        .iter()
+        .flat_map(|posting| [&posting.from, &posting.to])
+        .collect();
     touched.sort();
     touched.dedup();
-    touched.into_iter().try_for_each(|key| check_range(state, transaction, key))
+    touched
+        .into_iter()
+        .try_for_each(|key| check_range(state, transaction, key))
 }
 
 /// Every intermediate balance lies between what all outgoing and all incoming postings alone would make it.
 fn check_range(state: &State, transaction: &Transaction, key: &AccountKey) -> Result<(), Refusal> {
     let sum = |side: fn(&Posting) -> &AccountKey| -> i128 {
-        let of_account = transaction.postings.iter().filter(|posting| side(posting) == key);
-        of_account.map(|posting| i128::from(posting.amount.minor)).sum()
+        let of_account = transaction
+            .postings
+            .iter()
+            .filter(|posting| side(posting) == key);
+        of_account
+            .map(|posting| i128::from(posting.amount.minor))
+            .sum()
     };
     let balance = i128::from(state.accounts.get(key).map_or(0, |account| account.balance));
-    let (lowest, highest) = (balance - sum(|posting| &posting.from), balance + sum(|posting| &posting.to));
+    let (lowest, highest) = (
+        balance - sum(|posting| &posting.from),
+        balance + sum(|posting| &posting.to),
+    );
     let in_range = i64::try_from(lowest).is_ok() && i64::try_from(highest).is_ok();
-    if in_range { Ok(()) } else { Err(Refusal::BalanceOutOfRange) }
+    if in_range {
+        Ok(())
+    } else {
+        Err(Refusal::BalanceOutOfRange)
+    }
 }
 
 fn move_balance(state: &mut State, key: &AccountKey, delta: i64, posting: i64, now: Time) -> Side {
     if state.accounts.get(key).is_none() {
         let number = state.sequence.next_account();
-        state.accounts.insert(key.clone(), key.clone().open(number, now));
+        state
+            .accounts
+            .insert(key.clone(), key.clone().open(number, now));
     }
     if !key.kind.keeps_balance() {
         let number = state.accounts.get(key).map_or(0, |account| account.number);
-        return Side { account: number, chain: None };
+        return Side {
+            account: number,
+            chain: None,
+        };
     }
     state.accounts.change(key, |account| {
         let previous = account.head;
@@ -203,6 +240,12 @@ fn move_balance(state: &mut State, key: &AccountKey, delta: i64, posting: i64, n
         account.entries += 1;
         account.head = posting;
         account.updated_at = now;
-        Side { account: account.number, chain: Some(Link { previous, balance: account.balance }) }
+        Side {
+            account: account.number,
+            chain: Some(Link {
+                previous,
+                balance: account.balance,
+            }),
+        }
     })
 }

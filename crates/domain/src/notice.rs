@@ -34,8 +34,14 @@ pub enum EventStatus {
 
 impl EventStatus {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Waiting, Self::Applied, Self::Ignored, Self::Quarantined, Self::Failed];
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Waiting,
+        Self::Applied,
+        Self::Ignored,
+        Self::Quarantined,
+        Self::Failed,
+    ];
 
     /// As written in the database and on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -104,12 +110,18 @@ pub struct StoredEvent {
 }
 
 /// Stores an event, unless it is here already. Gives its number and whether it was here.
-pub(crate) fn receive(state: &mut State, context: &Context<'_>, event: &mut ReceiveEvent) -> (i64, bool) {
+pub(crate) fn receive(
+    state: &mut State,
+    context: &Context<'_>,
+    event: &mut ReceiveEvent,
+) -> (i64, bool) {
     if let Some(number) = state.event_numbers.get(&event.id) {
         return (*number, true);
     }
     let number = state.sequence.next_event();
-    state.event_bodies.push((number, std::mem::take(&mut event.body)));
+    state
+        .event_bodies
+        .push((number, std::mem::take(&mut event.body)));
     state.event_numbers.insert(event.id.clone(), number);
     let stored = StoredEvent {
         number,
@@ -163,7 +175,10 @@ pub struct SessionFact {
 
 /// A fact contradicts our own row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the text of each variant says what its fields are")]
+#[expect(
+    missing_docs,
+    reason = "the text of each variant says what its fields are"
+)]
 pub enum Mismatch {
     #[error("the session is {said}, our payment has {ours}")]
     Session { said: String, ours: String },
@@ -199,13 +214,22 @@ fn check_money(
 ) -> Result<(), Mismatch> {
     let ours = payment.amount;
     if let Some(said) = amount.filter(|said| *said != ours.minor) {
-        return Err(Mismatch::Amount { said: said.to_string(), ours: ours.minor });
+        return Err(Mismatch::Amount {
+            said: said.to_string(),
+            ours: ours.minor,
+        });
     }
     if let Some(said) = currency.filter(|said| *said != ours.unit.code()) {
-        return Err(Mismatch::Currency { said: said.to_owned(), ours: ours.unit.code().to_owned() });
+        return Err(Mismatch::Currency {
+            said: said.to_owned(),
+            ours: ours.unit.code().to_owned(),
+        });
     }
     match livemode.filter(|said| *said != payment.livemode) {
-        Some(said) => Err(Mismatch::Livemode { said, ours: payment.livemode }),
+        Some(said) => Err(Mismatch::Livemode {
+            said,
+            ours: payment.livemode,
+        }),
         None => Ok(()),
     }
 }
@@ -216,23 +240,40 @@ impl SessionFact {
     pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
         let ours = payment.session.clone().unwrap_or_default();
         if self.session != ours {
-            return Err(Mismatch::Session { said: self.session.clone(), ours });
+            return Err(Mismatch::Session {
+                said: self.session.clone(),
+                ours,
+            });
         }
-        check_money(payment, self.amount, self.currency.as_deref(), self.livemode)?;
+        check_money(
+            payment,
+            self.amount,
+            self.currency.as_deref(),
+            self.livemode,
+        )?;
         if let (Some(said), Some(ours)) = (&self.intent, &payment.intent)
             && said != ours
         {
-            return Err(Mismatch::Intent { said: said.clone(), ours: ours.clone() });
+            return Err(Mismatch::Intent {
+                said: said.clone(),
+                ours: ours.clone(),
+            });
         }
         if self.standing != Standing::Paid {
             return Ok(());
         }
         if self.amount.is_none() {
-            return Err(Mismatch::Amount { said: "missing".into(), ours: payment.amount.minor });
+            return Err(Mismatch::Amount {
+                said: "missing".into(),
+                ours: payment.amount.minor,
+            });
         }
         if self.currency.is_none() {
             let ours = payment.amount.unit.code().to_owned();
-            return Err(Mismatch::Currency { said: "missing".into(), ours });
+            return Err(Mismatch::Currency {
+                said: "missing".into(),
+                ours,
+            });
         }
         Ok(())
     }
@@ -304,8 +345,15 @@ pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
 }
 
 /// Works off one stored event. One that has its end keeps it.
-pub(crate) fn apply(state: &mut State, context: &mut Context<'_>, event: &ApplyEvent) -> Result<EventStatus, Refusal> {
-    let stored = state.events.get(&event.number).ok_or(Refusal::EventNotFound)?;
+pub(crate) fn apply(
+    state: &mut State,
+    context: &mut Context<'_>,
+    event: &ApplyEvent,
+) -> Result<EventStatus, Refusal> {
+    let stored = state
+        .events
+        .get(&event.number)
+        .ok_or(Refusal::EventNotFound)?;
     if stored.status != EventStatus::Pending {
         return Ok(stored.status);
     }
@@ -314,7 +362,9 @@ pub(crate) fn apply(state: &mut State, context: &mut Context<'_>, event: &ApplyE
         Notice::Session { hint, fact } => {
             let known = state.payment_of_session.get(&fact.session).cloned();
             match find(state, known, hint.as_ref()) {
-                Found::Ours(id) if livemode_differs(state, &id, livemode) => mode_mismatch(state, id, livemode),
+                Found::Ours(id) if livemode_differs(state, &id, livemode) => {
+                    mode_mismatch(state, id, livemode)
+                }
                 Found::Ours(id) => apply_session(state, context, id, fact)?,
                 Found::NoSessionYet(id) => waiting(id),
                 Found::Foreign => foreign(),
@@ -323,7 +373,9 @@ pub(crate) fn apply(state: &mut State, context: &mut Context<'_>, event: &ApplyE
         Notice::Intent { hint, fact } => {
             let known = state.payment_of_intent.get(&fact.intent).cloned();
             match find(state, known, hint.as_ref()) {
-                Found::Ours(id) if livemode_differs(state, &id, livemode) => mode_mismatch(state, id, livemode),
+                Found::Ours(id) if livemode_differs(state, &id, livemode) => {
+                    mode_mismatch(state, id, livemode)
+                }
                 Found::Ours(id) => apply_intent(state, context, id, fact),
                 Found::NoSessionYet(id) => waiting(id),
                 Found::Foreign => foreign(),
@@ -373,15 +425,26 @@ fn find(state: &State, known: Option<PaymentId>, hint: Option<&PaymentId>) -> Fo
 type Outcome = (EventStatus, String, Option<PaymentId>);
 
 fn foreign() -> Outcome {
-    (EventStatus::Ignored, "no payment of ours has this object".into(), None)
+    (
+        EventStatus::Ignored,
+        "no payment of ours has this object".into(),
+        None,
+    )
 }
 
 fn waiting(id: PaymentId) -> Outcome {
-    (EventStatus::Waiting, "the payment's session is not known yet".into(), Some(id))
+    (
+        EventStatus::Waiting,
+        "the payment's session is not known yet".into(),
+        Some(id),
+    )
 }
 
 fn livemode_differs(state: &State, id: &PaymentId, livemode: bool) -> bool {
-    state.payments.get(id).is_some_and(|payment| payment.livemode != livemode)
+    state
+        .payments
+        .get(id)
+        .is_some_and(|payment| payment.livemode != livemode)
 }
 
 fn mode_mismatch(_state: &State, id: PaymentId, said: bool) -> Outcome {
@@ -389,7 +452,11 @@ fn mode_mismatch(_state: &State, id: PaymentId, said: bool) -> Outcome {
 }
 
 fn quarantined(id: PaymentId, mismatch: &Mismatch) -> Outcome {
-    (EventStatus::Quarantined, format!("{}: {mismatch}", mismatch.code()), Some(id))
+    (
+        EventStatus::Quarantined,
+        format!("{}: {mismatch}", mismatch.code()),
+        Some(id),
+    )
 }
 
 fn apply_session(
@@ -404,19 +471,44 @@ fn apply_session(
     })
 }
 
-fn apply_intent(state: &mut State, context: &Context<'_>, id: PaymentId, fact: &IntentFact) -> Outcome {
-    let Some(payment) = state.payments.get(&id).cloned() else { return foreign() };
+fn apply_intent(
+    state: &mut State,
+    context: &Context<'_>,
+    id: PaymentId,
+    fact: &IntentFact,
+) -> Outcome {
+    let Some(payment) = state.payments.get(&id).cloned() else {
+        return foreign();
+    };
     if let Some(ours) = payment.intent.clone().filter(|ours| *ours != fact.intent) {
-        return quarantined(id, &Mismatch::Intent { said: fact.intent.clone(), ours });
+        return quarantined(
+            id,
+            &Mismatch::Intent {
+                said: fact.intent.clone(),
+                ours,
+            },
+        );
     }
-    if let Err(mismatch) = check_money(&payment, fact.amount, fact.currency.as_deref(), fact.livemode) {
+    if let Err(mismatch) = check_money(
+        &payment,
+        fact.amount,
+        fact.currency.as_deref(),
+        fact.livemode,
+    ) {
         return quarantined(id, &mismatch);
     }
     if let Some((code, message)) = &fact.failure {
         payment::record_failure(state, context.now, &id, code, message);
     }
     if payment.status.is_open() && payment.session.is_some() {
-        job::owe(state, context.now, JobKey { kind: JobKind::ReadSession, payment: id.clone() });
+        job::owe(
+            state,
+            context.now,
+            JobKey {
+                kind: JobKind::ReadSession,
+                payment: id.clone(),
+            },
+        );
     }
     (EventStatus::Applied, String::new(), Some(id))
 }
@@ -425,12 +517,16 @@ fn remember_waiting(state: &mut State, id: &PaymentId, number: i64) {
     if state.waiting_events.get(id).is_none() {
         state.waiting_events.insert(id.clone(), Vec::new());
     }
-    state.waiting_events.change(id, |numbers| numbers.push(number));
+    state
+        .waiting_events
+        .change(id, |numbers| numbers.push(number));
 }
 
 /// Puts the events that wait for this payment back into line.
 pub(crate) fn wake_waiting(state: &mut State, id: &PaymentId) {
     for number in state.waiting_events.get(id).cloned().unwrap_or_default() {
-        state.events.change(&number, |event| event.status = EventStatus::Pending);
+        state
+            .events
+            .change(&number, |event| event.status = EventStatus::Pending);
     }
 }

@@ -41,8 +41,14 @@ pub enum PaymentStatus {
 
 impl PaymentStatus {
     /// All of them, in the order of their usual life.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Processing, Self::Paid, Self::Expired, Self::Failed, Self::Canceled];
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Paid,
+        Self::Expired,
+        Self::Failed,
+        Self::Canceled,
+    ];
 
     /// As written in the database and on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -128,7 +134,10 @@ pub struct Payment {
 
 impl Payment {
     fn job(&self, kind: JobKind) -> JobKey {
-        JobKey { kind, payment: self.id.clone() }
+        JobKey {
+            kind,
+            payment: self.id.clone(),
+        }
     }
 }
 
@@ -146,20 +155,40 @@ pub struct OpenCheckout {
 }
 
 pub(crate) fn needs_to_open(wanted: &mut Wanted<'_>, wish: &OpenCheckout) {
-    let Some(topup) = wanted.topup(&wish.topup) else { return };
-    let Some(payment) = &topup.payment else { return };
+    let Some(topup) = wanted.topup(&wish.topup) else {
+        return;
+    };
+    let Some(payment) = &topup.payment else {
+        return;
+    };
     wanted.payment(payment);
-    wanted.job(&JobKey { kind: JobKind::OpenSession, payment: payment.clone() });
+    wanted.job(&JobKey {
+        kind: JobKind::OpenSession,
+        payment: payment.clone(),
+    });
 }
 
 /// Opens a payment for a top-up, or gives the open one again. The session itself is a job.
-pub(crate) fn open(state: &mut State, context: &mut Context<'_>, wish: &OpenCheckout) -> Result<Payment, Refusal> {
-    let topup = state.topups.get(&wish.topup).filter(|topup| topup.user == wish.user);
+pub(crate) fn open(
+    state: &mut State,
+    context: &mut Context<'_>,
+    wish: &OpenCheckout,
+) -> Result<Payment, Refusal> {
+    let topup = state
+        .topups
+        .get(&wish.topup)
+        .filter(|topup| topup.user == wish.user);
     let topup = topup.ok_or(Refusal::TopupNotFound)?.clone();
     if topup.status != TopupStatus::Pending {
-        return Err(Refusal::TopupNotPending { status: topup.status });
+        return Err(Refusal::TopupNotPending {
+            status: topup.status,
+        });
     }
-    let current = topup.payment.as_ref().and_then(|id| state.payments.get(id)).cloned();
+    let current = topup
+        .payment
+        .as_ref()
+        .and_then(|id| state.payments.get(id))
+        .cloned();
     if let Some(payment) = current.filter(|payment| payment.status.is_open()) {
         if payment.session.is_none() {
             // Whoever asks again wants it now, whatever pause a failed attempt has set.
@@ -214,9 +243,18 @@ pub(crate) fn needs_of_claim(wanted: &mut Wanted<'_>, claim: &Claim) {
 
 /// Rows that [`observe`] may touch.
 pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
-    wanted.job(&JobKey { kind: JobKind::ReadSession, payment: id.clone() });
-    wanted.waiting_events(id).into_iter().flatten().for_each(|number| wanted.event(number));
-    let Some(payment) = wanted.payment(id) else { return };
+    wanted.job(&JobKey {
+        kind: JobKind::ReadSession,
+        payment: id.clone(),
+    });
+    wanted
+        .waiting_events(id)
+        .into_iter()
+        .flatten()
+        .for_each(|number| wanted.event(number));
+    let Some(payment) = wanted.payment(id) else {
+        return;
+    };
     for key in money_accounts(payment) {
         wanted.account(&key);
     }
@@ -241,7 +279,12 @@ pub(crate) fn session_opened(
 ) -> Result<Payment, Refusal> {
     job::check_claim(state, &opened.claim)?;
     let id = &opened.claim.key.payment;
-    let known = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?.session.clone();
+    let known = state
+        .payments
+        .get(id)
+        .ok_or(Refusal::PaymentNotFound)?
+        .session
+        .clone();
     let now = context.now;
     if known.is_none() {
         state.payments.change(id, |payment| {
@@ -249,18 +292,27 @@ pub(crate) fn session_opened(
             payment.checkout_url.clone_from(&opened.checkout_url);
             payment.updated_at = now;
         });
-        state.payment_of_session.load(opened.fact.session.clone(), Some(id.clone()));
+        state
+            .payment_of_session
+            .load(opened.fact.session.clone(), Some(id.clone()));
         notice::wake_waiting(state, id);
     }
     state.jobs.remove(&opened.claim.key);
-    let read = JobKey { kind: JobKind::ReadSession, payment: id.clone() };
+    let read = JobKey {
+        kind: JobKind::ReadSession,
+        payment: id.clone(),
+    };
     if state.jobs.get(&read).is_none() {
         job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), read);
     }
     if let Err(mismatch) = observe(state, context, id, &opened.fact)? {
         record_failure(state, now, id, mismatch.code(), &mismatch.to_string());
     }
-    state.payments.get(id).cloned().ok_or(Refusal::PaymentNotFound)
+    state
+        .payments
+        .get(id)
+        .cloned()
+        .ok_or(Refusal::PaymentNotFound)
 }
 
 /// The provider will never open a session for this payment: the payment has failed, its top-up may be tried again.
@@ -308,9 +360,19 @@ pub(crate) fn session_read(
     let now = context.now;
     let observed = observe(state, context, &read.payment, &read.fact)?;
     if let Err(mismatch) = &observed {
-        record_failure(state, now, &read.payment, mismatch.code(), &mismatch.to_string());
+        record_failure(
+            state,
+            now,
+            &read.payment,
+            mismatch.code(),
+            &mismatch.to_string(),
+        );
     }
-    let payment = state.payments.get(&read.payment).cloned().ok_or(Refusal::PaymentNotFound)?;
+    let payment = state
+        .payments
+        .get(&read.payment)
+        .cloned()
+        .ok_or(Refusal::PaymentNotFound)?;
     if let Some(claim) = &read.claim
         && payment.status.is_open()
     {
@@ -329,15 +391,23 @@ pub(crate) fn observe(
     id: &PaymentId,
     fact: &SessionFact,
 ) -> Result<Result<(), Mismatch>, Refusal> {
-    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?.clone();
+    let payment = state
+        .payments
+        .get(id)
+        .ok_or(Refusal::PaymentNotFound)?
+        .clone();
     if let Err(mismatch) = fact.check(&payment) {
         return Ok(Err(mismatch));
     }
     if payment.intent.is_none()
         && let Some(intent) = &fact.intent
     {
-        state.payments.change(id, |payment| payment.intent = Some(intent.clone()));
-        state.payment_of_intent.load(intent.clone(), Some(id.clone()));
+        state
+            .payments
+            .change(id, |payment| payment.intent = Some(intent.clone()));
+        state
+            .payment_of_intent
+            .load(intent.clone(), Some(id.clone()));
     }
     let next = match fact.standing {
         Standing::Open => PaymentStatus::Pending,
@@ -382,29 +452,53 @@ fn advance(
 }
 
 fn close_topup(state: &mut State, now: Time, payment: &Payment, end: TopupStatus) {
-    let is_current = state.topups.get(&payment.topup).is_some_and(|topup| topup.payment.as_ref() == Some(&payment.id));
+    let is_current = state
+        .topups
+        .get(&payment.topup)
+        .is_some_and(|topup| topup.payment.as_ref() == Some(&payment.id));
     if is_current {
         topup::close(state, now, &payment.topup, end, None);
     }
 }
 
 /// Books the customer's money as held by the provider.
-fn receive_money(state: &mut State, context: &mut Context<'_>, payment: &Payment) -> Result<(), Refusal> {
+fn receive_money(
+    state: &mut State,
+    context: &mut Context<'_>,
+    payment: &Payment,
+) -> Result<(), Refusal> {
     let [received, clearing] = money_accounts(payment);
     let transaction = Transaction {
         id: TransactionId::new(context.ids, context.now),
         reason: Reason::Payment,
         cause: cause(&payment.id),
         at: context.now,
-        remark: Remark { reference: payment.session.clone().unwrap_or_default(), ..Remark::default() },
-        postings: vec![Posting { from: received, to: clearing, amount: payment.amount }],
+        remark: Remark {
+            reference: payment.session.clone().unwrap_or_default(),
+            ..Remark::default()
+        },
+        postings: vec![Posting {
+            from: received,
+            to: clearing,
+            amount: payment.amount,
+        }],
     };
     journal::post(state, transaction)
 }
 
 /// Keeps why the last attempt did not work. Says nothing about the status: the next attempt may work.
-pub(crate) fn record_failure(state: &mut State, now: Time, id: &PaymentId, code: &str, message: &str) {
-    let failure = Failure { code: code.to_owned(), message: message.to_owned(), at: now };
+pub(crate) fn record_failure(
+    state: &mut State,
+    now: Time,
+    id: &PaymentId,
+    code: &str,
+    message: &str,
+) {
+    let failure = Failure {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        at: now,
+    };
     state.payments.change(id, |payment| {
         payment.last_failure = Some(failure);
         payment.updated_at = now;

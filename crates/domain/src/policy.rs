@@ -29,7 +29,11 @@ impl Policy {
         Self {
             topup_credits_min: 50,
             topup_credits_max: 1_000_000,
-            credit_price: CreditPrice { numerator: 1, denominator: 1, currency },
+            credit_price: CreditPrice {
+                numerator: 1,
+                denominator: 1,
+                currency,
+            },
             livemode: false,
             item_name: "Credits".to_owned(),
         }

@@ -9,10 +9,18 @@ use crate::topup::TopupStatus;
 /// A named no. The text is for people, [`code`](Refusal::code) for programs; codes never change their meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "refusal", rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the text of each variant says what its fields are")]
+#[expect(
+    missing_docs,
+    reason = "the text of each variant says what its fields are"
+)]
 pub enum Refusal {
     #[error("{field} must be from {least} to {most}; {given} was given")]
-    OutOfRange { field: String, least: i64, most: i64, given: i64 },
+    OutOfRange {
+        field: String,
+        least: i64,
+        most: i64,
+        given: i64,
+    },
     #[error("there is no such top-up")]
     TopupNotFound,
     #[error("the top-up is {}; only a pending one can be paid or canceled: create a new one", status.as_str())]
@@ -29,7 +37,9 @@ pub enum Refusal {
     AlreadyPosted { cause: Cause },
     #[error("a posting needs a positive amount between two different accounts of one unit")]
     Unbalanced,
-    #[error("this idempotency key was used for a different request: use a new key for a new request")]
+    #[error(
+        "this idempotency key was used for a different request: use a new key for a new request"
+    )]
     IdempotencyKeyReused,
     #[error("there is no such API key")]
     ApiKeyNotFound,
@@ -65,12 +75,15 @@ impl Refusal {
             Self::OutOfRange { field, .. } => Some(field),
             Self::TopupNotFound | Self::TopupNotPending { .. } => Some("topup_id"),
             Self::PaymentNotFound => Some("payment_id"),
-            Self::InsufficientCredits { .. } | Self::PriceOutOfRange { .. } | Self::BalanceOutOfRange => {
-                Some("credits")
-            }
+            Self::InsufficientCredits { .. }
+            | Self::PriceOutOfRange { .. }
+            | Self::BalanceOutOfRange => Some("credits"),
             Self::ApiKeyNotFound => Some("api_key_id"),
             Self::EventNotFound => Some("event_id"),
-            Self::AlreadyPosted { .. } | Self::Unbalanced | Self::IdempotencyKeyReused | Self::ClaimLost => None,
+            Self::AlreadyPosted { .. }
+            | Self::Unbalanced
+            | Self::IdempotencyKeyReused
+            | Self::ClaimLost => None,
         }
     }
 

@@ -43,7 +43,9 @@ pub struct Table<K, V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new() }
+        Self {
+            rows: BTreeMap::new(),
+        }
     }
 }
 
@@ -55,7 +57,10 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
 
     /// Takes in a row as the store has it (`None`: there is none).
     pub fn load(&mut self, key: K, value: Option<V>) {
-        self.rows.entry(key).or_insert(Slot { value, change: Change::Keep });
+        self.rows.entry(key).or_insert(Slot {
+            value,
+            change: Change::Keep,
+        });
     }
 
     /// The row, if there is one. It must have been loaded.
@@ -66,17 +71,36 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
 
     /// Adds a row that is not there yet.
     pub fn insert(&mut self, key: K, value: V) {
-        let replaces = self.rows.get(&key).is_some_and(|slot| slot.change == Change::Delete);
-        let change = if replaces { Change::Update } else { Change::Insert };
-        let before = self.rows.insert(key, Slot { value: Some(value), change });
-        debug_assert!(before.is_none_or(|slot| slot.value.is_none()), "a row was inserted over another");
+        let replaces = self
+            .rows
+            .get(&key)
+            .is_some_and(|slot| slot.change == Change::Delete);
+        let change = if replaces {
+            Change::Update
+        } else {
+            Change::Insert
+        };
+        let before = self.rows.insert(
+            key,
+            Slot {
+                value: Some(value),
+                change,
+            },
+        );
+        debug_assert!(
+            before.is_none_or(|slot| slot.value.is_none()),
+            "a row was inserted over another"
+        );
     }
 
     /// Changes a row that is there.
     ///
     /// # Panics
     /// When the row is not there: the caller has just looked.
-    #[expect(clippy::expect_used, reason = "every caller has looked the row up in the same decision")]
+    #[expect(
+        clippy::expect_used,
+        reason = "every caller has looked the row up in the same decision"
+    )]
     pub fn change<R>(&mut self, key: &K, edit: impl FnOnce(&mut V) -> R) -> R {
         let slot = self.rows.get_mut(key).expect("a changed row is loaded");
         if slot.change == Change::Keep {
@@ -90,13 +114,20 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
         if let Some(slot) = self.rows.get_mut(key)
             && slot.value.take().is_some()
         {
-            slot.change = if slot.change == Change::Insert { Change::Keep } else { Change::Delete };
+            slot.change = if slot.change == Change::Insert {
+                Change::Keep
+            } else {
+                Change::Delete
+            };
         }
     }
 
     /// The rows to write, in key order. `None` with [`Change::Delete`].
     pub fn changes(&self) -> impl Iterator<Item = (&K, Change, Option<&V>)> {
-        let changed = self.rows.iter().filter(|(_, slot)| slot.change != Change::Keep);
+        let changed = self
+            .rows
+            .iter()
+            .filter(|(_, slot)| slot.change != Change::Keep);
         changed.map(|(key, slot)| (key, slot.change, slot.value.as_ref()))
     }
 }
@@ -168,7 +199,10 @@ pub struct State {
 
 /// Keys of the rows that commands ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "each field asks for the table of the same name in `State`")]
+#[expect(
+    missing_docs,
+    reason = "each field asks for the table of the same name in `State`"
+)]
 pub struct Needs {
     pub accounts: BTreeSet<AccountKey>,
     pub causes: BTreeSet<Cause>,
@@ -211,7 +245,6 @@ macro_rules! wanted {
     )*};
 }
 
-#[expect(clippy::needless_return, reason = "the macro writes one shape for rows with and without a value")]
 impl<'a> Wanted<'a> {
     /// A collector that compares with `state` and adds to `needs`.
     pub const fn new(state: &'a State, needs: &'a mut Needs) -> Self {

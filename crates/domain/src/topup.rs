@@ -30,7 +30,13 @@ pub enum TopupStatus {
 
 impl TopupStatus {
     /// All of them, in the order of their usual life.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Paid, Self::Canceled, Self::Expired, Self::Failed];
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Paid,
+        Self::Canceled,
+        Self::Expired,
+        Self::Failed,
+    ];
 
     /// As written in the database and on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -85,11 +91,20 @@ pub struct CreateTopup {
     pub remark: Remark,
 }
 
-pub(crate) fn create(state: &mut State, context: &mut Context<'_>, wish: &CreateTopup) -> Result<Topup, Refusal> {
+pub(crate) fn create(
+    state: &mut State,
+    context: &mut Context<'_>,
+    wish: &CreateTopup,
+) -> Result<Topup, Refusal> {
     let policy = context.policy;
     let (least, most) = (policy.topup_credits_min, policy.topup_credits_max);
     if !(least..=most).contains(&wish.credits) {
-        return Err(Refusal::OutOfRange { field: "credits".into(), least, most, given: wish.credits });
+        return Err(Refusal::OutOfRange {
+            field: "credits".into(),
+            least,
+            most,
+            given: wish.credits,
+        });
     }
     let currency = policy.credit_price.currency;
     let price = policy.credit_price.cost_rounded_up(wish.credits);
@@ -119,7 +134,9 @@ pub enum Voucher<'a> {
 }
 
 pub(crate) fn needs_to_finish(wanted: &mut Wanted<'_>, id: &TopupId) {
-    let Some(topup) = wanted.topup(id) else { return };
+    let Some(topup) = wanted.topup(id) else {
+        return;
+    };
     wanted.account(&AccountKey::wallet(&topup.user));
     wanted.account(&AccountKey::house(AccountKind::Sold, Unit::CREDIT));
     wanted.cause(&cause(id));
@@ -186,7 +203,12 @@ pub(crate) fn finish_by_admin(
 }
 
 /// Gives a pending top-up up. A canceled one stays as it is.
-pub(crate) fn cancel(state: &mut State, now: Time, id: &TopupId, remark: &Remark) -> Result<Topup, Refusal> {
+pub(crate) fn cancel(
+    state: &mut State,
+    now: Time,
+    id: &TopupId,
+    remark: &Remark,
+) -> Result<Topup, Refusal> {
     let status = state.topups.get(id).ok_or(Refusal::TopupNotFound)?.status;
     match status {
         TopupStatus::Pending => close(state, now, id, TopupStatus::Canceled, Some(remark)),
@@ -199,8 +221,18 @@ pub(crate) fn cancel(state: &mut State, now: Time, id: &TopupId, remark: &Remark
 }
 
 /// Ends a pending top-up without credits. One that has ended keeps its end.
-pub(crate) fn close(state: &mut State, now: Time, id: &TopupId, end: TopupStatus, remark: Option<&Remark>) {
-    if state.topups.get(id).is_none_or(|topup| topup.status != TopupStatus::Pending) {
+pub(crate) fn close(
+    state: &mut State,
+    now: Time,
+    id: &TopupId,
+    end: TopupStatus,
+    remark: Option<&Remark>,
+) {
+    if state
+        .topups
+        .get(id)
+        .is_none_or(|topup| topup.status != TopupStatus::Pending)
+    {
         return;
     }
     state.topups.change(id, |topup| {
@@ -214,7 +246,13 @@ pub(crate) fn close(state: &mut State, now: Time, id: &TopupId, end: TopupStatus
 
 /// What is said later replaces what was said before, where it says anything.
 fn merge(before: &Remark, later: &Remark) -> Remark {
-    let newer = |later: &String, before: &String| if later.is_empty() { before.clone() } else { later.clone() };
+    let newer = |later: &String, before: &String| {
+        if later.is_empty() {
+            before.clone()
+        } else {
+            later.clone()
+        }
+    };
     Remark {
         note: newer(&later.note, &before.note),
         reference: newer(&later.reference, &before.reference),

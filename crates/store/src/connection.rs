@@ -61,7 +61,8 @@ pub struct Row(pub Vec<Value>);
 impl Row {
     /// The integer at `column`.
     pub fn integer(&self, column: usize) -> Result<i64, StoreError> {
-        self.optional_integer(column)?.ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
+        self.optional_integer(column)?
+            .ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
     }
 
     /// The integer at `column`, if any.
@@ -69,13 +70,16 @@ impl Row {
         match self.0.get(column) {
             Some(Value::Integer(value)) => Ok(Some(*value)),
             Some(Value::Null) => Ok(None),
-            _ => Err(StoreError::corrupt(format!("column {column} is not an integer"))),
+            _ => Err(StoreError::corrupt(format!(
+                "column {column} is not an integer"
+            ))),
         }
     }
 
     /// The text at `column`.
     pub fn text(&self, column: usize) -> Result<&str, StoreError> {
-        self.optional_text(column)?.ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
+        self.optional_text(column)?
+            .ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
     }
 
     /// The text at `column`, if any.
@@ -88,7 +92,11 @@ impl Row {
     }
 
     /// The text at `column`, understood by `parse`.
-    pub fn parsed<T>(&self, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+    pub fn parsed<T>(
+        &self,
+        column: usize,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, StoreError> {
         let text = self.text(column)?;
         parse(text).ok_or_else(|| StoreError::corrupt(format!("column {column} holds {text:?}")))
     }
@@ -138,6 +146,9 @@ pub enum StoreError {
     /// The database refused a statement: disk full, read-only file, a broken constraint. Nothing was changed.
     #[error("the database refused: {0}")]
     Refused(String),
+    /// A page was asked for after a cursor that no page has given out.
+    #[error("the cursor is not one that was given out for this list")]
+    BadCursor,
     /// The database holds something that cannot be read back. A person has to look.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),

@@ -15,8 +15,8 @@ pub mod sqlite;
 
 use bursar_domain::state::{Needs, Sequence, State};
 
-pub use connection::StoreError;
 use connection::Connection;
+pub use connection::StoreError;
 
 /// The one writer's side of a database.
 pub struct Store {
@@ -26,7 +26,9 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("sequence", &self.sequence).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
     }
 }
 
@@ -37,12 +39,18 @@ impl Store {
         migrate::run(connection.as_mut())?;
         connection.execute(RELEASE_CLAIMS, &[vec![]])?;
         let sequence = load::sequence(connection.as_mut())?;
-        Ok(Self { connection, sequence })
+        Ok(Self {
+            connection,
+            sequence,
+        })
     }
 
     /// A state to decide on, with nothing loaded.
     pub fn state(&self) -> State {
-        State { sequence: self.sequence, ..State::default() }
+        State {
+            sequence: self.sequence,
+            ..State::default()
+        }
     }
 
     /// Loads what is asked for.
@@ -69,4 +77,5 @@ impl Store {
     }
 }
 
-const RELEASE_CLAIMS: &str = "UPDATE job SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL";
+const RELEASE_CLAIMS: &str =
+    "UPDATE job SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL";

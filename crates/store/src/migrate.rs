@@ -3,9 +3,13 @@
 use crate::connection::{Connection, StoreError};
 
 /// Name and text of every migration, oldest first.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_init", include_str!("../migrations/sqlite/0001_init.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_init",
+    include_str!("../migrations/sqlite/0001_init.sql"),
+)];
 
-const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY, digest TEXT NOT NULL)";
+const CREATE_HISTORY: &str =
+    "CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY, digest TEXT NOT NULL)";
 const HISTORY: &str = "SELECT name, digest FROM migration ORDER BY name";
 const RECORD: &str = "INSERT INTO migration (name, digest) VALUES ($1, $2)";
 
@@ -15,7 +19,9 @@ pub(crate) fn run(connection: &mut dyn Connection) -> Result<(), StoreError> {
     let history = connection.rows(HISTORY, vec![])?;
     for (position, row) in history.iter().enumerate() {
         let (name, digest) = (row.text(0)?, row.text(1)?);
-        let known = MIGRATIONS.get(position).filter(|(known, sql)| *known == name && digest_of(sql) == digest);
+        let known = MIGRATIONS
+            .get(position)
+            .filter(|(known, sql)| *known == name && digest_of(sql) == digest);
         if known.is_none() {
             return Err(StoreError::Unusable(format!(
                 "the database has the migration {name}, which this version of the program does not have in this form: \
@@ -25,9 +31,9 @@ pub(crate) fn run(connection: &mut dyn Connection) -> Result<(), StoreError> {
     }
     for (name, sql) in &MIGRATIONS[history.len()..] {
         connection.begin()?;
-        let done = connection
-            .run_script(sql)
-            .and_then(|()| connection.execute(RECORD, &[vec![(*name).into(), digest_of(sql).into()]]));
+        let done = connection.run_script(sql).and_then(|()| {
+            connection.execute(RECORD, &[vec![(*name).into(), digest_of(sql).into()]])
+        });
         match done {
             Ok(_) => connection.commit()?,
             Err(error) => {

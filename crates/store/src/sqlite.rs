@@ -35,19 +35,22 @@ impl Sqlite {
         }
         let lock = lock(path)?;
         create_private(path)?;
-        let connection = rusqlite::Connection::open(path).map_err(|error| unusable(path, &error))?;
+        let connection =
+            rusqlite::Connection::open(path).map_err(|error| unusable(path, &error))?;
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                        PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; \
                        PRAGMA wal_autocheckpoint = 8192; PRAGMA temp_store = MEMORY;";
-        connection.execute_batch(pragmas).map_err(|error| unusable(path, &error))?;
+        connection
+            .execute_batch(pragmas)
+            .map_err(|error| unusable(path, &error))?;
         Ok(Self::prepared(connection, Some(lock)))
     }
 
     /// Opens the file for reading. The writer must have created it.
     pub fn open_reader(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            rusqlite::Connection::open_with_flags(path, flags).map_err(|error| unusable(path, &error))?;
+        let connection = rusqlite::Connection::open_with_flags(path, flags)
+            .map_err(|error| unusable(path, &error))?;
         connection
             .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -8192;")
             .map_err(|error| unusable(path, &error))?;
@@ -56,11 +59,17 @@ impl Sqlite {
 
     fn prepared(connection: rusqlite::Connection, lock: Option<File>) -> Self {
         connection.set_prepared_statement_cache_capacity(128);
-        Self { connection, _lock: lock }
+        Self {
+            connection,
+            _lock: lock,
+        }
     }
 
+    /// SQLite takes `$2` for a name and numbers names by their first appearance; `?2` is the second parameter.
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
-        self.connection.prepare_cached(sql).map_err(|error| refused(&error))
+        self.connection
+            .prepare_cached(&sql.replace('$', "?"))
+            .map_err(|error| refused(&error))
     }
 }
 
@@ -88,7 +97,10 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|error| unusable(path, &error))
+    options
+        .open(path)
+        .map(drop)
+        .map_err(|error| unusable(path, &error))
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
@@ -115,7 +127,8 @@ fn read_value(value: ValueRef<'_>) -> Result<Value, StoreError> {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(value) => Value::Integer(value),
         ValueRef::Text(value) => {
-            let text = std::str::from_utf8(value).map_err(|_| StoreError::corrupt("text that is not UTF-8"))?;
+            let text = std::str::from_utf8(value)
+                .map_err(|_| StoreError::corrupt("text that is not UTF-8"))?;
             Value::Text(text.to_owned())
         }
         ValueRef::Blob(value) => Value::Bytes(value.to_vec()),
@@ -123,9 +136,14 @@ fn read_value(value: ValueRef<'_>) -> Result<Value, StoreError> {
     })
 }
 
-fn query_once(statement: &mut CachedStatement<'_>, parameters: &Parameters) -> Result<Vec<Row>, StoreError> {
+fn query_once(
+    statement: &mut CachedStatement<'_>,
+    parameters: &Parameters,
+) -> Result<Vec<Row>, StoreError> {
     let columns = statement.column_count();
-    let mut rows = statement.query(params_from_iter(parameters)).map_err(|error| refused(&error))?;
+    let mut rows = statement
+        .query(params_from_iter(parameters))
+        .map_err(|error| refused(&error))?;
     let mut answer = Vec::new();
     while let Some(row) = rows.next().map_err(|error| refused(&error))? {
         let value = |column| read_value(row.get_ref(column).map_err(|error| refused(&error))?);
@@ -137,20 +155,27 @@ fn query_once(statement: &mut CachedStatement<'_>, parameters: &Parameters) -> R
 impl Connection for Sqlite {
     fn query(&mut self, sql: &str, parameters: &[Parameters]) -> Result<Vec<Vec<Row>>, StoreError> {
         let mut statement = self.statement(sql)?;
-        parameters.iter().map(|parameters| query_once(&mut statement, parameters)).collect()
+        parameters
+            .iter()
+            .map(|parameters| query_once(&mut statement, parameters))
+            .collect()
     }
 
     fn execute(&mut self, sql: &str, parameters: &[Parameters]) -> Result<usize, StoreError> {
         let mut statement = self.statement(sql)?;
         let mut touched = 0;
         for parameters in parameters {
-            touched += statement.execute(params_from_iter(parameters)).map_err(|error| refused(&error))?;
+            touched += statement
+                .execute(params_from_iter(parameters))
+                .map_err(|error| refused(&error))?;
         }
         Ok(touched)
     }
 
     fn run_script(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.connection.execute_batch(sql).map_err(|error| refused(&error))
+        self.connection
+            .execute_batch(sql)
+            .map_err(|error| refused(&error))
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
@@ -175,6 +200,7 @@ impl Connection for Sqlite {
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)", vec![]).map(drop)
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)", vec![])
+            .map(drop)
     }
 }

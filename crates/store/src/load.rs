@@ -1,0 +1,171 @@
+//! Needs to state: the rows that commands ask for, each found by its key.
+
+use std::collections::BTreeSet;
+
+use bursar_domain::id::PaymentId;
+use bursar_domain::state::{Needs, Sequence, State, Table};
+
+use crate::connection::{Connection, Parameters, Row, StoreError};
+use crate::record;
+
+/// The numbers given out so far.
+pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, StoreError> {
+    let mut newest = |table: &str| -> Result<i64, StoreError> {
+        let rows = connection.rows(
+            &format!("SELECT coalesce(max(number), 0) FROM {table}"),
+            vec![],
+        )?;
+        rows.first().map_or(Ok(0), |row| row.integer(0))
+    };
+    Ok(Sequence {
+        account: newest("account")?,
+        transaction: newest("ledger_transaction")?,
+        posting: newest("posting")?,
+        event: newest("stripe_event")?,
+    })
+}
+
+/// Loads every row asked for that is not there yet; what the database does not have is remembered as absent.
+pub(crate) fn rows(
+    connection: &mut dyn Connection,
+    needs: &Needs,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    let mut loader = Loader { connection };
+    let select = |columns: &str, table: &str, condition: &str| {
+        format!("SELECT {columns} FROM {table} WHERE {condition}")
+    };
+    loader.find(
+        &needs.accounts,
+        &mut state.accounts,
+        &select(
+            record::ACCOUNT,
+            "account",
+            "kind = $1 AND owner = $2 AND unit = $3",
+        ),
+        record::account_key,
+        record::read_account,
+    )?;
+    loader.find(
+        &needs.causes,
+        &mut state.causes,
+        &select(
+            "number",
+            "ledger_transaction",
+            "cause_kind = $1 AND cause_id = $2",
+        ),
+        |cause| vec![cause.kind.as_str().into(), cause.id.as_str().into()],
+        |_| Ok(()),
+    )?;
+    loader.find(
+        &needs.topups,
+        &mut state.topups,
+        &select(record::TOPUP, "topup", "id = $1"),
+        |id| vec![id.as_str().into()],
+        record::read_topup,
+    )?;
+    loader.find(
+        &needs.payments,
+        &mut state.payments,
+        &select(record::PAYMENT, "payment", "id = $1"),
+        |id| vec![id.as_str().into()],
+        record::read_payment,
+    )?;
+    let payment_id = |row: &Row| row.parsed(0, PaymentId::parse);
+    loader.find(
+        &needs.payment_of_session,
+        &mut state.payment_of_session,
+        &select("id", "payment", "session = $1"),
+        |session| vec![session.as_str().into()],
+        payment_id,
+    )?;
+    loader.find(
+        &needs.payment_of_intent,
+        &mut state.payment_of_intent,
+        &select("id", "payment", "intent = $1"),
+        |intent| vec![intent.as_str().into()],
+        payment_id,
+    )?;
+    events(&mut loader, needs, state)?;
+    loader.find(
+        &needs.jobs,
+        &mut state.jobs,
+        &select(record::JOB, "job", "kind = $1 AND payment_id = $2"),
+        record::job_key,
+        record::read_job,
+    )?;
+    loader.find(
+        &needs.api_keys,
+        &mut state.api_keys,
+        &select(record::API_KEY, "api_key", "id = $1"),
+        |id| vec![id.as_str().into()],
+        record::read_api_key,
+    )?;
+    loader.find(
+        &needs.answers,
+        &mut state.answers,
+        "SELECT request_hash, outcome, at FROM answer WHERE principal = $1 AND route = $2 AND key = $3",
+        |key| vec![key.principal.as_str().into(), key.route.as_str().into(), key.key.as_str().into()],
+        record::read_answer,
+    )
+}
+
+fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    loader.find(
+        &needs.event_numbers,
+        &mut state.event_numbers,
+        "SELECT number FROM stripe_event WHERE id = $1",
+        |id| vec![id.as_str().into()],
+        |row| row.integer(0),
+    )?;
+    loader.find(
+        &needs.events,
+        &mut state.events,
+        &format!(
+            "SELECT {} FROM stripe_event WHERE number = $1",
+            record::EVENT
+        ),
+        |number| vec![(*number).into()],
+        record::read_event,
+    )?;
+    let waiting = "SELECT number FROM stripe_event WHERE status = 'waiting' AND payment_id = $1 ORDER BY number";
+    for id in &needs.waiting_events {
+        let rows = loader.connection.rows(waiting, vec![id.as_str().into()])?;
+        let numbers: Vec<i64> = rows
+            .iter()
+            .map(|row| row.integer(0))
+            .collect::<Result<_, _>>()?;
+        state.waiting_events.load(
+            id.clone(),
+            Some(numbers).filter(|numbers| !numbers.is_empty()),
+        );
+    }
+    Ok(())
+}
+
+struct Loader<'a> {
+    connection: &'a mut dyn Connection,
+}
+
+impl Loader<'_> {
+    /// One row at most for each key, by a unique index.
+    fn find<K: Ord + Clone + std::fmt::Debug, V>(
+        &mut self,
+        keys: &BTreeSet<K>,
+        table: &mut Table<K, V>,
+        sql: &str,
+        write_key: impl Fn(&K) -> Parameters,
+        read: impl Fn(&Row) -> Result<V, StoreError>,
+    ) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let parameters: Vec<Parameters> = keys.iter().map(write_key).collect();
+        let answers = self.connection.query(sql, &parameters)?;
+        for (key, rows) in keys.iter().zip(answers) {
+            let value = rows.first().map(&read).transpose()?;
+            table.load(key.clone(), value);
+        }
+        Ok(())
+    }
+}
