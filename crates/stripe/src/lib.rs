@@ -3,8 +3,17 @@
 //! This crate knows Stripe and nothing of the service around it. Everything but [`client`] is
 //! plain data and pure functions; [`client`] is the only file that opens a connection.
 
+pub mod client;
+pub mod error;
+pub mod event;
 pub mod form;
+pub mod object;
+mod open_enum;
+pub mod request;
+pub mod secret_key;
 pub mod signature;
+
+pub use error::Error;
 
 /// The Stripe API version every request asks for, and the newest one the types here cover.
 ///
