@@ -182,10 +182,10 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
 pub fn answer(
     state: &mut State,
     context: &mut Context<'_>,
-    request: &mut Request,
+    request: &Request,
 ) -> (Result<Reply, Refusal>, bool) {
     let Some((key, request_hash)) = &request.idempotency else {
-        return (decide(state, context, &mut request.command), false);
+        return (decide(state, context, &request.command), false);
     };
     if let Some(before) = state.answers.get(key) {
         if before.request_hash != *request_hash {
@@ -193,7 +193,7 @@ pub fn answer(
         }
         return (before.outcome.clone(), true);
     }
-    let outcome = decide(state, context, &mut request.command);
+    let outcome = decide(state, context, &request.command);
     if !outcome.as_ref().is_err_and(Refusal::is_transient) {
         let answer = Answer {
             request_hash: request_hash.clone(),
@@ -209,7 +209,7 @@ pub fn answer(
 pub fn decide(
     state: &mut State,
     context: &mut Context<'_>,
-    command: &mut Command,
+    command: &Command,
 ) -> Result<Reply, Refusal> {
     match command {
         Command::CreateTopup(wish) => topup::create(state, context, wish).map(Reply::Topup),
@@ -240,7 +240,7 @@ pub fn decide(
             let outcomes = events
                 .iter()
                 .map(|event| notice::apply(state, context, event));
-            outcomes.collect::<Result<_, _>>().map(Reply::Applied)
+            Ok(Reply::Applied(outcomes.collect()))
         }
         Command::ClaimJob(key) => job::claim(state, context, key).map(Reply::Claimed),
         Command::DeferJob {

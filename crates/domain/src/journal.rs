@@ -169,7 +169,8 @@ pub fn post(state: &mut State, transaction: Transaction) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn check(state: &State, transaction: &Transaction) -> Result<(), Refusal> {
+/// Whether [`post`] would take this transaction.
+pub(crate) fn check(state: &State, transaction: &Transaction) -> Result<(), Refusal> {
     if state.causes.get(&transaction.cause).is_some() {
         return Err(Refusal::AlreadyPosted {
             cause: transaction.cause.clone(),

@@ -4,12 +4,14 @@
 //! [`Notice`]; [`apply`] decides what it means for a payment of ours. Metadata of the provider's objects is only a hint
 //! which payment to look at; money is credited against our own row alone.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::command::Context;
 use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
-use crate::payment::{self, Payment, PaymentStatus};
+use crate::payment::{self, Payment};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -77,7 +79,7 @@ pub struct ReceiveEvent {
     /// The object it is about.
     pub object: String,
     /// The bytes as received.
-    pub body: Vec<u8>,
+    pub body: Arc<[u8]>,
 }
 
 /// An event as stored, without its body.
@@ -113,15 +115,13 @@ pub struct StoredEvent {
 pub(crate) fn receive(
     state: &mut State,
     context: &Context<'_>,
-    event: &mut ReceiveEvent,
+    event: &ReceiveEvent,
 ) -> (i64, bool) {
     if let Some(number) = state.event_numbers.get(&event.id) {
         return (*number, true);
     }
     let number = state.sequence.next_event();
-    state
-        .event_bodies
-        .push((number, std::mem::take(&mut event.body)));
+    state.event_bodies.push((number, Arc::clone(&event.body)));
     state.event_numbers.insert(event.id.clone(), number);
     let stored = StoredEvent {
         number,
@@ -303,6 +303,8 @@ pub enum Notice {
         hint: Option<PaymentId>,
         /// What it says.
         fact: SessionFact,
+        /// Whether it names the session without saying how it stands, so that the session has to be read.
+        read: bool,
     },
     /// Something about a payment intent: a reason to read the session, no proof of anything.
     Intent {
@@ -335,7 +337,7 @@ pub struct ApplyEvent {
 pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
     wanted.event(&event.number);
     let (hint, known) = match &event.notice {
-        Notice::Session { hint, fact } => (hint, wanted.session(&fact.session)),
+        Notice::Session { hint, fact, .. } => (hint, wanted.session(&fact.session)),
         Notice::Intent { hint, fact } => (hint, wanted.intent(&fact.intent)),
         Notice::Foreign { .. } | Notice::Unreadable { .. } => return,
     };
@@ -344,46 +346,19 @@ pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
     }
 }
 
-/// Works off one stored event. One that has its end keeps it.
+/// Works off one stored event. One that has its end keeps it; one that cannot be taken in has failed, and says why.
 pub(crate) fn apply(
     state: &mut State,
     context: &mut Context<'_>,
     event: &ApplyEvent,
-) -> Result<EventStatus, Refusal> {
-    let stored = state
-        .events
-        .get(&event.number)
-        .ok_or(Refusal::EventNotFound)?;
-    if stored.status != EventStatus::Pending {
-        return Ok(stored.status);
-    }
-    let livemode = stored.livemode;
-    let (status, reason, payment) = match &event.notice {
-        Notice::Session { hint, fact } => {
-            let known = state.payment_of_session.get(&fact.session).cloned();
-            match find(state, known, hint.as_ref()) {
-                Found::Ours(id) if livemode_differs(state, &id, livemode) => {
-                    mode_mismatch(state, id, livemode)
-                }
-                Found::Ours(id) => apply_session(state, context, id, fact)?,
-                Found::NoSessionYet(id) => waiting(id),
-                Found::Foreign => foreign(),
-            }
-        }
-        Notice::Intent { hint, fact } => {
-            let known = state.payment_of_intent.get(&fact.intent).cloned();
-            match find(state, known, hint.as_ref()) {
-                Found::Ours(id) if livemode_differs(state, &id, livemode) => {
-                    mode_mismatch(state, id, livemode)
-                }
-                Found::Ours(id) => apply_intent(state, context, id, fact),
-                Found::NoSessionYet(id) => waiting(id),
-                Found::Foreign => foreign(),
-            }
-        }
-        Notice::Foreign { why } => (EventStatus::Ignored, why.clone(), None),
-        Notice::Unreadable { why } => (EventStatus::Failed, why.clone(), None),
+) -> EventStatus {
+    let Some(stored) = state.events.get(&event.number).cloned() else {
+        return EventStatus::Ignored;
     };
+    if stored.status != EventStatus::Pending {
+        return stored.status;
+    }
+    let (status, reason, payment) = work_off(state, context, &stored, &event.notice);
     if status == EventStatus::Waiting
         && let Some(id) = &payment
     {
@@ -396,60 +371,86 @@ pub(crate) fn apply(
         stored.payment = payment;
         stored.worked_at = Some(now);
     });
-    Ok(status)
+    status
+}
+
+fn work_off(
+    state: &mut State,
+    context: &mut Context<'_>,
+    stored: &StoredEvent,
+    notice: &Notice,
+) -> Outcome {
+    let (known, hint) = match notice {
+        Notice::Session { hint, fact, .. } => {
+            (state.payment_of_session.get(&fact.session).cloned(), hint)
+        }
+        Notice::Intent { hint, fact } => (state.payment_of_intent.get(&fact.intent).cloned(), hint),
+        Notice::Foreign { why } => return (EventStatus::Ignored, why.clone(), None),
+        Notice::Unreadable { why } => return (EventStatus::Failed, why.clone(), None),
+    };
+    let payment = match find(state, known, hint.as_ref()) {
+        Found::Ours(payment) => payment,
+        Found::NoSessionYet(payment) => {
+            return (
+                EventStatus::Waiting,
+                "the payment's session is not known yet".into(),
+                Some(payment.id),
+            );
+        }
+        Found::Foreign => {
+            return (
+                EventStatus::Ignored,
+                "no payment of ours has this object".into(),
+                None,
+            );
+        }
+    };
+    let id = payment.id.clone();
+    if let Err(mismatch) = check_money(&payment, None, None, Some(stored.livemode)) {
+        return quarantined(id, &mismatch);
+    }
+    let taken = match notice {
+        Notice::Session { fact, read, .. } => apply_session(state, context, &payment, fact, *read),
+        Notice::Intent { fact, .. } => Ok(apply_intent(state, context, &payment, fact)),
+        Notice::Foreign { .. } | Notice::Unreadable { .. } => Ok(Ok(())),
+    };
+    match taken {
+        Ok(Ok(())) => (EventStatus::Applied, String::new(), Some(id)),
+        Ok(Err(mismatch)) => quarantined(id, &mismatch),
+        Err(refusal) => (
+            EventStatus::Failed,
+            format!("{}: {refusal}", refusal.code()),
+            Some(id),
+        ),
+    }
 }
 
 enum Found {
-    Ours(PaymentId),
-    NoSessionYet(PaymentId),
+    Ours(Payment),
+    NoSessionYet(Payment),
     Foreign,
 }
 
 /// The payment an event is about: the one that has this session or intent, else the one its metadata names. A named one
 /// may turn out to have another session; that is a mismatch and for the caller to tell.
 fn find(state: &State, known: Option<PaymentId>, hint: Option<&PaymentId>) -> Found {
-    if let Some(id) = known {
-        return Found::Ours(id);
-    }
-    let Some(payment) = hint.and_then(|id| state.payments.get(id)) else {
+    let is_known = known.is_some();
+    let Some(payment) = known
+        .as_ref()
+        .or(hint)
+        .and_then(|id| state.payments.get(id))
+    else {
         return Found::Foreign;
     };
-    let id = payment.id.clone();
-    if payment.session.is_some() || payment.status == PaymentStatus::Failed {
-        Found::Ours(id)
+    let payment = payment.clone();
+    if is_known || payment.session.is_some() || !payment.status.is_open() {
+        Found::Ours(payment)
     } else {
-        Found::NoSessionYet(id)
+        Found::NoSessionYet(payment)
     }
 }
 
 type Outcome = (EventStatus, String, Option<PaymentId>);
-
-fn foreign() -> Outcome {
-    (
-        EventStatus::Ignored,
-        "no payment of ours has this object".into(),
-        None,
-    )
-}
-
-fn waiting(id: PaymentId) -> Outcome {
-    (
-        EventStatus::Waiting,
-        "the payment's session is not known yet".into(),
-        Some(id),
-    )
-}
-
-fn livemode_differs(state: &State, id: &PaymentId, livemode: bool) -> bool {
-    state
-        .payments
-        .get(id)
-        .is_some_and(|payment| payment.livemode != livemode)
-}
-
-fn mode_mismatch(_state: &State, id: PaymentId, said: bool) -> Outcome {
-    quarantined(id, &Mismatch::Livemode { said, ours: !said })
-}
 
 fn quarantined(id: PaymentId, mismatch: &Mismatch) -> Outcome {
     (
@@ -462,55 +463,58 @@ fn quarantined(id: PaymentId, mismatch: &Mismatch) -> Outcome {
 fn apply_session(
     state: &mut State,
     context: &mut Context<'_>,
-    id: PaymentId,
+    payment: &Payment,
     fact: &SessionFact,
-) -> Result<Outcome, Refusal> {
-    Ok(match payment::observe(state, context, &id, fact)? {
-        Ok(()) => (EventStatus::Applied, String::new(), Some(id)),
-        Err(mismatch) => quarantined(id, &mismatch),
-    })
+    read: bool,
+) -> Result<Result<(), Mismatch>, Refusal> {
+    let observed = payment::observe(state, context, &payment.id, fact)?;
+    if read && observed.is_ok() {
+        read_session(state, context, payment);
+    }
+    Ok(observed)
 }
 
 fn apply_intent(
     state: &mut State,
     context: &Context<'_>,
-    id: PaymentId,
+    payment: &Payment,
     fact: &IntentFact,
-) -> Outcome {
-    let Some(payment) = state.payments.get(&id).cloned() else {
-        return foreign();
-    };
+) -> Result<(), Mismatch> {
     if let Some(ours) = payment.intent.clone().filter(|ours| *ours != fact.intent) {
-        return quarantined(
-            id,
-            &Mismatch::Intent {
-                said: fact.intent.clone(),
-                ours,
-            },
-        );
+        return Err(Mismatch::Intent {
+            said: fact.intent.clone(),
+            ours,
+        });
     }
-    if let Err(mismatch) = check_money(
-        &payment,
+    check_money(
+        payment,
         fact.amount,
         fact.currency.as_deref(),
         fact.livemode,
-    ) {
-        return quarantined(id, &mismatch);
-    }
+    )?;
     if let Some((code, message)) = &fact.failure {
-        payment::record_failure(state, context.now, &id, code, message);
+        payment::record_failure(state, context.now, &payment.id, code, message);
     }
-    if payment.status.is_open() && payment.session.is_some() {
+    read_session(state, context, payment);
+    Ok(())
+}
+
+/// The session has news; what they are, it says itself.
+fn read_session(state: &mut State, context: &Context<'_>, payment: &Payment) {
+    let still_open = state
+        .payments
+        .get(&payment.id)
+        .is_some_and(|payment| payment.status.is_open());
+    if still_open && payment.session.is_some() {
         job::owe(
             state,
             context.now,
             JobKey {
                 kind: JobKind::ReadSession,
-                payment: id.clone(),
+                payment: payment.id.clone(),
             },
         );
     }
-    (EventStatus::Applied, String::new(), Some(id))
 }
 
 fn remember_waiting(state: &mut State, id: &PaymentId, number: i64) {

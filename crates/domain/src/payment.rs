@@ -431,8 +431,11 @@ fn advance(
     let now = context.now;
     match next {
         PaymentStatus::Paid => {
-            receive_money(state, context, payment)?;
+            // Both or neither: the second is checked before the first is written.
+            let money = money_received(context, payment);
+            journal::check(state, &money)?;
             topup::finish(state, context, &payment.topup, Voucher::Payment(payment))?;
+            journal::post(state, money)?;
         }
         PaymentStatus::Expired => close_topup(state, now, payment, TopupStatus::Expired),
         PaymentStatus::Failed => close_topup(state, now, payment, TopupStatus::Failed),
@@ -462,13 +465,9 @@ fn close_topup(state: &mut State, now: Time, payment: &Payment, end: TopupStatus
 }
 
 /// Books the customer's money as held by the provider.
-fn receive_money(
-    state: &mut State,
-    context: &mut Context<'_>,
-    payment: &Payment,
-) -> Result<(), Refusal> {
+fn money_received(context: &mut Context<'_>, payment: &Payment) -> Transaction {
     let [received, clearing] = money_accounts(payment);
-    let transaction = Transaction {
+    Transaction {
         id: TransactionId::new(context.ids, context.now),
         reason: Reason::Payment,
         cause: cause(&payment.id),
@@ -482,8 +481,7 @@ fn receive_money(
             to: clearing,
             amount: payment.amount,
         }],
-    };
-    journal::post(state, transaction)
+    }
 }
 
 /// Keeps why the last attempt did not work. Says nothing about the status: the next attempt may work.

@@ -45,8 +45,6 @@ pub enum Refusal {
     ApiKeyNotFound,
     #[error("the job is not held by this claim any more")]
     ClaimLost,
-    #[error("there is no such event")]
-    EventNotFound,
 }
 
 impl Refusal {
@@ -65,7 +63,6 @@ impl Refusal {
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::ApiKeyNotFound => "api_key_not_found",
             Self::ClaimLost => "claim_lost",
-            Self::EventNotFound => "event_not_found",
         }
     }
 
@@ -79,7 +76,6 @@ impl Refusal {
             | Self::PriceOutOfRange { .. }
             | Self::BalanceOutOfRange => Some("credits"),
             Self::ApiKeyNotFound => Some("api_key_id"),
-            Self::EventNotFound => Some("event_id"),
             Self::AlreadyPosted { .. }
             | Self::Unbalanced
             | Self::IdempotencyKeyReused

@@ -5,6 +5,7 @@
 //! save.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::account::{Account, AccountKey};
 use crate::api_key::ApiKey;
@@ -186,7 +187,7 @@ pub struct State {
     /// Stored events by number.
     pub events: Table<i64, StoredEvent>,
     /// Bodies of events received in this batch, by number.
-    pub event_bodies: Vec<(i64, Vec<u8>)>,
+    pub event_bodies: Vec<(i64, Arc<[u8]>)>,
     /// Events that wait for a payment to learn its session: by payment.
     pub waiting_events: Table<PaymentId, Vec<i64>>,
     /// Calls that are owed.

@@ -1,1 +1,226 @@
 //! The imperative shell: writer, readers, jobs, clock, and the bridge between Stripe and the domain.
+//!
+//! An [`Engine`] owns a database. Commands go through one writer that commits whatever is waiting in one transaction and
+//! answers when it is on disk; readers ask on connections of their own; calls to Stripe are durable jobs. The same
+//! functions serve HTTP handlers and Rust programs that embed the engine.
+
+pub mod batch;
+mod bridge;
+mod checkout;
+pub mod clock;
+mod ids;
+mod inbox;
+mod jobs;
+mod readers;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use bursar_domain::command::{Command, Reply, Request};
+use bursar_domain::id::PaymentId;
+use bursar_domain::policy::Policy;
+use bursar_domain::refusal::Refusal;
+use bursar_domain::time::Time;
+use bursar_store::query::Reader;
+use bursar_store::sqlite::Sqlite;
+use bursar_store::{Store, StoreError};
+use bursar_stripe::client::Client;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinHandle;
+
+pub use clock::Clock;
+pub use ids::RandomIds;
+
+/// What an engine is started with.
+#[derive(Clone)]
+#[expect(
+    missing_debug_implementations,
+    reason = "the client keeps a secret key"
+)]
+pub struct EngineConfig {
+    /// The SQLite file; created if missing.
+    pub database: PathBuf,
+    /// Limits and prices.
+    pub policy: Policy,
+    /// How Stripe is reached; none while it is not configured.
+    pub stripe: Option<Client>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why the engine gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// More is waiting than is sensible. Nothing was done: try again.
+    #[error("too many requests are waiting; nothing was done: try again in a moment")]
+    Busy,
+    /// The engine is stopping. Nothing was done.
+    #[error("the service is stopping; nothing was done: try again")]
+    Stopping,
+    /// No payment provider is configured.
+    #[error("Stripe is not configured: set STRIPE_SECRET_KEY")]
+    NoProvider,
+    /// The provider could not be asked, or gave no answer. What was asked for stays owed and is tried again.
+    #[error("{message}")]
+    Provider {
+        /// A stable code.
+        code: &'static str,
+        /// What happened, without secrets.
+        message: String,
+    },
+    /// The provider said no for good.
+    #[error("{message}")]
+    ProviderRefused {
+        /// The provider's code.
+        code: String,
+        /// The provider's words.
+        message: String,
+    },
+    /// The database did not do as asked. Nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An answer, and whether it was given before under the same idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer.
+    pub reply: Reply,
+    /// Whether it is a repetition.
+    pub replayed: bool,
+}
+
+/// How a call to the provider for a payment has ended.
+#[derive(Debug, Clone)]
+pub(crate) enum CallEnd {
+    /// Its result has been taken in.
+    Done,
+    /// It will be tried again.
+    Deferred { code: &'static str, message: String },
+}
+
+pub(crate) struct Shared {
+    writer: writer::Writer,
+    readers: readers::Readers,
+    clock: Arc<dyn Clock>,
+    stripe: Option<Client>,
+    events_wake: Arc<Notify>,
+    jobs_wake: Arc<Notify>,
+    call_ends: broadcast::Sender<(PaymentId, CallEnd)>,
+    stop: watch::Sender<bool>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The running shell around one database. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the database, brings it up to date, and starts writer and workers. Needs a tokio runtime.
+    pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
+        let store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
+        let readers = readers::Readers::open(&config.database)?;
+        let (events_wake, jobs_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let batch = batch::Batch {
+            store,
+            ids: Box::new(RandomIds::default()),
+            policy: config.policy,
+            clock: Arc::clone(&config.clock),
+        };
+        let writer =
+            writer::Writer::start(batch, Arc::clone(&events_wake), Arc::clone(&jobs_wake))?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            writer,
+            readers,
+            clock: config.clock,
+            stripe: config.stripe,
+            events_wake,
+            jobs_wake,
+            call_ends: broadcast::channel(1024).0,
+            stop,
+            workers: Mutex::default(),
+        });
+        let engine = Self { shared };
+        let workers = vec![
+            tokio::spawn(inbox::run(engine.clone(), stopped.clone())),
+            tokio::spawn(jobs::run(engine.clone(), stopped)),
+        ];
+        *engine
+            .shared
+            .workers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = workers;
+        Ok(engine)
+    }
+
+    /// Asks for something; the answer comes when it is on disk.
+    pub async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
+        let answered = self
+            .submit_once(Request {
+                command,
+                idempotency: None,
+            })
+            .await?;
+        Ok(answered.reply)
+    }
+
+    /// Asks for something under an idempotency key, if the request has one.
+    pub async fn submit_once(&self, request: Request) -> Result<Answered, EngineError> {
+        self.shared.writer.submit(request).await
+    }
+
+    /// Asks the database, on a connection of its own. Sees everything that was answered before.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.shared.readers.read(question).await
+    }
+
+    /// What time it is for the engine.
+    pub fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    /// Whether payments can be made.
+    pub fn has_provider(&self) -> bool {
+        self.shared.stripe.is_some()
+    }
+
+    /// The client that reaches Stripe, if it is configured.
+    pub fn stripe(&self) -> Option<&Client> {
+        self.shared.stripe.as_ref()
+    }
+
+    /// Stops workers and writer: finishes what was accepted, and leaves compact files behind.
+    pub async fn shutdown(&self) {
+        self.shared.stop.send_replace(true);
+        let workers = {
+            let mut workers = self
+                .shared
+                .workers
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            std::mem::take(&mut *workers)
+        };
+        for worker in workers {
+            if worker.await.is_err() {
+                tracing::error!("a worker of the engine has panicked");
+            }
+        }
+        self.shared.writer.stop().await;
+    }
+}

@@ -1,5 +1,7 @@
 //! Changes to rows: what a batch has decided, written inside one transaction.
 
+use std::sync::Arc;
+
 use bursar_domain::journal::Posted;
 use bursar_domain::state::{Change, Sequence, State, Table};
 
@@ -116,8 +118,9 @@ impl Writer<'_> {
             &state.events,
             record::write_event,
         )?;
-        let body =
-            |(number, body): &(i64, Vec<u8>)| vec![(*number).into(), Value::Bytes(body.clone())];
+        let body = |(number, body): &(i64, Arc<[u8]>)| {
+            vec![(*number).into(), Value::Bytes(Arc::clone(body))]
+        };
         let bodies: Vec<Parameters> = state.event_bodies.iter().map(body).collect();
         self.run(&insert("stripe_event_body", "number, body"), &bodies)
     }

@@ -1,5 +1,7 @@
 //! The whole abstraction over a database: run one statement with many rows of parameters, and transactions.
 
+use std::sync::Arc;
+
 use bursar_domain::time::Time;
 
 /// A parameter or a column. Booleans are 0 and 1, times microseconds, JSON is text.
@@ -12,7 +14,7 @@ pub enum Value {
     /// UTF-8 text.
     Text(String),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
 }
 
 impl From<i64> for Value {

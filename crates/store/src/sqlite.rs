@@ -131,7 +131,7 @@ fn read_value(value: ValueRef<'_>) -> Result<Value, StoreError> {
                 .map_err(|_| StoreError::corrupt("text that is not UTF-8"))?;
             Value::Text(text.to_owned())
         }
-        ValueRef::Blob(value) => Value::Bytes(value.to_vec()),
+        ValueRef::Blob(value) => Value::Bytes(value.into()),
         ValueRef::Real(_) => return Err(StoreError::corrupt("a floating point number")),
     })
 }

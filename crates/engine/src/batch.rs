@@ -1,0 +1,101 @@
+//! One batch: needs, load, decide, commit. Used by the writer, and by whoever runs the engine step by step.
+
+use std::sync::Arc;
+
+use bursar_domain::command::{self, Context, Reply, Request};
+use bursar_domain::id::IdSource;
+use bursar_domain::notice::EventStatus;
+use bursar_domain::policy::Policy;
+use bursar_domain::refusal::Refusal;
+use bursar_domain::state::{Needs, State};
+use bursar_store::{Store, StoreError};
+
+use crate::clock::Clock;
+
+/// Rounds of asking and loading. A session names a payment, the payment its top-up, the top-up its wallet; more would
+/// mean that a command asks in circles.
+const ROUNDS_MAX: usize = 6;
+
+/// What is needed to run batches.
+#[expect(
+    missing_debug_implementations,
+    reason = "clock and ids are trait objects"
+)]
+pub struct Batch {
+    /// The database.
+    pub store: Store,
+    /// Where new ids come from.
+    pub ids: Box<dyn IdSource + Send>,
+    /// What the operator decided.
+    pub policy: Policy,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The answers of a batch, and who has to be woken.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One answer for each request, in their order, and whether it was given before.
+    pub answers: Vec<(Result<Reply, Refusal>, bool)>,
+    /// Whether stored events wait to be worked off.
+    pub has_events: bool,
+    /// Whether jobs were added or changed.
+    pub has_jobs: bool,
+}
+
+impl Batch {
+    /// Runs the requests one after the other and commits them together. Durable when it returns.
+    pub fn run(&mut self, requests: &[&Request]) -> Result<Outcome, StoreError> {
+        let mut state = self.store.state();
+        self.load(requests, &mut state)?;
+        let now = self.clock.now();
+        let mut context = Context {
+            now,
+            ids: self.ids.as_mut(),
+            policy: &self.policy,
+        };
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(command::answer(&mut state, &mut context, request));
+        }
+        if has_changes(&state) {
+            self.store.commit(&state)?;
+        }
+        let mut events = state.events.changes();
+        let has_events = events
+            .any(|(_, _, event)| event.is_some_and(|event| event.status == EventStatus::Pending));
+        let has_jobs = state.jobs.changes().next().is_some();
+        Ok(Outcome {
+            answers,
+            has_events,
+            has_jobs,
+        })
+    }
+
+    fn load(&mut self, requests: &[&Request], state: &mut State) -> Result<(), StoreError> {
+        for _ in 0..ROUNDS_MAX {
+            let mut needs = Needs::default();
+            for request in requests {
+                command::needs(request, state, &mut needs);
+            }
+            if needs.is_empty() {
+                return Ok(());
+            }
+            self.store.load(&needs, state)?;
+        }
+        debug_assert!(false, "commands ask in circles");
+        Ok(())
+    }
+}
+
+/// Refusals and repetitions leave nothing to write, and cost no sync.
+fn has_changes(state: &State) -> bool {
+    !state.journal.is_empty()
+        || state.accounts.changes().next().is_some()
+        || state.topups.changes().next().is_some()
+        || state.payments.changes().next().is_some()
+        || state.events.changes().next().is_some()
+        || state.jobs.changes().next().is_some()
+        || state.api_keys.changes().next().is_some()
+        || state.answers.changes().next().is_some()
+}

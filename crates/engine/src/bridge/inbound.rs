@@ -1,0 +1,194 @@
+//! What Stripe says, in our own words. Pure: bytes in, a notice out.
+
+use bursar_domain::id::PaymentId;
+use bursar_domain::notice::{IntentFact, Notice, SessionFact, Standing};
+use bursar_stripe::event::{Envelope, Event};
+use bursar_stripe::object::{Charge, CheckoutSession, PaymentIntent, PaymentStatus, SessionStatus};
+
+use super::outbound::PAYMENT_ID;
+
+/// What a stored event says.
+pub(crate) fn notice(body: &[u8]) -> Notice {
+    let envelope = match Envelope::read(body) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            return Notice::Unreadable {
+                why: error.to_string(),
+            };
+        }
+    };
+    let hint = envelope
+        .subject
+        .metadata
+        .get(PAYMENT_ID)
+        .and_then(|id| PaymentId::parse(id));
+    match (envelope.plain_kind(), envelope.subject.object.as_deref()) {
+        (kind, Some("checkout.session")) if kind.starts_with("checkout.session.") => {
+            session_notice(&envelope, body, hint)
+        }
+        (kind, Some("payment_intent")) if kind.starts_with("payment_intent.") => {
+            intent_notice(&envelope, body, hint, read_intent)
+        }
+        (
+            "charge.succeeded" | "charge.failed" | "charge.pending" | "charge.captured",
+            Some("charge"),
+        ) => intent_notice(&envelope, body, hint, read_charge),
+        (kind, object) if is_ours_without_object(kind) => Notice::Unreadable {
+            why: format!("{kind} carries {}", object.unwrap_or("no object")),
+        },
+        (kind, _) => Notice::Foreign {
+            why: format!("nothing is done for {kind}"),
+        },
+    }
+}
+
+fn is_ours_without_object(kind: &str) -> bool {
+    kind.starts_with("checkout.session.") || kind.starts_with("payment_intent.")
+}
+
+fn session_notice(envelope: &Envelope<'_>, body: &[u8], hint: Option<PaymentId>) -> Notice {
+    if envelope.thin {
+        return thin_session_notice(envelope, hint);
+    }
+    let session = match read_object::<CheckoutSession>(body) {
+        Ok(session) => session,
+        Err(why) => return Notice::Unreadable { why },
+    };
+    let mut fact = session_fact(&session);
+    if fact.standing != Standing::Paid {
+        fact.standing = match &*envelope.kind {
+            // The failure of a delayed method is in the event's kind only: the session goes on saying `unpaid`.
+            "checkout.session.async_payment_failed" => Standing::Failed,
+            "checkout.session.completed" => Standing::Unpaid,
+            "checkout.session.expired" => Standing::Expired,
+            _ => fact.standing,
+        };
+    }
+    Notice::Session {
+        hint,
+        fact,
+        read: false,
+    }
+}
+
+/// A thin event names its object and says nothing about it.
+fn thin_session_notice(envelope: &Envelope<'_>, hint: Option<PaymentId>) -> Notice {
+    let Some(session) = envelope.subject.id.as_deref() else {
+        return Notice::Unreadable {
+            why: "the event does not name its session".into(),
+        };
+    };
+    let fact = SessionFact {
+        session: session.to_owned(),
+        amount: None,
+        currency: None,
+        livemode: envelope.livemode,
+        intent: None,
+        standing: Standing::Open,
+    };
+    Notice::Session {
+        hint,
+        fact,
+        read: true,
+    }
+}
+
+fn intent_notice(
+    envelope: &Envelope<'_>,
+    body: &[u8],
+    hint: Option<PaymentId>,
+    read: fn(&[u8]) -> Result<IntentFact, String>,
+) -> Notice {
+    if envelope.thin {
+        return Notice::Foreign {
+            why: "thin events about payment intents are not used".into(),
+        };
+    }
+    match read(body) {
+        // A charge made without a payment intent cannot come from a checkout session.
+        Ok(fact) if fact.intent.is_empty() => Notice::Foreign {
+            why: "the charge has no payment intent".into(),
+        },
+        Ok(mut fact) => {
+            if envelope.kind != "payment_intent.payment_failed" {
+                fact.failure = None;
+            }
+            Notice::Intent { hint, fact }
+        }
+        Err(why) => Notice::Unreadable { why },
+    }
+}
+
+fn read_object<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let event: Event = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    event.read_object().map_err(|error| describe(&error))
+}
+
+/// Where it stopped making sense, without what stands there: it may be personal.
+fn describe(error: &serde_json::Error) -> String {
+    format!(
+        "cannot be read ({:?} error at line {} column {})",
+        error.classify(),
+        error.line(),
+        error.column()
+    )
+}
+
+fn read_intent(body: &[u8]) -> Result<IntentFact, String> {
+    let intent: PaymentIntent = read_object(body)?;
+    let failure = intent.last_payment_error.map(|error| {
+        let code = error
+            .decline_code
+            .or(error.code)
+            .unwrap_or_else(|| "payment_failed".into());
+        (code, error.message.unwrap_or_default())
+    });
+    Ok(IntentFact {
+        intent: intent.id,
+        amount: intent.amount,
+        currency: intent.currency,
+        livemode: intent.livemode,
+        failure,
+    })
+}
+
+fn read_charge(body: &[u8]) -> Result<IntentFact, String> {
+    let charge: Charge = read_object(body)?;
+    Ok(IntentFact {
+        intent: charge
+            .payment_intent
+            .map(|intent| intent.id().to_owned())
+            .unwrap_or_default(),
+        amount: charge.amount,
+        currency: charge.currency,
+        livemode: charge.livemode,
+        failure: None,
+    })
+}
+
+/// What a checkout session says about our payment.
+///
+/// `no_payment_required` means that nothing was to be paid; as we sell nothing for nothing, it reads as paid with an amount
+/// of zero, which is never the amount of a payment of ours.
+pub(crate) fn session_fact(session: &CheckoutSession) -> SessionFact {
+    let (standing, amount) = match (&session.payment_status, &session.status) {
+        (Some(PaymentStatus::Paid), _) => (Standing::Paid, session.amount_total),
+        (Some(PaymentStatus::NoPaymentRequired), Some(SessionStatus::Complete)) => {
+            (Standing::Paid, Some(0))
+        }
+        (_, Some(SessionStatus::Expired)) => (Standing::Expired, session.amount_total),
+        (_, Some(SessionStatus::Complete)) => (Standing::Unpaid, session.amount_total),
+        _ => (Standing::Open, session.amount_total),
+    };
+    SessionFact {
+        session: session.id.clone(),
+        amount,
+        currency: session.currency.clone(),
+        livemode: session.livemode,
+        intent: session
+            .payment_intent
+            .as_ref()
+            .map(|intent| intent.id().to_owned()),
+        standing,
+    }
+}

@@ -1,0 +1,205 @@
+//! Does what is owed: claims due jobs, calls Stripe, brings back the result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bursar_domain::command::{Command, Reply};
+use bursar_domain::job::{Claim, JobKey, JobKind};
+use bursar_domain::payment::{Payment, SessionOpened, SessionRead};
+use bursar_stripe::client::Client;
+use bursar_stripe::error::Retry;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{CallEnd, Engine, EngineError, bridge};
+
+/// As many calls to Stripe at the same time. Stripe allows 25 a second for one operation.
+const CALLS_MAX: usize = 8;
+
+/// A look without being woken: finds what became due while nobody was told.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Stripe may forget an idempotency key after 24 hours. A session that could not be opened until then is given up, since
+/// a later try might open a second one.
+const OPEN_SECONDS_MAX: i64 = 23 * 3_600;
+
+pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
+    let Some(client) = engine.stripe().cloned() else {
+        return;
+    };
+    let calls = Arc::new(Semaphore::new(CALLS_MAX));
+    while !*stopped.borrow() {
+        let pause = match start_due(&engine, &client, &calls).await {
+            Ok(pause) => pause,
+            Err(EngineError::Stopping) => break,
+            Err(error) => {
+                tracing::error!(%error, "due jobs could not be looked up; trying again");
+                PAUSE_MAX
+            }
+        };
+        tokio::select! {
+            () = engine.shared.jobs_wake.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+    // Calls under way may finish; whatever does not is claimed again after the next start.
+    let all = u32::try_from(CALLS_MAX).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(PAUSE_MAX, calls.acquire_many(all)).await;
+}
+
+/// Starts as many due jobs as there is room for; how long to wait until the next look.
+async fn start_due(
+    engine: &Engine,
+    client: &Client,
+    calls: &Arc<Semaphore>,
+) -> Result<Duration, EngineError> {
+    let now = engine.now();
+    let (due, next) = engine
+        .read(move |reader| reader.due_jobs(now, CALLS_MAX))
+        .await?;
+    for key in due {
+        let Ok(permit) = Arc::clone(calls).acquire_owned().await else {
+            return Err(EngineError::Stopping);
+        };
+        let claimed = engine.submit(Command::ClaimJob(key)).await;
+        let claim = match claimed {
+            Ok(Reply::Claimed(claim)) => claim,
+            Ok(_) | Err(EngineError::Refused(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        let (engine, client) = (engine.clone(), client.clone());
+        tokio::spawn(async move {
+            work(&engine, &client, claim).await;
+            drop(permit);
+            engine.shared.jobs_wake.notify_one();
+        });
+    }
+    let until_next = next.map(|next| next.0.saturating_sub(engine.now().0).max(0));
+    let until_next = until_next.and_then(|microseconds| u64::try_from(microseconds).ok());
+    Ok(until_next
+        .map_or(PAUSE_MAX, Duration::from_micros)
+        .clamp(Duration::from_millis(5), PAUSE_MAX))
+}
+
+async fn work(engine: &Engine, client: &Client, claim: Claim) {
+    let payment_id = claim.key.payment.clone();
+    let end = match call(engine, client, claim.clone()).await {
+        Ok(()) => CallEnd::Done,
+        Err(CallError::Engine(EngineError::Refused(_) | EngineError::Stopping)) => return,
+        Err(CallError::Engine(error)) => {
+            tracing::error!(%error, payment.id = %payment_id, "the result of a call could not be stored");
+            CallEnd::Deferred {
+                code: "not_stored",
+                message: error.to_string(),
+            }
+        }
+        Err(CallError::Stripe(error)) => defer(engine, claim, &error).await,
+    };
+    // Nobody may be waiting for it.
+    let _ = engine.shared.call_ends.send((payment_id, end));
+}
+
+enum CallError {
+    Stripe(bursar_stripe::Error),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for CallError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), CallError> {
+    let JobKey { kind, payment } = claim.key.clone();
+    let Some(payment) = engine.read(move |reader| reader.payment(&payment)).await? else {
+        return Ok(drop(engine.submit(Command::DropJob(claim)).await?));
+    };
+    let result = match kind {
+        JobKind::OpenSession => open_session(engine, client, claim, &payment).await?,
+        JobKind::ReadSession => read_session(client, claim, &payment).await?,
+    };
+    engine.submit(result).await?;
+    Ok(())
+}
+
+async fn open_session(
+    engine: &Engine,
+    client: &Client,
+    claim: Claim,
+    payment: &Payment,
+) -> Result<Command, CallError> {
+    let refused = |claim, code: &str, message: String| Command::SessionRefused {
+        claim,
+        code: code.into(),
+        message,
+    };
+    if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
+        let message = "no session could be opened within a day: ask for a new checkout".to_owned();
+        return Ok(refused(claim, "open_timed_out", message));
+    }
+    match client.call(&bridge::outbound::open_session(payment)).await {
+        Ok(session) => {
+            let fact = bridge::inbound::session_fact(&session);
+            Ok(Command::SessionOpened(SessionOpened {
+                claim,
+                checkout_url: session.url,
+                fact,
+            }))
+        }
+        Err(bursar_stripe::Error::Refused(refusal)) => {
+            let code = refusal
+                .code
+                .clone()
+                .unwrap_or_else(|| "provider_refused".to_owned());
+            Ok(refused(claim, &code, refusal.message.clone()))
+        }
+        Err(error) => Err(CallError::Stripe(error)),
+    }
+}
+
+async fn read_session(
+    client: &Client,
+    claim: Claim,
+    payment: &Payment,
+) -> Result<Command, CallError> {
+    let Some(session) = &payment.session else {
+        return Ok(Command::DropJob(claim));
+    };
+    let session = client
+        .call(&bridge::outbound::read_session(session))
+        .await
+        .map_err(CallError::Stripe)?;
+    let fact = bridge::inbound::session_fact(&session);
+    Ok(Command::SessionRead(SessionRead {
+        payment: payment.id.clone(),
+        claim: Some(claim),
+        fact,
+    }))
+}
+
+/// Puts the job back with a growing pause. Whatever the call did at Stripe, the next try uses the same key.
+async fn defer(engine: &Engine, claim: Claim, error: &bursar_stripe::Error) -> CallEnd {
+    tracing::warn!(%error, payment.id = %claim.key.payment, job.kind = claim.key.kind.as_str(), "a call to Stripe failed");
+    let asked_for = match error.retry() {
+        Retry::SameKey { after } => after.and_then(|after| i64::try_from(after.as_secs()).ok()),
+        Retry::Never => None,
+    };
+    let exponent = u32::try_from(claim.attempt.clamp(0, 9)).unwrap_or(0);
+    let pause = asked_for.unwrap_or(0).max(2_i64.pow(exponent) / 2).min(600);
+    let run_at = engine.now().plus_seconds(pause);
+    if let Err(error) = engine
+        .submit(Command::DeferJob {
+            claim,
+            run_at,
+            error: error.to_string(),
+        })
+        .await
+    {
+        tracing::warn!(%error, "a job could not be put back; its claim runs out by itself");
+    }
+    CallEnd::Deferred {
+        code: error.code(),
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,53 @@
+//! A few connections that only read.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bursar_store::StoreError;
+use bursar_store::query::Reader;
+use tokio::sync::Semaphore;
+
+use crate::EngineError;
+
+/// As many questions are asked at the same time. Reads are short; more would only compete for the same cores.
+const READERS: usize = 4;
+
+pub(crate) struct Readers {
+    free: Arc<Mutex<Vec<Reader>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(crate) fn open(database: &Path) -> Result<Self, EngineError> {
+        let readers: Vec<Reader> = (0..READERS)
+            .map(|_| Reader::open_sqlite(database))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            free: Arc::new(Mutex::new(readers)),
+            permits: Arc::new(Semaphore::new(READERS)),
+        })
+    }
+
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| EngineError::Stopping)?;
+        let free = Arc::clone(&self.free);
+        let asked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let taken = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut reader =
+                taken.ok_or_else(|| StoreError::Unusable("no reader is free".into()))?;
+            let answer = question(&mut reader);
+            free.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(reader);
+            answer
+        });
+        Ok(asked.await.map_err(|_| EngineError::Stopping)??)
+    }
+}

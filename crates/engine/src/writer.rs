@@ -1,0 +1,156 @@
+//! The one writer: takes what is waiting, up to a bounded batch, and answers after the commit.
+//!
+//! No timer delays a batch: at low load it holds one command, at high load it grows while the previous one is synced.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bursar_domain::command::Request;
+use bursar_store::StoreError;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::batch::{Batch, Outcome};
+use crate::{Answered, EngineError};
+
+/// Most commands in one transaction.
+const BATCH_MAX: usize = 512;
+
+/// Most commands that may wait; more are told to come back.
+const QUEUE_MAX: usize = 8_192;
+
+struct Submission {
+    request: Request,
+    answer: oneshot::Sender<Result<Answered, EngineError>>,
+}
+
+pub(crate) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Submission>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        batch: Batch,
+        events_wake: Arc<Notify>,
+        jobs_wake: Arc<Notify>,
+    ) -> Result<Self, EngineError> {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let run = move || {
+            Run {
+                batch,
+                events_wake,
+                jobs_wake,
+            }
+            .until_closed(waiting)
+        };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(run);
+        let thread = thread
+            .map_err(|error| StoreError::Unusable(format!("no thread for the writer: {error}")))?;
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(crate) async fn submit(&self, request: Request) -> Result<Answered, EngineError> {
+        let (answer, answered) = oneshot::channel();
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        let queue = queue.ok_or(EngineError::Stopping)?;
+        queue
+            .try_send(Submission { request, answer })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => EngineError::Busy,
+                mpsc::error::TrySendError::Closed(_) => EngineError::Stopping,
+            })?;
+        drop(queue);
+        answered.await.unwrap_or(Err(EngineError::Stopping))
+    }
+
+    /// Takes nothing more, finishes what is waiting, and leaves.
+    pub(crate) async fn stop(&self) {
+        self.queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the writer has panicked");
+            }
+        }
+    }
+}
+
+struct Run {
+    batch: Batch,
+    events_wake: Arc<Notify>,
+    jobs_wake: Arc<Notify>,
+}
+
+impl Run {
+    fn until_closed(mut self, mut waiting: mpsc::Receiver<Submission>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut submissions = vec![first];
+            while submissions.len() < BATCH_MAX {
+                let Ok(next) = waiting.try_recv() else { break };
+                submissions.push(next);
+            }
+            self.commit(submissions);
+        }
+        if let Err(error) = self.batch.store.checkpoint() {
+            tracing::warn!(%error, "the write-ahead log could not be folded in; the next start does it");
+        }
+    }
+
+    /// A batch that the database refuses is run again one by one, so that only the culprit fails.
+    fn commit(&mut self, submissions: Vec<Submission>) {
+        let requests: Vec<&Request> = submissions
+            .iter()
+            .map(|submission| &submission.request)
+            .collect();
+        match self.batch.run(&requests) {
+            Ok(outcome) => self.answer(submissions, outcome),
+            Err(error) if submissions.len() == 1 => {
+                tracing::error!(%error, "the database refused a command");
+                for submission in submissions {
+                    let _ = submission
+                        .answer
+                        .send(Err(EngineError::Store(StoreError::Refused(
+                            error.to_string(),
+                        ))));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, commands = submissions.len(), "a batch was refused; trying one by one");
+                for submission in submissions {
+                    self.commit(vec![submission]);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, submissions: Vec<Submission>, outcome: Outcome) {
+        for (submission, (answer, replayed)) in submissions.into_iter().zip(outcome.answers) {
+            let answered = answer
+                .map(|reply| Answered { reply, replayed })
+                .map_err(EngineError::Refused);
+            // Whoever asked may have gone; what was asked is done all the same.
+            let _ = submission.answer.send(answered);
+        }
+        if outcome.has_events {
+            self.events_wake.notify_one();
+        }
+        if outcome.has_jobs {
+            self.jobs_wake.notify_one();
+        }
+    }
+}
