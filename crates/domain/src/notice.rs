@@ -388,7 +388,7 @@ fn work_off(
         Notice::Foreign { why } => return (EventStatus::Ignored, why.clone(), None),
         Notice::Unreadable { why } => return (EventStatus::Failed, why.clone(), None),
     };
-    let payment = match find(state, known, hint.as_ref()) {
+    let payment = match find(state, known.as_ref(), hint.as_ref()) {
         Found::Ours(payment) => payment,
         Found::NoSessionYet(payment) => {
             return (
@@ -433,7 +433,7 @@ enum Found {
 
 /// The payment an event is about: the one that has this session or intent, else the one its metadata names. A named one
 /// may turn out to have another session; that is a mismatch and for the caller to tell.
-fn find(state: &State, known: Option<PaymentId>, hint: Option<&PaymentId>) -> Found {
+fn find(state: &State, known: Option<&PaymentId>, hint: Option<&PaymentId>) -> Found {
     let is_known = known.is_some();
     let Some(payment) = known
         .as_ref()

@@ -24,7 +24,7 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
             Ok(_) => {}
             Err(EngineError::Stopping) => return,
             Err(error) => {
-                tracing::error!(%error, "stored events could not be worked off; trying again")
+                tracing::error!(%error, "stored events could not be worked off; trying again");
             }
         }
         tokio::select! {

@@ -113,7 +113,8 @@ impl From<EngineError> for CallError {
 async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), CallError> {
     let JobKey { kind, payment } = claim.key.clone();
     let Some(payment) = engine.read(move |reader| reader.payment(&payment)).await? else {
-        return Ok(drop(engine.submit(Command::DropJob(claim)).await?));
+        engine.submit(Command::DropJob(claim)).await?;
+        return Ok(());
     };
     let result = match kind {
         JobKind::OpenSession => open_session(engine, client, claim, &payment).await?,

@@ -41,7 +41,7 @@ impl Writer {
                 events_wake,
                 jobs_wake,
             }
-            .until_closed(waiting)
+            .until_closed(waiting);
         };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(run);
         let thread = thread
