@@ -435,11 +435,7 @@ enum Found {
 /// may turn out to have another session; that is a mismatch and for the caller to tell.
 fn find(state: &State, known: Option<&PaymentId>, hint: Option<&PaymentId>) -> Found {
     let is_known = known.is_some();
-    let Some(payment) = known
-        .as_ref()
-        .or(hint)
-        .and_then(|id| state.payments.get(id))
-    else {
+    let Some(payment) = known.or(hint).and_then(|id| state.payments.get(id)) else {
         return Found::Foreign;
     };
     let payment = payment.clone();
