@@ -87,12 +87,22 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
+/// A client that waits long enough for a busy machine.
 fn client(base: &str) -> Client {
+    with_patience(base, Duration::from_secs(20))
+}
+
+/// A client for servers that never answer.
+fn impatient(base: &str) -> Client {
+    with_patience(base, Duration::from_millis(300))
+}
+
+fn with_patience(base: &str, patience: Duration) -> Client {
     let config = ClientConfig::new(SecretKey::new("sk_test_canary").unwrap());
     Client::new(&ClientConfig {
         base_url: base.to_owned(),
-        connect_timeout: Duration::from_millis(300),
-        timeout: Duration::from_millis(600),
+        connect_timeout: patience,
+        timeout: patience * 2,
         ..config
     })
     .unwrap()
@@ -169,7 +179,7 @@ async fn a_handshake_that_hangs_means_nothing_happened() {
     // Takes the connection and never says a word of TLS.
     let server = Server::that(Act::Wait).await;
     let base = server.base.replace("http://", "https://");
-    let error = client(&base).send(&post()).await.unwrap_err();
+    let error = impatient(&base).send(&post()).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     server.task.abort();
 }
@@ -205,7 +215,7 @@ async fn a_cut_answer_leaves_the_outcome_unknown() {
 #[tokio::test]
 async fn a_slow_answer_leaves_the_outcome_unknown() {
     let server = Server::that(Act::Wait).await;
-    let error = server.outcome(&post()).await.unwrap_err();
+    let error = impatient(&server.base).send(&post()).await.unwrap_err();
     assert!(
         matches!(error, Error::Unknown { status: None, .. }),
         "{error:?}"
