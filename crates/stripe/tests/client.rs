@@ -354,7 +354,7 @@ async fn a_call_is_never_repeated_by_itself() {
     let connections = tokio::spawn(async move {
         let mut count = 0;
         while let Ok(Ok((mut stream, _))) =
-            tokio::time::timeout(Duration::from_millis(300), listener.accept()).await
+            tokio::time::timeout(Duration::from_secs(1), listener.accept()).await
         {
             read_request(&mut stream).await;
             count += 1;
