@@ -156,14 +156,15 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::CreateTopup(_) | Command::IssueKey(_) => {}
         Command::FinishTopup { topup, .. } | Command::CancelTopup { topup, .. } => {
             topup::needs_to_finish(&mut wanted, topup);
+            payment::needs_to_close_checkout(&mut wanted, topup);
         }
         Command::Adjust(adjust) => {
             wanted.account(&AccountKey::wallet(&adjust.user));
             wanted.account(&AccountKey::house(AccountKind::Adjusted, Unit::CREDIT));
         }
         Command::OpenCheckout(wish) => payment::needs_to_open(&mut wanted, wish),
-        Command::SessionOpened(SessionOpened { claim, .. })
-        | Command::SessionRefused { claim, .. }
+        Command::SessionOpened(opened) => payment::needs_of_opened(&mut wanted, opened),
+        Command::SessionRefused { claim, .. }
         | Command::DeferJob { claim, .. }
         | Command::DropJob(claim) => payment::needs_of_claim(&mut wanted, claim),
         Command::SessionRead(read) => {
@@ -214,10 +215,14 @@ pub fn decide(
     match command {
         Command::CreateTopup(wish) => topup::create(state, context, wish).map(Reply::Topup),
         Command::FinishTopup { topup, remark } => {
-            topup::finish_by_admin(state, context, topup, remark).map(Reply::Topup)
+            let finished = topup::finish_by_admin(state, context, topup, remark)?;
+            payment::close_checkout(state, context.now, topup);
+            Ok(Reply::Topup(finished))
         }
         Command::CancelTopup { topup, remark } => {
-            topup::cancel(state, context.now, topup, remark).map(Reply::Topup)
+            let canceled = topup::cancel(state, context.now, topup, remark)?;
+            payment::close_checkout(state, context.now, topup);
+            Ok(Reply::Topup(canceled))
         }
         Command::Adjust(adjust) => self::adjust(state, context, adjust).map(Reply::Adjusted),
         Command::OpenCheckout(wish) => payment::open(state, context, wish).map(Reply::Payment),

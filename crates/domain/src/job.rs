@@ -20,6 +20,8 @@ pub enum JobKind {
     OpenSession,
     /// Read a payment's checkout session and settle by what it says.
     ReadSession,
+    /// Close a payment's checkout session, because its top-up was ended by an administrator.
+    CloseSession,
 }
 
 impl JobKind {
@@ -28,12 +30,13 @@ impl JobKind {
         match self {
             Self::OpenSession => "open_session",
             Self::ReadSession => "read_session",
+            Self::CloseSession => "close_session",
         }
     }
 
     /// The kind written as `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::OpenSession, Self::ReadSession]
+        [Self::OpenSession, Self::ReadSession, Self::CloseSession]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }

@@ -13,7 +13,7 @@ use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{self, Payment};
 use crate::refusal::Refusal;
-use crate::state::{State, Wanted};
+use crate::state::{State, Table, Wanted};
 use crate::time::Time;
 
 /// What became of a stored event.
@@ -105,6 +105,8 @@ pub struct StoredEvent {
     pub reason: String,
     /// The payment it is about, once found.
     pub payment: Option<PaymentId>,
+    /// Whether it is about a checkout session that no payment of ours has: if one gets it later, the event is taken up again.
+    pub unmatched: bool,
     /// When it was stored.
     pub received_at: Time,
     /// When it was last worked on.
@@ -134,6 +136,7 @@ pub(crate) fn receive(
         status: EventStatus::Pending,
         reason: String::new(),
         payment: None,
+        unmatched: false,
         received_at: context.now,
         worked_at: None,
     };
@@ -337,7 +340,10 @@ pub struct ApplyEvent {
 pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
     wanted.event(&event.number);
     let (hint, known) = match &event.notice {
-        Notice::Session { hint, fact, .. } => (hint, wanted.session(&fact.session)),
+        Notice::Session { hint, fact, .. } => {
+            wanted.unmatched_events(&fact.session);
+            (hint, wanted.session(&fact.session))
+        }
         Notice::Intent { hint, fact } => (hint, wanted.intent(&fact.intent)),
         Notice::Foreign { .. } | Notice::Unreadable { .. } => return,
     };
@@ -359,16 +365,22 @@ pub(crate) fn apply(
         return stored.status;
     }
     let (status, reason, payment) = work_off(state, context, &stored, &event.notice);
-    if status == EventStatus::Waiting
-        && let Some(id) = &payment
-    {
-        remember_waiting(state, id, event.number);
+    let unmatched = match &event.notice {
+        Notice::Session { fact, .. } if payment.is_none() => {
+            remember(&mut state.unmatched_events, &fact.session, event.number);
+            true
+        }
+        _ => false,
+    };
+    if let (EventStatus::Waiting, Some(id)) = (status, &payment) {
+        remember(&mut state.waiting_events, id, event.number);
     }
     let now = context.now;
     state.events.change(&event.number, |stored| {
         stored.status = status;
         stored.reason = reason;
         stored.payment = payment;
+        stored.unmatched = unmatched;
         stored.worked_at = Some(now);
     });
     status
@@ -513,18 +525,27 @@ fn read_session(state: &mut State, context: &Context<'_>, payment: &Payment) {
     }
 }
 
-fn remember_waiting(state: &mut State, id: &PaymentId, number: i64) {
-    if state.waiting_events.get(id).is_none() {
-        state.waiting_events.insert(id.clone(), Vec::new());
+fn remember<K: Ord + Clone + std::fmt::Debug>(
+    table: &mut Table<K, Vec<i64>>,
+    key: &K,
+    number: i64,
+) {
+    if table.get(key).is_none() {
+        table.insert(key.clone(), Vec::new());
     }
-    state
-        .waiting_events
-        .change(id, |numbers| numbers.push(number));
+    table.change(key, |numbers| numbers.push(number));
 }
 
-/// Puts the events that wait for this payment back into line.
-pub(crate) fn wake_waiting(state: &mut State, id: &PaymentId) {
-    for number in state.waiting_events.get(id).cloned().unwrap_or_default() {
+/// Puts the events that came before their session was known back into line: those that name the payment, and those about
+/// the session.
+pub(crate) fn wake_early(state: &mut State, id: &PaymentId, session: &String) {
+    let of_payment = state.waiting_events.get(id).cloned().unwrap_or_default();
+    let of_session = state
+        .unmatched_events
+        .get(session)
+        .cloned()
+        .unwrap_or_default();
+    for number in of_payment.into_iter().chain(of_session) {
         state
             .events
             .change(&number, |event| event.status = EventStatus::Pending);

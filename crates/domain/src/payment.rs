@@ -225,6 +225,34 @@ pub(crate) fn open(
     Ok(payment)
 }
 
+/// Rows that [`close_checkout`] may touch.
+pub(crate) fn needs_to_close_checkout(wanted: &mut Wanted<'_>, topup: &TopupId) {
+    let Some(payment) = wanted.topup(topup).and_then(|topup| topup.payment.clone()) else {
+        return;
+    };
+    wanted.payment(&payment);
+    wanted.job(&JobKey {
+        kind: JobKind::CloseSession,
+        payment,
+    });
+}
+
+/// An administrator has ended the top-up: nobody shall pay for it any more. Closing the session is a job; a customer who
+/// is faster has paid, and paid wins.
+pub(crate) fn close_checkout(state: &mut State, now: Time, topup: &TopupId) {
+    let payment = state
+        .topups
+        .get(topup)
+        .and_then(|topup| topup.payment.clone());
+    let Some(payment) = payment.and_then(|id| state.payments.get(&id)) else {
+        return;
+    };
+    if payment.status == PaymentStatus::Pending {
+        let key = payment.job(JobKind::CloseSession);
+        job::owe(state, now, key);
+    }
+}
+
 /// The provider opened a session for a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionOpened {
@@ -234,6 +262,19 @@ pub struct SessionOpened {
     pub checkout_url: Option<String>,
     /// What the answer says about the session.
     pub fact: SessionFact,
+}
+
+pub(crate) fn needs_of_opened(wanted: &mut Wanted<'_>, opened: &SessionOpened) {
+    needs_of_claim(wanted, &opened.claim);
+    wanted.job(&JobKey {
+        kind: JobKind::CloseSession,
+        payment: opened.claim.key.payment.clone(),
+    });
+    let numbers = wanted.unmatched_events(&opened.fact.session);
+    numbers
+        .into_iter()
+        .flatten()
+        .for_each(|number| wanted.event(number));
 }
 
 pub(crate) fn needs_of_claim(wanted: &mut Wanted<'_>, claim: &Claim) {
@@ -294,8 +335,8 @@ pub(crate) fn session_opened(
         });
         state
             .payment_of_session
-            .load(opened.fact.session.clone(), Some(id.clone()));
-        notice::wake_waiting(state, id);
+            .set(opened.fact.session.clone(), id.clone());
+        notice::wake_early(state, id, &opened.fact.session);
     }
     state.jobs.remove(&opened.claim.key);
     let read = JobKey {
@@ -305,6 +346,7 @@ pub(crate) fn session_opened(
     if state.jobs.get(&read).is_none() {
         job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), read);
     }
+    close_unwanted(state, now, id);
     if let Err(mismatch) = observe(state, context, id, &opened.fact)? {
         record_failure(state, now, id, mismatch.code(), &mismatch.to_string());
     }
@@ -313,6 +355,18 @@ pub(crate) fn session_opened(
         .get(id)
         .cloned()
         .ok_or(Refusal::PaymentNotFound)
+}
+
+/// The top-up may have been ended while its session was being opened.
+fn close_unwanted(state: &mut State, now: Time, id: &PaymentId) {
+    let topup = state
+        .payments
+        .get(id)
+        .and_then(|payment| state.topups.get(&payment.topup));
+    if let Some(topup) = topup.filter(|topup| topup.status != TopupStatus::Pending) {
+        let topup = topup.id.clone();
+        close_checkout(state, now, &topup);
+    }
 }
 
 /// The provider will never open a session for this payment: the payment has failed, its top-up may be tried again.
@@ -373,11 +427,13 @@ pub(crate) fn session_read(
         .get(&read.payment)
         .cloned()
         .ok_or(Refusal::PaymentNotFound)?;
-    if let Some(claim) = &read.claim
-        && payment.status.is_open()
-    {
-        let later = now.plus_seconds(job::read_pause_seconds(claim.attempt));
-        job::put_back(state, now, claim, later, "");
+    match &read.claim {
+        Some(claim) if payment.status.is_open() => {
+            let later = now.plus_seconds(job::read_pause_seconds(claim.attempt));
+            job::put_back(state, now, claim, later, "");
+        }
+        Some(claim) => state.jobs.remove(&claim.key),
+        None => {}
     }
     Ok(payment)
 }
@@ -405,9 +461,7 @@ pub(crate) fn observe(
         state
             .payments
             .change(id, |payment| payment.intent = Some(intent.clone()));
-        state
-            .payment_of_intent
-            .load(intent.clone(), Some(id.clone()));
+        state.payment_of_intent.set(intent.clone(), id.clone());
     }
     let next = match fact.standing {
         Standing::Open => PaymentStatus::Pending,

@@ -70,6 +70,15 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
         self.rows.get(key).and_then(|slot| slot.value.as_ref())
     }
 
+    /// Takes in a row that is kept elsewhere (an index), over whatever was loaded. Nothing is written for it.
+    pub fn set(&mut self, key: K, value: V) {
+        let slot = Slot {
+            value: Some(value),
+            change: Change::Keep,
+        };
+        self.rows.insert(key, slot);
+    }
+
     /// Adds a row that is not there yet.
     pub fn insert(&mut self, key: K, value: V) {
         let replaces = self
@@ -190,6 +199,8 @@ pub struct State {
     pub event_bodies: Vec<(i64, Arc<[u8]>)>,
     /// Events that wait for a payment to learn its session: by payment.
     pub waiting_events: Table<PaymentId, Vec<i64>>,
+    /// Events about a checkout session that no payment has: by session.
+    pub unmatched_events: Table<String, Vec<i64>>,
     /// Calls that are owed.
     pub jobs: Table<JobKey, Job>,
     /// API keys.
@@ -214,6 +225,7 @@ pub struct Needs {
     pub event_numbers: BTreeSet<String>,
     pub events: BTreeSet<i64>,
     pub waiting_events: BTreeSet<PaymentId>,
+    pub unmatched_events: BTreeSet<String>,
     pub jobs: BTreeSet<JobKey>,
     pub api_keys: BTreeSet<ApiKeyId>,
     pub answers: BTreeSet<AnswerKey>,
@@ -271,6 +283,8 @@ impl<'a> Wanted<'a> {
         event(events: i64);
         /// Asks which events wait for a payment.
         waiting_events(waiting_events: PaymentId) -> Vec<i64>;
+        /// Asks which events are about a session that no payment has.
+        unmatched_events(unmatched_events: String) -> Vec<i64>;
         /// Asks for a job.
         job(jobs: JobKey);
         /// Asks for an API key.

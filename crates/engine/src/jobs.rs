@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bursar_domain::command::{Command, Reply};
-use bursar_domain::job::{Claim, JobKey, JobKind};
+use bursar_domain::job::{self, Claim, JobKey, JobKind};
 use bursar_domain::payment::{Payment, SessionOpened, SessionRead};
 use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
@@ -119,6 +119,7 @@ async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), Call
     let result = match kind {
         JobKind::OpenSession => open_session(engine, client, claim, &payment).await?,
         JobKind::ReadSession => read_session(client, claim, &payment).await?,
+        JobKind::CloseSession => close_session(client, claim, &payment).await?,
     };
     engine.submit(result).await?;
     Ok(())
@@ -179,15 +180,42 @@ async fn read_session(
     }))
 }
 
+/// Stripe refuses to close a session that has ended by itself; how, the session says.
+async fn close_session(
+    client: &Client,
+    claim: Claim,
+    payment: &Payment,
+) -> Result<Command, CallError> {
+    let Some(session) = &payment.session else {
+        return Ok(Command::DropJob(claim));
+    };
+    match client
+        .call(&bridge::outbound::close_session(payment, session))
+        .await
+    {
+        Ok(session) => {
+            let fact = bridge::inbound::session_fact(&session);
+            Ok(Command::SessionRead(SessionRead {
+                payment: payment.id.clone(),
+                claim: Some(claim),
+                fact,
+            }))
+        }
+        Err(bursar_stripe::Error::Refused(_)) => read_session(client, claim, payment).await,
+        Err(error) => Err(CallError::Stripe(error)),
+    }
+}
+
 /// Puts the job back with a growing pause. Whatever the call did at Stripe, the next try uses the same key.
 async fn defer(engine: &Engine, claim: Claim, error: &bursar_stripe::Error) -> CallEnd {
     tracing::warn!(%error, payment.id = %claim.key.payment, job.kind = claim.key.kind.as_str(), "a call to Stripe failed");
     let asked_for = match error.retry() {
         Retry::SameKey { after } => after.and_then(|after| i64::try_from(after.as_secs()).ok()),
-        Retry::Never => None,
+        // Only a person can change that; until then it is not asked more often than an open session is.
+        Retry::Never => Some(job::read_pause_seconds(claim.attempt)),
     };
     let exponent = u32::try_from(claim.attempt.clamp(0, 9)).unwrap_or(0);
-    let pause = asked_for.unwrap_or(0).max(2_i64.pow(exponent) / 2).min(600);
+    let pause = asked_for.unwrap_or(0).max(2_i64.pow(exponent) / 2);
     let run_at = engine.now().plus_seconds(pause);
     if let Err(error) = engine
         .submit(Command::DeferJob {

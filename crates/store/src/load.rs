@@ -128,19 +128,19 @@ fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
         |number| vec![(*number).into()],
         record::read_event,
     )?;
-    let waiting = "SELECT number FROM stripe_event WHERE status = 'waiting' AND payment_id = $1 ORDER BY number";
-    for id in &needs.waiting_events {
-        let rows = loader.connection.rows(waiting, vec![id.as_str().into()])?;
-        let numbers: Vec<i64> = rows
-            .iter()
-            .map(|row| row.integer(0))
-            .collect::<Result<_, _>>()?;
-        state.waiting_events.load(
-            id.clone(),
-            Some(numbers).filter(|numbers| !numbers.is_empty()),
-        );
-    }
-    Ok(())
+    let numbers = "SELECT number FROM stripe_event WHERE";
+    loader.find_numbers(
+        &needs.waiting_events,
+        &mut state.waiting_events,
+        &format!("{numbers} status = 'waiting' AND payment_id = $1 ORDER BY number"),
+        PaymentId::as_str,
+    )?;
+    loader.find_numbers(
+        &needs.unmatched_events,
+        &mut state.unmatched_events,
+        &format!("{numbers} unmatched = 1 AND object = $1 ORDER BY number"),
+        String::as_str,
+    )
 }
 
 struct Loader<'a> {
@@ -165,6 +165,28 @@ impl Loader<'_> {
         for (key, rows) in keys.iter().zip(answers) {
             let value = rows.first().map(&read).transpose()?;
             table.load(key.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// The numbers of all events that share a key.
+    fn find_numbers<K: Ord + Clone + std::fmt::Debug>(
+        &mut self,
+        keys: &BTreeSet<K>,
+        table: &mut Table<K, Vec<i64>>,
+        sql: &str,
+        as_text: impl Fn(&K) -> &str,
+    ) -> Result<(), StoreError> {
+        for key in keys {
+            let rows = self.connection.rows(sql, vec![as_text(key).into()])?;
+            let numbers = rows
+                .iter()
+                .map(|row| row.integer(0))
+                .collect::<Result<Vec<_>, _>>()?;
+            table.load(
+                key.clone(),
+                Some(numbers).filter(|numbers| !numbers.is_empty()),
+            );
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub(crate) const TOPUP: &str = "id, user_id, credits, price_minor, price_unit, s
 pub(crate) const PAYMENT: &str = "id, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
                                   success_url, cancel_url, status, session, checkout_url, intent, failure_code, \
                                   failure_message, failed_at, created_at, updated_at, paid_at";
-pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, \
+pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, unmatched, \
                                 received_at, worked_at";
 pub(crate) const JOB: &str =
     "kind, payment_id, run_at, dirty, attempts, lease_token, lease_until, last_error";
@@ -225,6 +225,7 @@ pub(crate) fn write_event(event: &StoredEvent) -> Parameters {
         event.status.as_str().into(),
         event.reason.as_str().into(),
         event.payment.as_ref().map(PaymentId::as_str).into(),
+        event.unmatched.into(),
         event.received_at.into(),
         event.worked_at.into(),
     ]
@@ -242,8 +243,9 @@ pub(crate) fn read_event(row: &Row) -> Result<StoredEvent, StoreError> {
         status: row.parsed(7, EventStatus::parse)?,
         reason: row.text(8)?.to_owned(),
         payment: row.optional_parsed(9, PaymentId::parse)?,
-        received_at: row.time(10)?,
-        worked_at: row.optional_time(11)?,
+        unmatched: row.boolean(10)?,
+        received_at: row.time(11)?,
+        worked_at: row.optional_time(12)?,
     })
 }
 

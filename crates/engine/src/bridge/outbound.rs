@@ -40,3 +40,8 @@ pub(crate) fn open_session(payment: &Payment) -> Request {
 pub(crate) fn read_session(session: &str) -> Request {
     request::retrieve_checkout_session(session)
 }
+
+/// Closes a checkout session. A payment has one session, so its id makes the key.
+pub(crate) fn close_session(payment: &Payment, session: &str) -> Request {
+    request::expire_checkout_session(session, format!("{}-close", payment.id))
+}

@@ -98,12 +98,14 @@ CREATE TABLE stripe_event (
     status      TEXT    NOT NULL,
     reason      TEXT    NOT NULL,
     payment_id  TEXT,
+    unmatched   INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     worked_at   INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX stripe_event_id ON stripe_event (id);
 CREATE INDEX stripe_event_pending ON stripe_event (number) WHERE status = 'pending';
 CREATE INDEX stripe_event_waiting ON stripe_event (payment_id) WHERE status = 'waiting';
+CREATE INDEX stripe_event_unmatched ON stripe_event (object) WHERE unmatched = 1;
 
 -- Apart from its event, so that working an event off does not write its body again.
 CREATE TABLE stripe_event_body (
