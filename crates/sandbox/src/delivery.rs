@@ -28,6 +28,19 @@ pub enum Stage {
     Dropped,
 }
 
+impl Stage {
+    /// Its name, as it is written in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// One event on its way to one endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -69,7 +82,10 @@ pub struct Attempt {
 impl Attempt {
     /// Whether the endpoint has the event. Only 2xx counts; a redirect is a failure.
     pub fn succeeded(&self) -> bool {
-        self.error.is_none() && self.status.is_some_and(|status| (200..300).contains(&status))
+        self.error.is_none()
+            && self
+                .status
+                .is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -91,7 +107,9 @@ pub struct Outgoing {
 /// Notes one delivery of `event` for every enabled endpoint that wants it, and on the event how many there are.
 /// `now` is in seconds, as all times of events are.
 pub fn enqueue(records: &mut Records, event: &Value, now: i64) {
-    let (Some(id), Some(kind)) = (event["id"].as_str(), event["type"].as_str()) else { return };
+    let (Some(id), Some(kind)) = (event["id"].as_str(), event["type"].as_str()) else {
+        return;
+    };
     let wanting: Vec<String> = records
         .objects("webhook_endpoint")
         .filter(|endpoint| wants(endpoint, kind))
@@ -114,7 +132,9 @@ pub fn enqueue(records: &mut Records, event: &Value, now: i64) {
         };
         send_on(records, delivery);
     }
-    records.update(Collection::Object, id, |event| event["pending_webhooks"] = json!(wanting.len()));
+    records.update(Collection::Object, id, |event| {
+        event["pending_webhooks"] = json!(wanting.len())
+    });
 }
 
 /// Whether an endpoint is enabled for events of this type. `*` stands for all of them.
@@ -145,7 +165,13 @@ fn send_on(records: &mut Records, mut delivery: Delivery) {
     if let Some(duplicate) = fault::take(records, Kind::Duplicate, &kind) {
         for copy in 0..duplicate.times {
             let id = format!("{}.{}", delivery.id, copy + 2);
-            keep(records, &Delivery { id, ..delivery.clone() });
+            keep(
+                records,
+                &Delivery {
+                    id,
+                    ..delivery.clone()
+                },
+            );
         }
     }
     if burst_complete {
@@ -166,11 +192,17 @@ pub fn release_held(records: &mut Records, now: i64) {
 
 /// Lets go what was held back for long enough, and gives up what is meant for endpoints that are gone.
 pub fn advance(records: &mut Records, now: i64) {
-    if of_stage(records, Stage::Held).iter().any(|delivery| delivery.due_at <= now) {
+    if of_stage(records, Stage::Held)
+        .iter()
+        .any(|delivery| delivery.due_at <= now)
+    {
         release_held(records, now);
     }
     for mut delivery in of_stage(records, Stage::Waiting) {
-        if records.get(Collection::Object, &delivery.endpoint).is_none() {
+        if records
+            .get(Collection::Object, &delivery.endpoint)
+            .is_none()
+        {
             delivery.stage = Stage::Failed;
             keep(records, &delivery);
         }
@@ -193,7 +225,10 @@ pub fn due(records: &Records, now: i64) -> Vec<Outgoing> {
 pub fn next_due(records: &Records, now: i64) -> Option<i64> {
     let mut open = of_stage(records, Stage::Waiting);
     open.extend(of_stage(records, Stage::Held));
-    open.iter().map(|delivery| delivery.due_at).filter(|due_at| *due_at > now).min()
+    open.iter()
+        .map(|delivery| delivery.due_at)
+        .filter(|due_at| *due_at > now)
+        .min()
 }
 
 /// Whether the delivery before this one, if there is one, has been attempted.
@@ -225,8 +260,12 @@ fn outgoing(records: &Records, delivery: &Delivery) -> Option<Outgoing> {
 /// Writes down how an attempt went and when the next one is due. `pauses` are the pauses before the second, third,
 /// … attempt; after the last one the delivery has failed.
 pub fn record_outcome(records: &mut Records, id: &str, attempt: Attempt, pauses: &[Duration]) {
-    let Some(mut delivery) = get(records, id) else { return };
-    let pause = pauses.get(delivery.attempts.len()).filter(|_| !delivery.manual);
+    let Some(mut delivery) = get(records, id) else {
+        return;
+    };
+    let pause = pauses
+        .get(delivery.attempts.len())
+        .filter(|_| !delivery.manual);
     if attempt.succeeded() {
         if !reached(records, &delivery) {
             count_down(records, &delivery.event);
@@ -251,8 +290,15 @@ pub fn resend(records: &mut Records, id: &str, now: i64) -> Option<String> {
     let id = format!("{first}.{copy}");
     let stage = Stage::Waiting;
     let (after, attempts) = (None, Vec::new());
-    let fresh =
-        Delivery { id: id.clone(), stage, due_at: now, after, manual: true, attempts, ..old };
+    let fresh = Delivery {
+        id: id.clone(),
+        stage,
+        due_at: now,
+        after,
+        manual: true,
+        attempts,
+        ..old
+    };
     keep(records, &fresh);
     Some(id)
 }
@@ -272,20 +318,19 @@ pub fn get(records: &Records, id: &str) -> Option<Delivery> {
     records.get(Collection::Delivery, id).and_then(read)
 }
 
-/// Every delivery, newest first.
-pub fn list(records: &Records) -> Vec<Delivery> {
-    records.list(Collection::Delivery).into_iter().filter_map(|(_, value)| read(value)).collect()
+/// The newest deliveries, at most `count`, newest first.
+pub fn newest(records: &Records, count: usize) -> Vec<Delivery> {
+    let all = records.list(Collection::Delivery).into_iter();
+    all.take(count)
+        .filter_map(|(_, value)| read(value))
+        .collect()
 }
 
 fn of_stage(records: &Records, stage: Stage) -> Vec<Delivery> {
-    let name = match stage {
-        Stage::Waiting => "waiting",
-        Stage::Held => "held",
-        Stage::Delivered => "delivered",
-        Stage::Failed => "failed",
-        Stage::Dropped => "dropped",
-    };
-    records.of_kind(Collection::Delivery, name).filter_map(read).collect()
+    records
+        .of_kind(Collection::Delivery, stage.name())
+        .filter_map(read)
+        .collect()
 }
 
 fn read(value: &Value) -> Option<Delivery> {

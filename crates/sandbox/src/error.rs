@@ -16,7 +16,8 @@ pub struct ApiError {
     /// The parameter at fault, in the form it was sent (`line_items[0][price]`).
     pub param: Option<String>,
     /// Further fields, such as `decline_code`, `charge` and `payment_intent`.
-    pub more: Map<String, Value>,
+    // Boxed, because a map of its own would double the size of every `Result` here.
+    pub more: Box<Map<String, Value>>,
     /// Whether the request had begun to work: only then is the answer kept under its `Idempotency-Key`, and only
     /// then do the changes made on the way stay (a declined charge is a fact).
     pub executed: bool,
@@ -34,7 +35,7 @@ impl ApiError {
             code: None,
             message: message.into(),
             param: None,
-            more: Map::new(),
+            more: Box::default(),
             executed: false,
         }
     }
@@ -115,7 +116,7 @@ impl ApiError {
             error.insert("code".into(), json!(code));
             error.insert("doc_url".into(), json!(doc_url(code)));
         }
-        error.extend(self.more.clone());
+        error.extend(self.more.as_ref().clone());
         error.insert("message".into(), json!(self.message));
         if let Some(param) = &self.param {
             error.insert("param".into(), json!(param));

@@ -45,7 +45,8 @@ pub struct Fault {
 /// The faults that hold now, oldest first.
 pub fn list(records: &Records) -> Vec<Fault> {
     let kept = records.get(Collection::Setting, SETTING);
-    kept.and_then(|faults| serde_json::from_value(faults.clone()).ok()).unwrap_or_default()
+    kept.and_then(|faults| serde_json::from_value(faults.clone()).ok())
+        .unwrap_or_default()
 }
 
 /// Lets a fault hold from now on.
@@ -65,7 +66,10 @@ pub fn clear(records: &mut Records) {
 pub(crate) fn take(records: &mut Records, kind: Kind, event_type: &str) -> Option<Fault> {
     let mut faults = list(records);
     let place = faults.iter().position(|fault| {
-        let fits = fault.event_type.as_deref().is_none_or(|wanted| wanted == event_type);
+        let fits = fault
+            .event_type
+            .as_deref()
+            .is_none_or(|wanted| wanted == event_type);
         fault.fault == kind && fits
     })?;
     let fault = &mut faults[place];
@@ -90,7 +94,13 @@ mod tests {
 
     fn drop_next(count: Option<u32>, event_type: Option<&str>) -> Fault {
         let event_type = event_type.map(str::to_owned);
-        Fault { fault: Kind::Drop, count, event_type, times: 1, seconds: 0 }
+        Fault {
+            fault: Kind::Drop,
+            count,
+            event_type,
+            times: 1,
+            seconds: 0,
+        }
     }
 
     #[test]
@@ -99,8 +109,18 @@ mod tests {
         add(&mut records, drop_next(Some(2), Some("charge.failed")));
         assert_eq!(take(&mut records, Kind::Drop, "charge.succeeded"), None);
         assert_eq!(take(&mut records, Kind::Delay, "charge.failed"), None);
-        assert_eq!(take(&mut records, Kind::Drop, "charge.failed").unwrap().count, Some(1));
-        assert_eq!(take(&mut records, Kind::Drop, "charge.failed").unwrap().count, Some(0));
+        assert_eq!(
+            take(&mut records, Kind::Drop, "charge.failed")
+                .unwrap()
+                .count,
+            Some(1)
+        );
+        assert_eq!(
+            take(&mut records, Kind::Drop, "charge.failed")
+                .unwrap()
+                .count,
+            Some(0)
+        );
         assert_eq!(take(&mut records, Kind::Drop, "charge.failed"), None);
         assert!(list(&records).is_empty());
     }

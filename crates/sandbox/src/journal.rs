@@ -189,7 +189,9 @@ mod tests {
 
     fn played_back(changes: Vec<Change>) -> Records {
         let mut records = Records::default();
-        changes.into_iter().for_each(|change| records.load(change));
+        for change in changes {
+            records.load(change);
+        }
         records
     }
 

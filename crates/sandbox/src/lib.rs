@@ -3,16 +3,26 @@
 //! [`World`] holds an account and answers requests at a given moment; it performs no I/O. [`Sandbox`] puts it
 //! behind a lock and a journal, and [`Sandbox::router`] behind HTTP.
 
+mod card_form;
 pub mod clock;
+mod control;
+mod control_page;
 pub mod delivery;
 pub mod error;
 pub mod fault;
+mod gate;
 pub mod http;
 pub mod id;
 pub mod journal;
+pub mod listen;
+mod money;
+mod order;
+mod page;
 pub mod pay;
+mod pay_page;
 pub mod records;
 mod sender;
+pub mod trigger;
 pub mod world;
 
 use std::io;

@@ -48,6 +48,13 @@ struct Entry {
 /// walk over every event ever made. Records without one are of the kind `""`.
 type Kind = String;
 
+/// A point between two changes, since the last [`Records::drain_changes`].
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    changes: usize,
+    undo: usize,
+}
+
 /// The records, in memory, with the changes not yet written down.
 #[derive(Debug, Default)]
 pub struct Records {
@@ -158,15 +165,26 @@ impl Records {
         &self.changes
     }
 
-    /// Takes back every change since the last [`Records::drain_changes`].
-    pub fn rollback(&mut self) {
-        self.changes.clear();
-        for (collection, id, before) in std::mem::take(&mut self.undo).into_iter().rev() {
+    /// Where the changes stand now, for [`Records::rollback_to`].
+    pub fn mark(&self) -> Mark {
+        Mark { changes: self.changes.len(), undo: self.undo.len() }
+    }
+
+    /// Takes back every change since the mark was made.
+    pub fn rollback_to(&mut self, mark: Mark) {
+        self.changes.truncate(mark.changes);
+        while self.undo.len() > mark.undo {
+            let Some((collection, id, before)) = self.undo.pop() else { break };
             self.take(collection, &id);
             if let Some(entry) = before {
                 self.place(collection, &id, entry);
             }
         }
+    }
+
+    /// Takes back every change since the last [`Records::drain_changes`].
+    pub fn rollback(&mut self) {
+        self.rollback_to(Mark { changes: 0, undo: 0 });
     }
 
     /// Plays a change back, as a journal does at the start; leaves no change behind.

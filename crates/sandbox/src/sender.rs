@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 const EXCERPT: usize = 300;
 
 /// What Stripe's deliveries call themselves. Receivers log it, and some filter by it.
-const USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
+pub(crate) const USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
 
 impl Sandbox {
     /// Delivers events and lets time pass in the world until `shutdown` is ready. Deliveries under way at that
@@ -87,7 +87,8 @@ impl Sandbox {
 
     /// The moment in the world, in milliseconds since 1970.
     pub(crate) fn world_millis(&self, world: &World) -> i64 {
-        self.real_millis().saturating_add(world.clock_offset().saturating_mul(1000))
+        self.real_millis()
+            .saturating_add(world.clock_offset().saturating_mul(1000))
     }
 
     fn let_time_pass(&self) -> Result<(), SandboxError> {
@@ -128,7 +129,12 @@ impl Sandbox {
         let written = self.change(|world, _| {
             let at = self.world_millis(world);
             let millis = self.real_millis() - began;
-            let attempt = Attempt { at, millis, status, error };
+            let attempt = Attempt {
+                at,
+                millis,
+                status,
+                error,
+            };
             delivery::record_outcome(&mut world.records, id, attempt, pauses);
         });
         if let Err(error) = written {
@@ -156,7 +162,10 @@ impl Sandbox {
         let response = client
             .post(&outgoing.url)
             .header("Content-Type", "application/json; charset=utf-8")
-            .header("Stripe-Signature", signature::sign(&secret, unix, &outgoing.body))
+            .header(
+                "Stripe-Signature",
+                signature::sign(&secret, unix, &outgoing.body),
+            )
             .body(outgoing.body.clone())
             .send()
             .await
@@ -202,7 +211,9 @@ async fn refusal(mut response: Response) -> String {
     }
     let mut body = Vec::new();
     while body.len() < EXCERPT {
-        let Ok(Some(chunk)) = response.chunk().await else { break };
+        let Ok(Some(chunk)) = response.chunk().await else {
+            break;
+        };
         body.extend_from_slice(&chunk);
     }
     body.truncate(EXCERPT);

@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
+use crate::SandboxConfig;
 use crate::delivery::Stage;
 use crate::fault::Fault;
 use crate::records::Collection;
-use crate::SandboxConfig;
 
 const SECRET: &str = "whsec_9f8a7b6c5d4e3f2a1b0c";
 
@@ -41,10 +41,15 @@ impl Receiver {
         (receiver, url)
     }
 
+    #[expect(clippy::unused_async, reason = "a handler has to be asynchronous")]
     async fn take(State(receiver): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
         receiver.seen.lock().unwrap().push((headers, body));
         let mut answers = receiver.answers.lock().unwrap();
-        let status = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
+        let status = if answers.len() > 1 {
+            answers.remove(0)
+        } else {
+            answers[0]
+        };
         match status {
             307 => Redirect::temporary("/elsewhere").into_response(),
             _ => (StatusCode::from_u16(status).unwrap(), "said the receiver").into_response(),
@@ -53,8 +58,12 @@ impl Receiver {
 
     fn event_ids(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
-        let events = seen.iter().map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap());
-        events.map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+        let events = seen
+            .iter()
+            .map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap());
+        events
+            .map(|event| event["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     async fn wait_for(&self, count: usize) {
@@ -63,7 +72,9 @@ impl Receiver {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(5), arrived).await.expect("the deliveries arrive");
+        timeout(Duration::from_secs(5), arrived)
+            .await
+            .expect("the deliveries arrive");
     }
 }
 
@@ -78,7 +89,9 @@ fn sandbox(url: &str) -> (Sandbox, oneshot::Sender<()>) {
     });
     let set_up = sandbox.change(|world, _| {
         world.records.put(Collection::Object, "we_1", endpoint);
-        world.records.put(Collection::Private, "we_1", json!({ "secret": SECRET }));
+        world
+            .records
+            .put(Collection::Private, "we_1", json!({ "secret": SECRET }));
     });
     set_up.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -91,17 +104,27 @@ fn sandbox(url: &str) -> (Sandbox, oneshot::Sender<()>) {
 
 fn emit(sandbox: &Sandbox, kind: &str) -> String {
     let object = json!({"id": "cs_1", "object": "checkout.session"});
-    let event = sandbox.change(|world, now| world.emit(kind, &object, None, now)).unwrap();
+    let event = sandbox
+        .change(|world, now| world.emit(kind, &object, None, now))
+        .unwrap();
     event["id"].as_str().unwrap().to_owned()
 }
 
 fn set(sandbox: &Sandbox, fault: Kind, count: u32) {
-    let fault = Fault { fault, count: Some(count), event_type: None, times: 1, seconds: 60 };
-    sandbox.change(|world, _| fault::add(&mut world.records, fault)).unwrap();
+    let fault = Fault {
+        fault,
+        count: Some(count),
+        event_type: None,
+        times: 1,
+        seconds: 60,
+    };
+    sandbox
+        .change(|world, _| fault::add(&mut world.records, fault))
+        .unwrap();
 }
 
 fn deliveries(sandbox: &Sandbox) -> Vec<delivery::Delivery> {
-    sandbox.read(|world, _| delivery::list(&world.records))
+    sandbox.read(|world, _| delivery::newest(&world.records, 100))
 }
 
 async fn settled(sandbox: &Sandbox) -> Vec<delivery::Delivery> {
@@ -114,7 +137,9 @@ async fn settled(sandbox: &Sandbox) -> Vec<delivery::Delivery> {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(5), done).await.expect("the deliveries come to an end")
+    timeout(Duration::from_secs(5), done)
+        .await
+        .expect("the deliveries come to an end")
 }
 
 #[tokio::test]
@@ -131,14 +156,19 @@ async fn a_delivery_is_what_the_signature_check_believes() {
     assert_eq!(signature::verify(header, &body, &secrets, now, 5), Ok(()));
     assert_eq!(headers["content-type"], "application/json; charset=utf-8");
     let delivered = &settled(&sandbox).await[0];
-    assert_eq!((delivered.stage, delivered.attempts[0].status), (Stage::Delivered, Some(200)));
+    assert_eq!(
+        (delivered.stage, delivered.attempts[0].status),
+        (Stage::Delivered, Some(200))
+    );
 }
 
 #[tokio::test]
 async fn the_signature_is_of_the_real_time_though_the_world_is_a_month_ahead() {
     let (receiver, url) = Receiver::listen(&[200]).await;
     let (sandbox, _stop) = sandbox(&url);
-    sandbox.change(|world, _| world.set_clock_offset(30 * 86_400)).unwrap();
+    sandbox
+        .change(|world, _| world.set_clock_offset(30 * 86_400))
+        .unwrap();
     emit(&sandbox, "charge.succeeded");
     receiver.wait_for(1).await;
     let (headers, body) = receiver.seen.lock().unwrap()[0].clone();
@@ -156,9 +186,16 @@ async fn failures_and_redirects_are_tried_again_until_one_succeeds() {
     receiver.wait_for(3).await;
     assert_eq!(receiver.event_ids(), [event.clone(), event.clone(), event]);
     let delivery = settled(&sandbox).await.remove(0);
-    let statuses: Vec<_> = delivery.attempts.iter().map(|attempt| attempt.status).collect();
+    let statuses: Vec<_> = delivery
+        .attempts
+        .iter()
+        .map(|attempt| attempt.status)
+        .collect();
     assert_eq!(statuses, [Some(500), Some(307), Some(200)]);
-    assert_eq!(delivery.attempts[0].error.as_deref(), Some("said the receiver"));
+    assert_eq!(
+        delivery.attempts[0].error.as_deref(),
+        Some("said the receiver")
+    );
     assert_eq!(delivery.stage, Stage::Delivered);
 }
 
@@ -170,7 +207,10 @@ async fn an_endpoint_that_is_down_is_given_up_after_the_last_pause() {
     let (sandbox, _stop) = sandbox(&url);
     emit(&sandbox, "charge.succeeded");
     let delivery = settled(&sandbox).await.remove(0);
-    assert_eq!((delivery.stage, delivery.attempts.len()), (Stage::Failed, 4));
+    assert_eq!(
+        (delivery.stage, delivery.attempts.len()),
+        (Stage::Failed, 4)
+    );
     let error = delivery.attempts[0].error.as_deref().unwrap();
     assert!(error.contains("refused"), "{error}");
 }
@@ -183,7 +223,9 @@ async fn moving_the_clock_makes_a_late_retry_due() {
     emit(&sandbox, "charge.succeeded");
     sleep(Duration::from_millis(100)).await;
     assert!(receiver.event_ids().is_empty());
-    sandbox.change(|world, _| world.set_clock_offset(60)).unwrap();
+    sandbox
+        .change(|world, _| world.set_clock_offset(60))
+        .unwrap();
     receiver.wait_for(1).await;
 }
 
@@ -194,7 +236,11 @@ async fn a_refusal_on_purpose_is_an_attempt_like_any_other() {
     set(&sandbox, Kind::Refuse, 2);
     emit(&sandbox, "charge.succeeded");
     let delivery = settled(&sandbox).await.remove(0);
-    let statuses: Vec<_> = delivery.attempts.iter().map(|attempt| attempt.status).collect();
+    let statuses: Vec<_> = delivery
+        .attempts
+        .iter()
+        .map(|attempt| attempt.status)
+        .collect();
     assert_eq!(statuses, [None, None, Some(200)]);
     assert_eq!(receiver.event_ids().len(), 1);
 }
@@ -226,7 +272,10 @@ async fn checkout_waits_for_the_answer_but_not_for_ever() {
     let (sandbox, stop) = sandbox(&url);
     let began = Instant::now();
     sandbox.wait_for_endpoints("cs_1").await;
-    assert!(began.elapsed() < Duration::from_secs(1), "nothing to wait for");
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "nothing to wait for"
+    );
     emit(&sandbox, "checkout.session.completed");
     sandbox.wait_for_endpoints("cs_1").await;
     assert_eq!(deliveries(&sandbox)[0].stage, Stage::Delivered);
