@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::account::{Account, AccountKey, AccountKind};
 use crate::amount::{Amount, Unit};
 use crate::api_key::{self, ApiKey, IssueKey};
+use crate::checkout::{self, OpenCheckout, SessionOpened, SessionRead};
+use crate::event::{self, EventStatus, ReceiveEvent};
 use crate::id::{ApiKeyId, IdSource, TopupId, TransactionId, UserId};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
-use crate::notice::{self, ApplyEvent, EventStatus, ReceiveEvent};
-use crate::payment::{self, OpenCheckout, Payment, SessionOpened, SessionRead};
+use crate::notice::{self, ApplyEvent};
+use crate::payment::{self, Payment};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{Needs, State, Wanted};
@@ -156,17 +158,17 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::CreateTopup(_) | Command::IssueKey(_) => {}
         Command::FinishTopup { topup, .. } | Command::CancelTopup { topup, .. } => {
             topup::needs_to_finish(&mut wanted, topup);
-            payment::needs_to_close_checkout(&mut wanted, topup);
+            checkout::needs_to_close_checkout(&mut wanted, topup);
         }
         Command::Adjust(adjust) => {
             wanted.account(&AccountKey::wallet(&adjust.user));
             wanted.account(&AccountKey::house(AccountKind::Adjusted, Unit::CREDIT));
         }
-        Command::OpenCheckout(wish) => payment::needs_to_open(&mut wanted, wish),
-        Command::SessionOpened(opened) => payment::needs_of_opened(&mut wanted, opened),
+        Command::OpenCheckout(wish) => checkout::needs_to_open(&mut wanted, wish),
+        Command::SessionOpened(opened) => checkout::needs_of_opened(&mut wanted, opened),
         Command::SessionRefused { claim, .. }
         | Command::DeferJob { claim, .. }
-        | Command::DropJob(claim) => payment::needs_of_claim(&mut wanted, claim),
+        | Command::DropJob(claim) => checkout::needs_of_claim(&mut wanted, claim),
         Command::SessionRead(read) => {
             payment::needs_to_observe(&mut wanted, &read.payment);
         }
@@ -216,29 +218,29 @@ pub fn decide(
         Command::CreateTopup(wish) => topup::create(state, context, wish).map(Reply::Topup),
         Command::FinishTopup { topup, remark } => {
             let finished = topup::finish_by_admin(state, context, topup, remark)?;
-            payment::close_checkout(state, context.now, topup);
+            checkout::close_checkout(state, context.now, topup);
             Ok(Reply::Topup(finished))
         }
         Command::CancelTopup { topup, remark } => {
             let canceled = topup::cancel(state, context.now, topup, remark)?;
-            payment::close_checkout(state, context.now, topup);
+            checkout::close_checkout(state, context.now, topup);
             Ok(Reply::Topup(canceled))
         }
         Command::Adjust(adjust) => self::adjust(state, context, adjust).map(Reply::Adjusted),
-        Command::OpenCheckout(wish) => payment::open(state, context, wish).map(Reply::Payment),
+        Command::OpenCheckout(wish) => checkout::open(state, context, wish).map(Reply::Payment),
         Command::SessionOpened(opened) => {
-            payment::session_opened(state, context, opened).map(Reply::Payment)
+            checkout::session_opened(state, context, opened).map(Reply::Payment)
         }
         Command::SessionRefused {
             claim,
             code,
             message,
-        } => payment::session_refused(state, context, claim, (code, message)).map(Reply::Payment),
+        } => checkout::session_refused(state, context, claim, (code, message)).map(Reply::Payment),
         Command::SessionRead(read) => {
-            payment::session_read(state, context, read).map(Reply::Payment)
+            checkout::session_read(state, context, read).map(Reply::Payment)
         }
         Command::ReceiveEvent(event) => {
-            let (number, duplicate) = notice::receive(state, context, event);
+            let (number, duplicate) = event::receive(state, context, event);
             Ok(Reply::Received { number, duplicate })
         }
         Command::ApplyEvents(events) => {

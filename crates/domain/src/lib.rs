@@ -5,13 +5,15 @@
 //! [`Command`](command::Command) needs into a [`State`](state::State), lets [`decide`](command::decide) change it,
 //! and writes back what changed.
 //!
-//! Reading order: [`amount`], [`account`], [`journal`], [`topup`], [`payment`], [`notice`], [`command`].
+//! Reading order: [`amount`], [`account`], [`journal`], [`topup`], [`payment`], [`checkout`], [`event`], [`notice`], [`command`].
 
 pub mod account;
 pub mod amount;
 pub mod api_key;
 pub mod audit;
+pub mod checkout;
 pub mod command;
+pub mod event;
 pub mod id;
 pub mod job;
 pub mod journal;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use crate::account::{Account, AccountKey};
 use crate::api_key::ApiKey;
 use crate::command::{Answer, AnswerKey};
+use crate::event::StoredEvent;
 use crate::id::{ApiKeyId, PaymentId, TopupId};
 use crate::job::{Job, JobKey};
 use crate::journal::{Cause, Posted};
-use crate::notice::StoredEvent;
 use crate::payment::Payment;
 use crate::topup::Topup;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bursar_domain::command::{self, Context, Reply, Request};
+use bursar_domain::event::EventStatus;
 use bursar_domain::id::IdSource;
-use bursar_domain::notice::EventStatus;
 use bursar_domain::policy::Policy;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::state::{Needs, State};

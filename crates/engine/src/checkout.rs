@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use bursar_domain::checkout::{OpenCheckout, SessionRead};
 use bursar_domain::command::{AnswerKey, Command, Reply, Request};
 use bursar_domain::id::PaymentId;
-use bursar_domain::payment::{OpenCheckout, Payment, SessionRead};
+use bursar_domain::payment::Payment;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{Answered, CallEnd, Engine, EngineError, bridge};

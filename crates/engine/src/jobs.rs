@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bursar_domain::checkout::{SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::job::{self, Claim, JobKey, JobKind};
-use bursar_domain::payment::{Payment, SessionOpened, SessionRead};
+use bursar_domain::payment::Payment;
 use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
 use tokio::sync::{Semaphore, watch};

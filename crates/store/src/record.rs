@@ -4,10 +4,10 @@ use bursar_domain::account::{Account, AccountKey, AccountKind};
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::api_key::{ApiKey, Role};
 use bursar_domain::command::Answer;
+use bursar_domain::event::{EventStatus, StoredEvent};
 use bursar_domain::id::{ApiKeyId, PaymentId, TopupId, UserId};
 use bursar_domain::job::{Job, JobKey, JobKind, Lease};
 use bursar_domain::journal::{Link, PostingRow, Remark, Side};
-use bursar_domain::notice::{EventStatus, StoredEvent};
 use bursar_domain::payment::{Failure, Payment, PaymentStatus};
 use bursar_domain::topup::{Topup, TopupStatus};
 
