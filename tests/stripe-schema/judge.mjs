@@ -40,10 +40,12 @@ function validator(name, part) {
 
 /** Keeps what explains the failure: of the branches of an `anyOf`, the one that got furthest into the value. */
 function complaintsOf(errors) {
-  const isWithin = (inner, outer) => inner.instancePath === outer.instancePath || inner.instancePath.startsWith(`${outer.instancePath}/`);
-  const told = errors
-    .filter((error) => !['anyOf', 'oneOf'].includes(error.keyword))
-    .filter((error) => error.keyword !== 'type' || !errors.some((other) => !['anyOf', 'oneOf', 'type'].includes(other.keyword) && isWithin(other, error)))
+  const branches = ['anyOf', 'oneOf'];
+  const found = errors.filter((error) => !branches.includes(error.keyword));
+  const says = (other, error) =>
+    other.instancePath.startsWith(`${error.instancePath}/`) || (other.instancePath === error.instancePath && other.keyword !== 'type');
+  const told = found
+    .filter((error) => error.keyword !== 'type' || !found.some((other) => says(other, error)))
     .map(({ instancePath, message, params }) => {
       const detail = params.additionalProperty ?? params.allowedValues?.slice(0, 8).join('|') ?? params.tagValue;
       return `${instancePath || '/'} ${message}${detail === undefined ? '' : ` (${detail})`}`;
