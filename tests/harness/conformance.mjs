@@ -20,6 +20,14 @@ export async function openSandbox(options) {
       after(() => receiver.close());
       return Object.assign(receiver, { endpoint, secret: endpoint.secret });
     },
+    /** A command to the sandbox's control API, such as `control('clock', { advance_seconds: 60 })`. */
+    async control(command, fields = {}) {
+      const response = await fetch(`${box.base}/sandbox/${command}`, {
+        method: 'POST', body: JSON.stringify(fields), headers: { authorization: `Bearer ${box.key}`, 'content-type': 'application/json' },
+      });
+      assert.equal(response.status, 200, await response.clone().text());
+      return response.json();
+    },
     /** Pays a checkout session as Stripe's CLI does, without a browser. */
     async pay(session, paymentMethod, amount = session.amount_total) {
       return raw(box, 'POST', `/v1/payment_pages/${session.id}/confirm`, {
