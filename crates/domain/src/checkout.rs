@@ -60,7 +60,10 @@ pub(crate) fn open(
         .as_ref()
         .and_then(|id| state.payments.get(id))
         .cloned();
-    if let Some(payment) = current.filter(|payment| payment.status.is_open()) {
+    // With another kind of key its session could not be opened, or is out of reach.
+    let livemode = context.policy.livemode;
+    let usable = |payment: &Payment| payment.status.is_open() && payment.livemode == livemode;
+    if let Some(payment) = current.filter(usable) {
         if payment.session.is_none() {
             // Whoever asks again wants it now, whatever pause a failed attempt has set.
             job::owe(state, context.now, payment.job(JobKind::OpenSession));
@@ -141,6 +144,8 @@ pub(crate) fn needs_of_opened(wanted: &mut Wanted<'_>, opened: &SessionOpened) {
         kind: JobKind::CloseSession,
         payment: opened.claim.key.payment.clone(),
     });
+    opened.fact.needs(wanted);
+    wanted.session(&opened.fact.session);
     let numbers = wanted.unmatched_events(&opened.fact.session);
     numbers
         .into_iter()
@@ -167,6 +172,11 @@ pub(crate) fn session_opened(
         .ok_or(Refusal::PaymentNotFound)?
         .session
         .clone();
+    let owner = state.payment_of_session.get(&opened.fact.session);
+    if let Some(owner) = owner.filter(|owner| *owner != id) {
+        let why = format!("the provider gave the session of {owner} again: ask for a new checkout");
+        return session_refused(state, context, &opened.claim, ("session_taken", &why));
+    }
     let now = context.now;
     if known.is_none() {
         state.payments.change(id, |payment| {
@@ -177,7 +187,7 @@ pub(crate) fn session_opened(
         state
             .payment_of_session
             .set(opened.fact.session.clone(), id.clone());
-        notice::wake_early(state, id, &opened.fact.session);
+        notice::wake_early(state, id, Some(&opened.fact.session));
     }
     state.jobs.remove(&opened.claim.key);
     let read = JobKey {
@@ -210,7 +220,8 @@ fn close_unwanted(state: &mut State, now: Time, id: &PaymentId) {
     }
 }
 
-/// The provider will never open a session for this payment: the payment has failed, its top-up may be tried again.
+/// The provider will never open a session for this payment: the payment has failed, its top-up may be tried again. Events
+/// that wait for its session are taken up again, so that they do not wait for ever.
 pub(crate) fn session_refused(
     state: &mut State,
     context: &Context<'_>,
@@ -222,6 +233,7 @@ pub(crate) fn session_refused(
     state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
     state.jobs.remove(&claim.key);
     payment::record_failure(state, context.now, id, failure.0, failure.1);
+    notice::wake_early(state, id, None);
     let now = context.now;
     Ok(state.payments.change(id, |payment| {
         if payment.status == PaymentStatus::Pending {
@@ -241,6 +253,14 @@ pub struct SessionRead {
     pub claim: Option<Claim>,
     /// What the session says.
     pub fact: SessionFact,
+}
+
+pub(crate) fn needs_of_read(wanted: &mut Wanted<'_>, read: &SessionRead) {
+    if let Some(claim) = &read.claim {
+        wanted.job(&claim.key);
+    }
+    read.fact.needs(wanted);
+    payment::needs_to_observe(wanted, &read.payment);
 }
 
 /// Settles by what was read. An open payment is read again later.

@@ -14,7 +14,7 @@ use crate::id::{ApiKeyId, IdSource, TopupId, TransactionId, UserId};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
 use crate::notice::{self, ApplyEvent};
-use crate::payment::{self, Payment};
+use crate::payment::Payment;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{Needs, State, Wanted};
@@ -169,9 +169,7 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::SessionRefused { claim, .. }
         | Command::DeferJob { claim, .. }
         | Command::DropJob(claim) => checkout::needs_of_claim(&mut wanted, claim),
-        Command::SessionRead(read) => {
-            payment::needs_to_observe(&mut wanted, &read.payment);
-        }
+        Command::SessionRead(read) => checkout::needs_of_read(&mut wanted, read),
         Command::ReceiveEvent(event) => wanted.event_number(&event.id),
         Command::ApplyEvents(events) => events
             .iter()
@@ -261,7 +259,7 @@ pub fn decide(
         }
         Command::DropJob(claim) => {
             job::check_claim(state, claim)?;
-            state.jobs.remove(&claim.key);
+            job::give_up(state, context.now, claim);
             Ok(Reply::Done)
         }
         Command::IssueKey(key) => Ok(Reply::ApiKey(api_key::issue(state, context, key))),

@@ -168,6 +168,19 @@ pub(crate) fn check_claim(state: &State, claim: &Claim) -> Result<(), Refusal> {
     }
 }
 
+/// Ends a claimed job that found nothing to do; at once again if more news has arrived meanwhile.
+pub(crate) fn give_up(state: &mut State, now: Time, claim: &Claim) {
+    let has_news = state
+        .jobs
+        .get(&claim.key)
+        .is_some_and(|job| job.dirty > claim.dirty);
+    if has_news {
+        put_back(state, now, claim, now, "");
+    } else {
+        state.jobs.remove(&claim.key);
+    }
+}
+
 /// Puts a claimed job back, to run at `run_at`; at once if more news has arrived meanwhile.
 pub(crate) fn put_back(state: &mut State, now: Time, claim: &Claim, run_at: Time, error: &str) {
     state.jobs.change(&claim.key, |job| {

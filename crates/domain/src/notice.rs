@@ -106,8 +106,17 @@ fn check_money(
 }
 
 impl SessionFact {
+    /// Rows that [`observe`](crate::payment) compares with.
+    pub(crate) fn needs(&self, wanted: &mut Wanted<'_>) {
+        if let Some(intent) = &self.intent {
+            wanted.intent(intent);
+        }
+    }
+
     /// Whether the fact is about this payment: session, amount, currency and mode are ours. A fact that says `Paid` has to
     /// name its amount and currency.
+    ///
+    /// The intent is not compared: the session decides, and which of two intents came first must not decide about money.
     pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
         let ours = payment.session.clone().unwrap_or_default();
         if self.session != ours {
@@ -122,14 +131,6 @@ impl SessionFact {
             self.currency.as_deref(),
             self.livemode,
         )?;
-        if let (Some(said), Some(ours)) = (&self.intent, &payment.intent)
-            && said != ours
-        {
-            return Err(Mismatch::Intent {
-                said: said.clone(),
-                ours: ours.clone(),
-            });
-        }
         if self.standing != Standing::Paid {
             return Ok(());
         }
@@ -210,6 +211,7 @@ pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
     let (hint, known) = match &event.notice {
         Notice::Session { hint, fact, .. } => {
             wanted.unmatched_events(&fact.session);
+            fact.needs(wanted);
             (hint, wanted.session(&fact.session))
         }
         Notice::Intent { hint, fact } => (hint, wanted.intent(&fact.intent)),
@@ -405,15 +407,12 @@ fn remember<K: Ord + Clone + std::fmt::Debug>(
 }
 
 /// Puts the events that came before their session was known back into line: those that name the payment, and those about
-/// the session.
-pub(crate) fn wake_early(state: &mut State, id: &PaymentId, session: &String) {
-    let of_payment = state.waiting_events.get(id).cloned().unwrap_or_default();
-    let of_session = state
-        .unmatched_events
-        .get(session)
-        .cloned()
-        .unwrap_or_default();
-    for number in of_payment.into_iter().chain(of_session) {
+/// the session, if there is one now.
+pub(crate) fn wake_early(state: &mut State, id: &PaymentId, session: Option<&String>) {
+    let of_payment = state.waiting_events.get(id).cloned();
+    let of_session = session.and_then(|session| state.unmatched_events.get(session).cloned());
+    let numbers = of_payment.into_iter().chain(of_session).flatten();
+    for number in numbers {
         state
             .events
             .change(&number, |event| event.status = EventStatus::Pending);

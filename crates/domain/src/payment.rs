@@ -2,7 +2,7 @@
 //!
 //! Facts about a payment arrive in any order and any number of times: from webhooks, from the return page, from the
 //! sweeper. [`observe`] is the one function they all go through. Facts have ranks, and a payment only moves up:
-//! open < processing < closed without money < paid. So the end does not depend on the order of arrival, and paid always wins.
+//! open < processing < closed without money (expired < failed) < paid. So the end does not depend on the order of arrival, and paid always wins.
 
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +71,10 @@ impl PaymentStatus {
         match self {
             Self::Pending => 0,
             Self::Processing => 1,
-            Self::Expired | Self::Failed | Self::Canceled => 2,
-            Self::Paid => 3,
+            Self::Canceled => 2,
+            Self::Expired => 3,
+            Self::Failed => 4,
+            Self::Paid => 5,
         }
     }
 
@@ -190,6 +192,7 @@ pub(crate) fn observe(
     }
     if payment.intent.is_none()
         && let Some(intent) = &fact.intent
+        && state.payment_of_intent.get(intent).is_none()
     {
         state
             .payments

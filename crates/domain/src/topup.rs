@@ -220,7 +220,8 @@ pub(crate) fn cancel(
     state.topups.get(id).cloned().ok_or(Refusal::TopupNotFound)
 }
 
-/// Ends a pending top-up without credits. One that has ended keeps its end.
+/// Ends a pending top-up without credits. One that has ended keeps its end, except that a failure says more than an
+/// expiry: which of the two is heard of first must not matter.
 pub(crate) fn close(
     state: &mut State,
     now: Time,
@@ -228,11 +229,12 @@ pub(crate) fn close(
     end: TopupStatus,
     remark: Option<&Remark>,
 ) {
-    if state
-        .topups
-        .get(id)
-        .is_none_or(|topup| topup.status != TopupStatus::Pending)
-    {
+    let gives_way = |topup: &Topup| match topup.status {
+        TopupStatus::Pending => true,
+        TopupStatus::Expired => end == TopupStatus::Failed,
+        TopupStatus::Paid | TopupStatus::Canceled | TopupStatus::Failed => false,
+    };
+    if !state.topups.get(id).is_some_and(gives_way) {
         return;
     }
     state.topups.change(id, |topup| {

@@ -28,7 +28,7 @@ impl Engine {
         }
         let mut ends = self.shared.call_ends.subscribe();
         let request = Request {
-            command: Command::OpenCheckout(wish),
+            command: Command::OpenCheckout(wish.clone()),
             idempotency,
         };
         let Answered {
@@ -39,6 +39,9 @@ impl Engine {
             return Err(EngineError::Stopping);
         };
         let id = payment.id;
+        if replayed {
+            self.hurry(&id, wish).await?;
+        }
         let waited = tokio::time::timeout(WAIT, self.wait_for_session(&id, &mut ends)).await;
         let payment = waited.unwrap_or_else(|_| {
             let message = "Stripe has not answered yet: ask again for the same checkout".to_owned();
@@ -48,6 +51,15 @@ impl Engine {
             })
         })?;
         Ok((payment, replayed))
+    }
+
+    /// A repeated request gets its remembered answer, which sets nothing in motion. Whoever asks again wants the session now.
+    async fn hurry(&self, id: &PaymentId, wish: OpenCheckout) -> Result<(), EngineError> {
+        let payment = self.payment(id).await?;
+        if payment.status.is_open() && payment.session.is_none() {
+            self.submit(Command::OpenCheckout(wish)).await?;
+        }
+        Ok(())
     }
 
     async fn wait_for_session(

@@ -43,15 +43,34 @@ async fn work_off(engine: &Engine) -> Result<usize, EngineError> {
     if pending.is_empty() {
         return Ok(0);
     }
-    let count = pending.len();
     let read = |(number, body): (i64, Vec<u8>)| ApplyEvent {
         number,
         notice: bridge::inbound::notice(&body),
     };
-    engine
-        .submit(Command::ApplyEvents(
-            pending.into_iter().map(read).collect(),
-        ))
-        .await?;
-    Ok(count)
+    let events: Vec<ApplyEvent> = pending.into_iter().map(read).collect();
+    let count = events.len();
+    match engine.submit(Command::ApplyEvents(events.clone())).await {
+        Ok(_) => Ok(count),
+        Err(EngineError::Store(error)) if count > 1 => {
+            tracing::warn!(%error, events = count, "stored events could not be worked off together; trying one by one");
+            one_by_one(engine, events).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// One event that the database does not take must not hold up all others.
+async fn one_by_one(engine: &Engine, events: Vec<ApplyEvent>) -> Result<usize, EngineError> {
+    let mut done = 0;
+    for event in events {
+        let number = event.number;
+        match engine.submit(Command::ApplyEvents(vec![event])).await {
+            Ok(_) => done += 1,
+            Err(EngineError::Store(error)) => {
+                tracing::error!(%error, event.number = number, "a stored event could not be worked off; trying again");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }

@@ -9,6 +9,7 @@ use bursar_domain::job::{self, Claim, JobKey, JobKind};
 use bursar_domain::payment::Payment;
 use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
+use bursar_stripe::secret_key::Mode;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{CallEnd, Engine, EngineError, bridge};
@@ -140,6 +141,11 @@ async fn open_session(
     if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
         let message = "no session could be opened within a day: ask for a new checkout".to_owned();
         return Ok(refused(claim, "open_timed_out", message));
+    }
+    if payment.livemode != (client.mode() == Mode::Live) {
+        let message =
+            "the key was changed between test and live: ask for a new checkout".to_owned();
+        return Ok(refused(claim, "key_mode_changed", message));
     }
     match client.call(&bridge::outbound::open_session(payment)).await {
         Ok(session) => {

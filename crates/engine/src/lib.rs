@@ -5,7 +5,7 @@
 //! functions serve HTTP handlers and Rust programs that embed the engine.
 
 pub mod batch;
-mod bridge;
+pub mod bridge;
 mod checkout;
 pub mod clock;
 mod ids;

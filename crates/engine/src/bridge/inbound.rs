@@ -1,14 +1,35 @@
 //! What Stripe says, in our own words. Pure: bytes in, a notice out.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bursar_domain::event::ReceiveEvent;
 use bursar_domain::id::PaymentId;
 use bursar_domain::notice::{IntentFact, Notice, SessionFact, Standing};
-use bursar_stripe::event::{Envelope, Event};
-use bursar_stripe::object::{Charge, CheckoutSession, PaymentIntent, PaymentStatus, SessionStatus};
+use bursar_stripe::event::{Envelope, EnvelopeError, Event};
+use bursar_stripe::object::{
+    Charge, CheckoutSession, IntentStatus, PaymentIntent, PaymentStatus, SessionStatus,
+};
 
 use super::outbound::PAYMENT_ID;
 
+/// An event as it is to be stored, from the bytes of its delivery. The signature was verified before.
+pub fn event(body: Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
+    let envelope = Envelope::read(&body)?;
+    let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+    Ok(ReceiveEvent {
+        id: envelope.id.to_string(),
+        kind: envelope.plain_kind().to_owned(),
+        created: envelope.created.unwrap_or_default(),
+        livemode: envelope.livemode.unwrap_or_default(),
+        api_version: text(&envelope.api_version),
+        object: text(&envelope.subject.id),
+        body: Arc::clone(&body),
+    })
+}
+
 /// What a stored event says.
-pub(crate) fn notice(body: &[u8]) -> Notice {
+pub fn notice(body: &[u8]) -> Notice {
     let envelope = match Envelope::read(body) {
         Ok(envelope) => envelope,
         Err(error) => {
@@ -168,15 +189,21 @@ fn read_charge(body: &[u8]) -> Result<IntentFact, String> {
 
 /// What a checkout session says about our payment.
 ///
+/// A delayed method that failed leaves the session complete and unpaid for ever; only its payment intent tells, where the
+/// session was read together with it.
+///
 /// `no_payment_required` means that nothing was to be paid; as we sell nothing for nothing, it reads as paid with an amount
 /// of zero, which is never the amount of a payment of ours.
-pub(crate) fn session_fact(session: &CheckoutSession) -> SessionFact {
+pub fn session_fact(session: &CheckoutSession) -> SessionFact {
     let (standing, amount) = match (&session.payment_status, &session.status) {
         (Some(PaymentStatus::Paid), _) => (Standing::Paid, session.amount_total),
         (Some(PaymentStatus::NoPaymentRequired), Some(SessionStatus::Complete)) => {
             (Standing::Paid, Some(0))
         }
         (_, Some(SessionStatus::Expired)) => (Standing::Expired, session.amount_total),
+        (_, Some(SessionStatus::Complete)) if intent_has_failed(session) => {
+            (Standing::Failed, session.amount_total)
+        }
         (_, Some(SessionStatus::Complete)) => (Standing::Unpaid, session.amount_total),
         _ => (Standing::Open, session.amount_total),
     };
@@ -191,4 +218,16 @@ pub(crate) fn session_fact(session: &CheckoutSession) -> SessionFact {
             .map(|intent| intent.id().to_owned()),
         standing,
     }
+}
+
+/// A complete session takes no second attempt, so an intent that waits for one has failed.
+fn intent_has_failed(session: &CheckoutSession) -> bool {
+    let intent = session
+        .payment_intent
+        .as_ref()
+        .and_then(|intent| intent.object());
+    matches!(
+        intent.and_then(|intent| intent.status.as_ref()),
+        Some(IntentStatus::RequiresPaymentMethod | IntentStatus::Canceled)
+    )
 }
