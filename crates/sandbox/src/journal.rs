@@ -11,11 +11,17 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::records::{Change, Collection};
 
 /// Below this number of changes a file is short enough to be played back as it is.
 const WORTH_COMPACTING: usize = 2_000;
+
+/// How often another process is given time to let go of the file, and how much each time: one second in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An append-only file of changes, held by one process at a time.
 #[derive(Debug)]
@@ -143,11 +149,18 @@ fn newest_of_each(changes: &[Change]) -> Vec<Change> {
 /// journal itself is replaced when it is rewritten.
 fn lock(path: &Path) -> io::Result<File> {
     let lock = open_private(&with_suffix(path, ".lock"))?;
-    lock.try_lock().map_err(|error| {
-        let path = path.display();
-        let said = format!("{path} is in use by another running sandbox; stop it first ({error})");
-        io::Error::new(io::ErrorKind::WouldBlock, said)
-    })?;
+    let mut tries = 0;
+    while let Err(error) = lock.try_lock() {
+        // A process that was killed a moment ago may not be quite gone.
+        if tries == LOCK_TRIES {
+            let path = path.display();
+            let said =
+                format!("{path} is in use by another running sandbox; stop it first ({error})");
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, said));
+        }
+        tries += 1;
+        thread::sleep(LOCK_PAUSE);
+    }
     Ok(lock)
 }
 
@@ -286,6 +299,53 @@ mod tests {
             records.inserted(),
             "no id is handed out twice"
         );
+    }
+
+    /// Not a test of its own: the process that the next one kills. It says how far it has come after every line.
+    #[test]
+    #[ignore = "run by a_killed_process_loses_nothing_it_has_answered"]
+    fn a_process_that_writes_until_it_is_killed() {
+        let Ok(path) = std::env::var("JOURNAL_TO_WRITE") else {
+            return;
+        };
+        let (mut journal, changes) = Journal::open(Path::new(&path)).unwrap();
+        for n in changes.len() as u64.. {
+            journal.append(&[change(n, Some(1))]).unwrap();
+            println!("answered {n}");
+        }
+    }
+
+    #[test]
+    fn a_killed_process_loses_nothing_it_has_answered() {
+        use std::io::{BufRead, BufReader};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sandbox.jsonl");
+        for round in 1..=10 {
+            let mut writer = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--nocapture", "--exact"])
+                .arg("journal::tests::a_process_that_writes_until_it_is_killed")
+                .env("JOURNAL_TO_WRITE", &path)
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+            let answers = lines.map_while(Result::ok).filter_map(|line| {
+                line.split_once("answered ")
+                    .map(|(_, n)| n.parse::<u64>().unwrap())
+            });
+            let mut last = 0;
+            for (count, n) in answers.enumerate() {
+                last = n;
+                if count == round * 7 {
+                    writer.kill().unwrap();
+                }
+            }
+            writer.wait().unwrap();
+            let (_journal, changes) = Journal::open(&path).unwrap();
+            let newest = changes.last().unwrap().seq;
+            assert!(newest >= last, "{last} was answered, {newest} is on disk");
+            assert_eq!(changes.len() as u64, newest + 1);
+        }
     }
 
     #[test]
