@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::account::Account;
+use crate::account::{Account, AccountKey};
 use crate::amount::Unit;
 use crate::journal::{PostingRow, Side};
 
@@ -160,6 +160,8 @@ pub struct Report {
     pub accounts: usize,
     /// How many postings were read.
     pub postings: i64,
+    /// Every account's balance as rebuilt: the trial balance.
+    pub balances: BTreeMap<AccountKey, i128>,
     /// Sum of all balances of each unit as rebuilt: always zero, since every posting has two sides.
     pub sums: BTreeMap<Unit, i128>,
     /// Everything that does not add up; empty when the books are right.
@@ -255,14 +257,17 @@ impl Audit {
 
     /// Compares what was rebuilt with what is stored.
     pub fn finish(mut self) -> Report {
-        let mut sums = BTreeMap::new();
+        let (mut sums, mut balances) = (BTreeMap::new(), BTreeMap::new());
         for rebuilt in self.accounts.values() {
-            *sums.entry(rebuilt.account.key.unit).or_insert(0) += rebuilt.balance;
+            let key = &rebuilt.account.key;
+            *sums.entry(key.unit).or_insert(0) += rebuilt.balance;
+            balances.insert(key.clone(), rebuilt.balance);
             self.differences.extend(compare(rebuilt));
         }
         Report {
             accounts: self.accounts.len(),
             postings: self.last_posting,
+            balances,
             sums,
             differences: self.differences,
         }

@@ -118,11 +118,10 @@ impl SessionFact {
     ///
     /// The intent is not compared: the session decides, and which of two intents came first must not decide about money.
     pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
-        let ours = payment.session.clone().unwrap_or_default();
-        if self.session != ours {
+        if payment.session.as_ref() != Some(&self.session) {
             return Err(Mismatch::Session {
                 said: self.session.clone(),
-                ours,
+                ours: payment.session.clone().unwrap_or_else(|| "none".to_owned()),
             });
         }
         check_money(

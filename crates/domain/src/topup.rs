@@ -158,11 +158,15 @@ pub(crate) fn finish(
         return Ok(());
     }
     let remark = match voucher {
-        Voucher::Payment(payment) => Remark {
-            reference: payment.session.clone().unwrap_or_default(),
-            ..topup.remark.clone()
-        },
-        Voucher::Admin(remark) => remark.clone(),
+        Voucher::Payment(payment) => {
+            let session = payment.session.clone().unwrap_or_default();
+            let provider_says = Remark {
+                reference: session,
+                ..Remark::default()
+            };
+            merge(&provider_says, &topup.remark)
+        }
+        Voucher::Admin(remark) => merge(&topup.remark, remark),
     };
     let posting = Posting {
         from: AccountKey::house(AccountKind::Sold, Unit::CREDIT),
@@ -174,12 +178,15 @@ pub(crate) fn finish(
         reason: Reason::Topup,
         cause: cause(id),
         at: context.now,
-        remark,
+        remark: remark.clone(),
         postings: vec![posting],
     };
     journal::post(state, transaction)?;
     let now = context.now;
     state.topups.change(id, |topup| {
+        if let Voucher::Admin(_) = voucher {
+            topup.remark = remark;
+        }
         topup.status = TopupStatus::Paid;
         topup.paid_at = Some(now);
         topup.updated_at = now;

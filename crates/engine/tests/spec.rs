@@ -1,0 +1,127 @@
+//! The specification of the books: runs `spec/ledger/*.txt` and `spec/stripe/*.txt` against real batches on a real file.
+//!
+//! A line is a verb with its words and, after an arrow, what came of it. Further outcomes stand on lines of their own that
+//! begin with an arrow. Lines that begin with `#`, and empty ones, are for the reader. Top-ups, payments, keys and
+//! transactions get names in the order in which they appear (`T1`, `P1`, `K1`); events, sessions and intents are Stripe's
+//! and are named by the line that brings them (`E1`, `S1`, `I1`). What else has changed stands behind a semicolon. The verbs
+//! are listed in `spec/README.md` and defined in the folder beside this file. Every file ends with an audit, written `audit -> right`.
+//!
+//! `UPDATE_SPECS=1 cargo test -p bursar-engine --test spec` writes what came of each line into the files. Read the
+//! difference before keeping it: it is the specification that changes.
+
+mod desk;
+mod spec {
+    pub(crate) mod line;
+    mod provider;
+    mod said;
+    mod show;
+    mod stripe;
+    mod words;
+    pub(crate) mod world;
+}
+
+use std::path::{Path, PathBuf};
+
+use spec::line::{self, Line};
+use spec::world::World;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec")
+}
+
+/// Runs one file; what it says after the run.
+fn run(text: &str) -> Vec<Line> {
+    let mut lines = line::read(text);
+    let is_audit = |line: &Line| matches!(line, Line::Step { words, .. } if words == "audit");
+    while matches!(lines.last(), Some(Line::Prose(prose)) if prose.is_empty()) {
+        lines.pop();
+    }
+    if !lines.last().is_some_and(is_audit) {
+        lines.push(Line::Prose(String::new()));
+        lines.push(Line::step("audit"));
+    }
+    let mut world = World::new();
+    for (number, line) in lines.iter_mut().enumerate() {
+        if let Line::Step { words, outcome } = line {
+            *outcome = world
+                .run(words)
+                .unwrap_or_else(|problem| panic!("step {}, `{words}`: {problem}", number + 1));
+        }
+    }
+    lines
+}
+
+/// Every line that is not as written, with what came of it.
+fn differences(name: &str, written: &[Line], came: &[Line]) -> String {
+    let mut text = String::new();
+    for (before, after) in written.iter().zip(came) {
+        if let (Line::Step { words, outcome }, Line::Step { outcome: new, .. }) = (before, after)
+            && outcome != new
+        {
+            let show = |sign: &str, outcome: &[String]| -> String {
+                let lines = outcome.iter().map(|line| format!("  {sign} {line}\n"));
+                lines.collect()
+            };
+            text += &format!("{name}: {words}\n{}{}", show("-", outcome), show("+", new));
+        }
+    }
+    if written.len() < came.len() {
+        text += &format!("{name}: ends without an audit\n");
+    }
+    text
+}
+
+fn check(part: &str) {
+    let update = std::env::var_os("UPDATE_SPECS").is_some_and(|value| value == "1");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder().join(part))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "spec/{part} holds no specification");
+    let mut wrong = String::new();
+    for path in files {
+        let name = format!("{part}/{}", path.file_name().unwrap().to_string_lossy());
+        let text = std::fs::read_to_string(&path).unwrap();
+        println!("{name}");
+        let came = run(&text);
+        let audit = came.last().cloned();
+        if audit != Some(Line::step("audit").with(vec!["right".into()])) {
+            wrong += &format!("{name}: the audit found something: {audit:?}\n");
+        }
+        if update {
+            std::fs::write(&path, line::write(&came)).unwrap();
+        } else {
+            wrong += &differences(&name, &line::read(&text), &came);
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "\n{wrong}\n- as written, + as it came. UPDATE_SPECS=1 writes what came into the files.\n"
+    );
+}
+
+#[test]
+fn ledger() {
+    check("ledger");
+}
+
+#[test]
+fn stripe() {
+    check("stripe");
+}
+
+#[test]
+fn a_changed_outcome_is_shown() {
+    let written =
+        line::read("topup anna 500 -> T1 paid\nwallet anna -> 0 credits\naudit -> right\n");
+    let came = run("topup anna 500\nwallet anna\n\naudit");
+    let came: Vec<Line> = came.into_iter().filter(Line::is_step).collect();
+    let text = differences("x", &written, &came);
+    assert!(
+        text.contains("x: topup anna 500\n  - T1 paid\n  + T1 pending"),
+        "{text}"
+    );
+    assert!(!text.contains("wallet"), "{text}");
+}
