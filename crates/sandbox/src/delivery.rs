@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::fault::{self, Kind};
 use crate::records::{Collection, Records};
+use crate::version;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +134,7 @@ pub fn enqueue(records: &mut Records, event: &Value, now: i64) {
         send_on(records, delivery);
     }
     records.update(Collection::Object, id, |event| {
-        event["pending_webhooks"] = json!(wanting.len())
+        event["pending_webhooks"] = json!(wanting.len());
     });
 }
 
@@ -243,10 +244,8 @@ fn outgoing(records: &Records, delivery: &Delivery) -> Option<Outgoing> {
         return None;
     }
     let private = records.get(Collection::Private, &delivery.endpoint)?;
-    let mut event = records.get(Collection::Object, &delivery.event)?.clone();
-    if let Some(version) = endpoint["api_version"].as_str() {
-        event["api_version"] = json!(version);
-    }
+    let event = records.get(Collection::Object, &delivery.event)?;
+    let event = version::event_as(event, endpoint["api_version"].as_str());
     Some(Outgoing {
         delivery: delivery.id.clone(),
         event_type: delivery.event_type.clone(),

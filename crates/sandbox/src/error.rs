@@ -18,8 +18,7 @@ pub struct ApiError {
     /// Further fields, such as `decline_code`, `charge` and `payment_intent`.
     // Boxed, because a map of its own would double the size of every `Result` here.
     pub more: Box<Map<String, Value>>,
-    /// Whether the request had begun to work: only then is the answer kept under its `Idempotency-Key`, and only
-    /// then do the changes made on the way stay (a declined charge is a fact).
+    /// Whether the operation had begun: only then is the answer kept under its `Idempotency-Key`.
     pub executed: bool,
 }
 
@@ -66,19 +65,26 @@ impl ApiError {
         .at(param)
     }
 
-    /// An object that does not exist (or not any more).
-    pub fn no_such(kind: &str, id: &str, param: &str) -> Self {
+    /// An object that does not exist (or not any more): 404 if the path names it, 400 if a parameter does.
+    pub fn no_such(kind: &str, id: &str, param: &str, status: u16) -> Self {
         let message = format!("No such {kind}: '{id}'");
-        // A wrong id in the path is 404, one in a parameter is 400, as Stripe answers.
-        let status = if param == "id" || param == kind || param == "session" {
-            404
-        } else {
-            400
-        };
         Self {
             status,
             ..Self::coded("resource_missing", message).at(param)
         }
+    }
+
+    /// A request that the state of its object does not allow.
+    pub fn state(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            executed: true,
+            ..Self::coded(code, message)
+        }
+    }
+
+    /// Something that Stripe does and the sandbox does not.
+    pub fn not_built(what: &str, param: &str) -> Self {
+        Self::invalid(format!("The sandbox does not do this yet: {what}.")).at(param)
     }
 
     /// A card that was declined.

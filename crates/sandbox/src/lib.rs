@@ -3,26 +3,54 @@
 //! [`World`] holds an account and answers requests at a given moment; it performs no I/O. [`Sandbox`] puts it
 //! behind a lock and a journal, and [`Sandbox::router`] behind HTTP.
 
+// `json!` counts the fields of an object; a checkout session has many.
+#![recursion_limit = "256"]
+
+mod account;
+mod agenda;
+mod balance;
+mod card;
 mod card_form;
+mod charge;
 pub mod clock;
+mod confirm;
 mod control;
 mod control_page;
+mod customer;
 pub mod delivery;
+mod dispute;
 pub mod error;
+mod event;
+mod expand;
 pub mod fault;
 mod gate;
 pub mod http;
 pub mod id;
+mod intent;
 pub mod journal;
+mod line_item;
+mod list;
 pub mod listen;
 mod money;
 mod order;
 mod page;
 pub mod pay;
 mod pay_page;
+mod payment_method;
+mod payment_page;
+mod price;
+mod product;
 pub mod records;
+mod refund;
+pub mod request;
+mod route;
 mod sender;
+mod session;
+mod setup_intent;
+mod shape;
 pub mod trigger;
+mod version;
+mod webhook_endpoint;
 pub mod world;
 
 use std::io;
@@ -50,6 +78,7 @@ pub struct SandboxConfig {
     /// Restricted keys, `rk_test_…`, that open the API too.
     pub restricted_keys: Vec<String>,
     /// The pauses before the second, third, … attempt to deliver an event; after the last one it is given up.
+    /// Stripe itself tries for up to three days, with pauses it does not publish.
     pub retry_pauses: Vec<Duration>,
     /// The API version of the account, for requests and webhook endpoints that name none.
     pub default_version: String,
@@ -69,7 +98,9 @@ impl SandboxConfig {
             base_url: base_url.into(),
             secret_key: secret_key.into(),
             restricted_keys: Vec::new(),
-            retry_pauses: [1, 5, 25, 120, 600].map(Duration::from_secs).to_vec(),
+            retry_pauses: [1, 2, 5, 10, 30, 60, 300, 1800, 7200]
+                .map(Duration::from_secs)
+                .to_vec(),
             default_version: DEFAULT_VERSION.to_owned(),
             seed: None,
         }
@@ -172,13 +203,15 @@ impl Sandbox {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { world, journal } = &mut *state;
         // Changes left over from an act that panicked half way are no facts.
-        world.records.rollback();
+        if !world.records.pending().is_empty() {
+            world.rollback();
+        }
         let now = self.0.clock.seconds() + world.clock_offset();
         let outcome = act(world, now);
         if let Some(journal) = journal
             && let Err(error) = journal.append(world.records.pending())
         {
-            world.records.rollback();
+            world.rollback();
             return Err(error.into());
         }
         let changed = !world.records.drain_changes().is_empty();

@@ -19,10 +19,30 @@ const LARGEST: i64 = 99_999_999;
 /// Currencies with a smallest amount of their own, from Stripe's table by settlement currency. The sandbox
 /// settles in the currency it charges.
 const SMALLEST: &[(&str, i64)] = &[
-    ("usd", 50), ("aud", 50), ("cad", 50), ("eur", 50), ("chf", 50), ("nzd", 50), ("sgd", 50), ("brl", 50),
-    ("inr", 50), ("gbp", 30), ("aed", 200), ("myr", 200), ("pln", 200), ("ron", 200), ("bgn", 100),
-    ("czk", 1500), ("dkk", 250), ("hkd", 400), ("huf", 17_500), ("jpy", 50), ("mxn", 1000), ("thb", 1000),
-    ("nok", 300), ("sek", 300),
+    ("usd", 50),
+    ("aud", 50),
+    ("cad", 50),
+    ("eur", 50),
+    ("chf", 50),
+    ("nzd", 50),
+    ("sgd", 50),
+    ("brl", 50),
+    ("inr", 50),
+    ("gbp", 30),
+    ("aed", 200),
+    ("myr", 200),
+    ("pln", 200),
+    ("ron", 200),
+    ("bgn", 100),
+    ("czk", 1500),
+    ("dkk", 250),
+    ("hkd", 400),
+    ("huf", 17_500),
+    ("jpy", 50),
+    ("mxn", 1000),
+    ("thb", 1000),
+    ("nok", 300),
+    ("sek", 300),
 ];
 
 const NO_DECIMALS: &str = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
@@ -44,17 +64,27 @@ impl Currency {
                 Some((code, decimals))
             });
         let Some((code, decimals)) = found else {
-            let message = format!("Invalid currency: {code}. Give a three-letter ISO code that Stripe supports.");
+            let message = format!(
+                "Invalid currency: {code}. Give a three-letter ISO code that Stripe supports."
+            );
             return Err(ApiError::invalid(message).at(param));
         };
-        let smallest = SMALLEST.iter().find(|(known, _)| *known == code).map_or(1, |(_, least)| *least);
-        Ok(Self { code, decimals, smallest })
+        let smallest = SMALLEST
+            .iter()
+            .find(|(known, _)| *known == code)
+            .map_or(1, |(_, least)| *least);
+        Ok(Self {
+            code,
+            decimals,
+            smallest,
+        })
     }
 
     /// Checks that an amount can be charged.
     pub(crate) fn check(self, amount: i64, param: &str) -> ApiResult<()> {
         if amount < 1 {
-            let message = format!("Invalid positive integer: {amount}. An amount has to be at least 1.");
+            let message =
+                format!("Invalid positive integer: {amount}. An amount has to be at least 1.");
             return Err(ApiError::coded("parameter_invalid_integer", message).at(param));
         }
         if amount < self.smallest {
@@ -68,7 +98,10 @@ impl Currency {
             return Err(ApiError::coded("amount_too_large", message).at(param));
         }
         if self.decimals == 3 && amount % 10 != 0 {
-            let message = format!("The last digit of an amount in {} has to be 0.", self.code.to_uppercase());
+            let message = format!(
+                "The last digit of an amount in {} has to be 0.",
+                self.code.to_uppercase()
+            );
             return Err(ApiError::coded("parameter_invalid_integer", message).at(param));
         }
         Ok(())
@@ -123,17 +156,30 @@ mod tests {
     use super::*;
 
     fn code_of(currency: &str, amount: i64) -> Option<String> {
-        Currency::of(currency, "currency").unwrap().check(amount, "amount").err().and_then(|e| e.code)
+        Currency::of(currency, "currency")
+            .unwrap()
+            .check(amount, "amount")
+            .err()
+            .and_then(|e| e.code)
     }
 
     #[test]
     fn amounts_have_bounds_by_currency() {
         assert_eq!(code_of("usd", 50), None);
         assert_eq!(code_of("usd", 49).as_deref(), Some("amount_too_small"));
-        assert_eq!(code_of("USD", 100_000_000).as_deref(), Some("amount_too_large"));
+        assert_eq!(
+            code_of("USD", 100_000_000).as_deref(),
+            Some("amount_too_large")
+        );
         assert_eq!(code_of("jpy", 100_000_000), None);
-        assert_eq!(code_of("kwd", 1001).as_deref(), Some("parameter_invalid_integer"));
-        assert_eq!(code_of("usd", -5).as_deref(), Some("parameter_invalid_integer"));
+        assert_eq!(
+            code_of("kwd", 1001).as_deref(),
+            Some("parameter_invalid_integer")
+        );
+        assert_eq!(
+            code_of("usd", -5).as_deref(),
+            Some("parameter_invalid_integer")
+        );
         assert!(Currency::of("xyz", "currency").is_err());
     }
 

@@ -167,14 +167,19 @@ impl Records {
 
     /// Where the changes stand now, for [`Records::rollback_to`].
     pub fn mark(&self) -> Mark {
-        Mark { changes: self.changes.len(), undo: self.undo.len() }
+        Mark {
+            changes: self.changes.len(),
+            undo: self.undo.len(),
+        }
     }
 
     /// Takes back every change since the mark was made.
     pub fn rollback_to(&mut self, mark: Mark) {
         self.changes.truncate(mark.changes);
         while self.undo.len() > mark.undo {
-            let Some((collection, id, before)) = self.undo.pop() else { break };
+            let Some((collection, id, before)) = self.undo.pop() else {
+                break;
+            };
             self.take(collection, &id);
             if let Some(entry) = before {
                 self.place(collection, &id, entry);
@@ -184,7 +189,10 @@ impl Records {
 
     /// Takes back every change since the last [`Records::drain_changes`].
     pub fn rollback(&mut self) {
-        self.rollback_to(Mark { changes: 0, undo: 0 });
+        self.rollback_to(Mark {
+            changes: 0,
+            undo: 0,
+        });
     }
 
     /// Plays a change back, as a journal does at the start; leaves no change behind.

@@ -1,39 +1,15 @@
 //! The world: everything the sandbox knows, and what it does when it is asked.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::delivery;
 use crate::error::{ApiError, ApiResult};
 use crate::id::Ids;
 use crate::records::{Collection, Records};
-
-/// One request to the API, already decoded.
-#[derive(Debug, Clone, Default)]
-pub struct ApiRequest {
-    /// The HTTP method in capitals.
-    pub method: String,
-    /// The path, such as `/v1/refunds`, percent-decoded.
-    pub path: String,
-    /// The parameters of query and body together, as form decoding gives them: text at the leaves.
-    pub params: Value,
-    /// The key the request came with, by `Authorization: Bearer` or as the user name of `Basic`.
-    pub api_key: Option<String>,
-    /// The `Idempotency-Key` header.
-    pub idempotency_key: Option<String>,
-    /// The `Stripe-Version` header.
-    pub version: Option<String>,
-}
-
-/// The answer to one request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiResponse {
-    /// The HTTP status.
-    pub status: u16,
-    /// Headers beside the content type.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Value,
-}
+pub use crate::request::{ApiRequest, ApiResponse};
 
 /// What the sandbox is told about itself and never changes while it runs.
 #[derive(Debug, Clone)]
@@ -56,24 +32,38 @@ pub struct World {
     /// Base address, keys and version.
     pub setup: Setup,
     /// The request being answered, named by the events it causes.
-    cause: Option<Cause>,
+    pub(crate) cause: Option<Cause>,
+    /// What is due when, with the key of the record that says what it is. An entry whose record is gone means
+    /// nothing.
+    pub(crate) agenda: BTreeSet<(i64, String)>,
 }
 
+/// The request that causes an event.
 #[derive(Debug, Clone)]
-struct Cause {
-    request_id: String,
-    idempotency_key: Option<String>,
+pub(crate) struct Cause {
+    pub(crate) request_id: String,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl World {
     /// A world that knows `records`.
     pub fn new(records: Records, ids: Ids, setup: Setup) -> Self {
-        Self {
+        let mut world = Self {
             records,
             ids,
             setup,
             cause: None,
-        }
+            agenda: BTreeSet::new(),
+        };
+        world.read_agenda();
+        world
+    }
+
+    /// Takes back every change that was not drained.
+    pub fn rollback(&mut self) {
+        self.records.rollback();
+        self.cause = None;
+        self.read_agenda();
     }
 
     /// How far the clock of the world is ahead of the real one, in seconds.
@@ -88,35 +78,6 @@ impl World {
     pub fn set_clock_offset(&mut self, seconds: i64) {
         self.records
             .put(Collection::Setting, "clock", json!({ "offset": seconds }));
-    }
-
-    /// Answers one request at the moment `now` (seconds since 1970).
-    pub fn request(&mut self, request: &ApiRequest, now: i64) -> ApiResponse {
-        let request_id = self.ids.next("req");
-        self.cause = Some(Cause {
-            request_id: request_id.clone(),
-            idempotency_key: request.idempotency_key.clone(),
-        });
-        let result = self.answer(request, now);
-        self.cause = None;
-        let (status, body) = match result {
-            Ok(body) => (200, body),
-            Err(error) => (error.status, error.body(&request_id)),
-        };
-        ApiResponse {
-            status,
-            headers: vec![("Request-Id", request_id)],
-            body,
-        }
-    }
-
-    fn answer(&mut self, request: &ApiRequest, _now: i64) -> ApiResult {
-        let ApiRequest { method, path, .. } = request;
-        let message = format!("Unrecognized request URL ({method}: {path}).");
-        Err(ApiError {
-            status: 404,
-            ..ApiError::invalid(message)
-        })
     }
 
     /// Makes an event about `object` as it is now and notes its deliveries. `previous` holds the former values of
@@ -146,5 +107,142 @@ impl World {
         self.records.put(Collection::Object, &id, event.clone());
         delivery::enqueue(&mut self.records, &event, now);
         event
+    }
+
+    /// The id of the account, which follows from its secret key.
+    pub(crate) fn account_id(&self) -> String {
+        let key = self.setup.api_keys.first().map_or("", String::as_str);
+        format!("acct_{}", &hex::encode(Sha256::digest(key))[..16])
+    }
+
+    /// The object of that kind and id, unless it was deleted.
+    pub(crate) fn find(&self, kind: &str, id: &str) -> Option<Value> {
+        let object = self.records.get(Collection::Object, id)?;
+        (object["object"] == kind && object["deleted"] != true).then(|| object.clone())
+    }
+
+    /// The object a path names; 404 if there is none. `param` is what Stripe calls the id.
+    pub(crate) fn object_at(&self, kind: &str, id: &str, param: &str) -> ApiResult {
+        self.find(kind, id)
+            .ok_or_else(|| ApiError::no_such(kind, id, param, 404))
+    }
+
+    /// The object a parameter names; 400 if there is none.
+    pub(crate) fn object_in(&self, kind: &str, id: &str, param: &str) -> ApiResult {
+        self.find(kind, id)
+            .ok_or_else(|| ApiError::no_such(kind, id, param, 400))
+    }
+
+    /// Keeps an object under its id.
+    pub(crate) fn keep(&mut self, object: &Value) {
+        if let Some(id) = object["id"].as_str() {
+            self.records.put(Collection::Object, id, object.clone());
+        }
+    }
+
+    /// Keeps a changed object and makes an event of what changed. Without a change there is no event.
+    pub(crate) fn keep_changed(
+        &mut self,
+        events: &[&str],
+        before: &Value,
+        after: &Value,
+        now: i64,
+    ) {
+        self.keep(after);
+        if let Some(previous) = former(before, after) {
+            for event in events {
+                self.emit(event, after, Some(previous.clone()), now);
+            }
+        }
+    }
+
+    /// What is known of an object beside what it shows.
+    pub(crate) fn facts(&self, id: &str) -> &Value {
+        self.records
+            .get(Collection::Private, id)
+            .unwrap_or(&Value::Null)
+    }
+
+    /// Notes a fact about an object.
+    pub(crate) fn note(&mut self, id: &str, name: &str, fact: Value) {
+        let mut facts = match self.facts(id) {
+            Value::Object(facts) => facts.clone(),
+            _ => Map::new(),
+        };
+        facts.insert(name.to_owned(), fact);
+        self.records
+            .put(Collection::Private, id, Value::Object(facts));
+    }
+}
+
+/// The former values of everything that differs, and null for what is new; `None` if nothing differs.
+fn former(before: &Value, after: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return (before != after).then(|| before.clone());
+    };
+    let mut differing = Map::new();
+    for (name, value) in new {
+        let was = old.get(name).unwrap_or(&Value::Null);
+        if let Some(former) = former(was, value) {
+            differing.insert(name.clone(), former);
+        }
+    }
+    for (name, was) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+        differing.insert(name.clone(), was.clone());
+    }
+    (!differing.is_empty()).then_some(Value::Object(differing))
+}
+
+/// Copies the given parameters of those names into an object.
+pub(crate) fn apply(object: &mut Value, params: &Value, names: &[&str]) {
+    for name in names {
+        if let Some(value) = params.get(*name) {
+            object[*name] = value.clone();
+        }
+    }
+}
+
+/// Merges a metadata parameter into an object's metadata: an empty value deletes its key, null clears all.
+pub(crate) fn apply_metadata(object: &mut Value, params: &Value) {
+    let Some(given) = params.get("metadata") else {
+        return;
+    };
+    let mut kept = match (given, object["metadata"].take()) {
+        (Value::Null, _) | (_, Value::Null) => Map::new(),
+        (_, Value::Object(kept)) => kept,
+        _ => Map::new(),
+    };
+    for (key, value) in given.as_object().into_iter().flatten() {
+        if value == "" {
+            kept.shift_remove(key);
+        } else {
+            kept.insert(key.clone(), value.clone());
+        }
+    }
+    object["metadata"] = Value::Object(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_names_the_former_values_only() {
+        let before = json!({"a": 1, "b": 2, "metadata": {"x": "1", "gone": "g"}});
+        let after = json!({"a": 1, "b": 3, "metadata": {"x": "1", "y": "2"}});
+        let expected = json!({"b": 2, "metadata": {"y": null, "gone": "g"}});
+        assert_eq!(former(&before, &after), Some(expected));
+        assert_eq!(former(&after, &after), None);
+    }
+
+    #[test]
+    fn metadata_merges_deletes_and_clears() {
+        let mut object = json!({"metadata": {"a": "1", "b": "2"}});
+        apply_metadata(&mut object, &json!({"metadata": {"a": "", "c": "3"}}));
+        assert_eq!(object["metadata"], json!({"b": "2", "c": "3"}));
+        apply_metadata(&mut object, &json!({}));
+        assert_eq!(object["metadata"], json!({"b": "2", "c": "3"}));
+        apply_metadata(&mut object, &json!({"metadata": null}));
+        assert_eq!(object["metadata"], json!({}));
     }
 }

@@ -1,0 +1,58 @@
+//! What happens by itself when its time comes.
+
+use serde_json::{Value, json};
+
+use crate::records::Collection;
+use crate::world::World;
+
+impl World {
+    /// Notes that `what` is to happen to an object at a moment.
+    pub(crate) fn plan(&mut self, at: i64, what: &str, id: &str) {
+        let key = self.ids.next("due");
+        let due = json!({ "object": "due", "at": at, "what": what, "id": id });
+        self.records.put(Collection::Private, &key, due);
+        self.agenda.insert((at, key));
+    }
+
+    /// Reads the agenda back from the records.
+    pub(crate) fn read_agenda(&mut self) {
+        self.agenda = self
+            .records
+            .list(Collection::Private)
+            .into_iter()
+            .filter(|(_, record)| record["object"] == "due")
+            .filter_map(|(key, due)| Some((due["at"].as_i64()?, key.to_owned())))
+            .collect();
+    }
+
+    /// Does what has become due: expires sessions, settles delayed payments and refunds, frees funds, opens
+    /// disputes.
+    pub fn tick(&mut self, now: i64) {
+        while let Some((at, key)) = self.agenda.first().cloned()
+            && at <= now
+        {
+            self.agenda.pop_first();
+            if let Some(due) = self.records.delete(Collection::Private, &key) {
+                self.fall_due(&due, now);
+            }
+        }
+    }
+
+    fn fall_due(&mut self, due: &Value, now: i64) {
+        let Some(id) = due["id"].as_str() else { return };
+        match due["what"].as_str().unwrap_or_default() {
+            "expire_session" => self.expire_session_due(id, now),
+            "payment_arrives" => drop(self.settle_delayed(id, true, now)),
+            "payment_bounces" => drop(self.settle_delayed(id, false, now)),
+            "refund_arrives" => self.settle_refund(id, true, now),
+            "refund_bounces" => self.settle_refund(id, false, now),
+            "funds_available" => self.free_funds(id),
+            "dispute" => self.open_dispute(id, now),
+            "fraud_warning" => self.warn_of_fraud(id, now),
+            other => tracing::warn!(
+                what = other,
+                "the agenda names something this version does not know"
+            ),
+        }
+    }
+}

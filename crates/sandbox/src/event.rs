@@ -1,0 +1,63 @@
+//! Events, as they can be read afterwards.
+
+use crate::error::{ApiError, ApiResult};
+use crate::list;
+use crate::route::{Call, Operation};
+use crate::world::World;
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    (
+        "GET",
+        "/v1/events",
+        "@list created:range delivery_success:bool type:text types:[text]",
+        list,
+    ),
+    ("GET", "/v1/events/{}", "", retrieve),
+];
+
+/// How long events can be read, in seconds: Stripe keeps them for thirty days.
+const KEPT: i64 = 30 * 86_400;
+
+fn list(world: &mut World, call: &Call) -> ApiResult {
+    let params = &call.params;
+    if !params["type"].is_null() && !params["types"].is_null() {
+        let message = "Give type or types, not both.";
+        return Err(ApiError::coded("parameters_exclusive", message).at("types"));
+    }
+    let types: Vec<&str> = match (params["type"].as_str(), params["types"].as_array()) {
+        (Some(one), _) => vec![one],
+        (None, Some(types)) => types.iter().filter_map(|kind| kind.as_str()).collect(),
+        (None, None) => Vec::new(),
+    };
+    if types.len() > 20 {
+        return Err(ApiError::invalid("You can filter by up to 20 types.").at("types"));
+    }
+    let undelivered = params["delivery_success"]
+        .as_bool()
+        .map(|delivered| !delivered);
+    let all = world.records.objects("event").filter(|event| {
+        (types.is_empty()
+            || types
+                .iter()
+                .any(|wanted| fits(event["type"].as_str(), wanted)))
+            && list::in_range(&event["created"], &params["created"])
+            && event["created"]
+                .as_i64()
+                .is_some_and(|created| call.now - created <= KEPT)
+            && undelivered.is_none_or(|waits| waits == (event["pending_webhooks"] != 0))
+    });
+    list::page(all, params, &call.path)
+}
+
+/// Whether a type is the wanted one, or one of `charge.*`.
+fn fits(kind: Option<&str>, wanted: &str) -> bool {
+    let kind = kind.unwrap_or_default();
+    match wanted.strip_suffix('*') {
+        Some(start) => kind.starts_with(start),
+        None => kind == wanted,
+    }
+}
+
+fn retrieve(world: &mut World, call: &Call) -> ApiResult {
+    world.object_at("event", call.id(), "id")
+}
