@@ -1,2 +1,7 @@
 //! The program `bursar`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bursar::cli::run()
+}

@@ -1,0 +1,64 @@
+//! A product with Bursar inside: its own routes beside Bursar's, and credits spent without a request in between.
+//!
+//! ```sh
+//! BURSAR_BASE_URL=http://127.0.0.1:8787/billing cargo run -p bursar-server --example embed
+//! curl -X POST http://127.0.0.1:8787/paint/anna
+//! curl http://127.0.0.1:8787/billing/v1/payment/methods
+//! ```
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use bursar::{App, Config, Sources, listener};
+use bursar_domain::command::{Adjust, Command, Reply};
+use bursar_domain::id::UserId;
+use bursar_domain::journal::Remark;
+use bursar_domain::refusal::Refusal;
+use bursar_engine::EngineError;
+
+/// What a picture costs, in credits.
+const PICTURE: i64 = 10;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let (config, _) = Config::load(&Sources::of_process(None))?;
+    let socket = tokio::net::TcpListener::bind(&config.listen).await?;
+    let app = App::start(config)?;
+    let routes = Router::new()
+        .route("/paint/{user}", post(paint))
+        .with_state(app.clone())
+        .nest("/billing", app.router());
+    listener::serve(socket, routes, listener::asked_to_stop()).await;
+    app.stop().await;
+    Ok(())
+}
+
+/// Paints a picture. Who the user is, a real product knows from its own session.
+async fn paint(
+    State(app): State<App>,
+    Path(user): Path<String>,
+) -> Result<String, (StatusCode, String)> {
+    let user = UserId::parse(&user).ok_or((StatusCode::NOT_FOUND, "no such user".to_owned()))?;
+    let remark = Remark {
+        note: "one picture".to_owned(),
+        ..Remark::default()
+    };
+    let spend = Command::Adjust(Adjust {
+        user,
+        credits: -PICTURE,
+        remark,
+    });
+    match app.engine().submit(spend).await {
+        Ok(Reply::Adjusted(wallet)) => {
+            Ok(format!("Your picture. Credits left: {}\n", wallet.balance))
+        }
+        Err(EngineError::Refused(refusal @ Refusal::InsufficientCredits { .. })) => {
+            Err((StatusCode::PAYMENT_REQUIRED, format!("{refusal}\n")))
+        }
+        other => Err((
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("try again: {other:?}\n"),
+        )),
+    }
+}

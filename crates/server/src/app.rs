@@ -1,0 +1,200 @@
+//! The service as a whole: configuration, engine, memory of credentials; start and stop.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use bursar_domain::command::{AnswerKey, Command, Request};
+use bursar_domain::policy::Policy;
+use bursar_engine::clock::SystemClock;
+use bursar_engine::{Answered, Clock, Engine, EngineConfig, EngineError};
+use bursar_stripe::client::ClientError;
+
+use crate::config::Config;
+use crate::http;
+use crate::http::answer::RequestIds;
+use crate::http::auth::Memory;
+use crate::secret::Secret;
+
+/// The name of the database inside the data folder.
+pub const DATABASE: &str = "bursar.db";
+
+/// The running service. Clones share it.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let (config, _) = bursar::Config::load(&bursar::Sources::of_process(None))?;
+/// let app = bursar::App::start(config)?;
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8787").await?;
+/// axum::serve(listener, app.router()).await?;
+/// app.stop().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    engine: Engine,
+    memory: Memory,
+    request_ids: RequestIds,
+    demo: Option<Demo>,
+    stopping: AtomicBool,
+}
+
+/// The demo user of `bursar dev`.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// Whose wallet the page at `/` shows.
+    pub user_id: String,
+    /// A token of that user.
+    pub user_token: Secret,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made or used.
+    #[error("the data folder {} cannot be used: {reason}", path.display())]
+    DataFolder {
+        /// Which folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Stripe cannot be reached in the configured way.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The system gives no random numbers.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+impl App {
+    /// Opens the database in the data folder and starts to work. Needs a tokio runtime.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, None, Arc::new(SystemClock))
+    }
+
+    /// The same with a demo user or another clock.
+    pub fn start_with(
+        config: Config,
+        demo: Option<Demo>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        make_private_folder(&config.data)?;
+        let engine = Engine::start(EngineConfig {
+            database: config.data.join(DATABASE),
+            policy: policy(&config),
+            stripe: config.stripe.client()?,
+            clock,
+        })?;
+        Ok(Self(Arc::new(Inner {
+            config,
+            engine,
+            memory: Memory::default(),
+            request_ids: RequestIds::new()?,
+            demo,
+            stopping: AtomicBool::new(false),
+        })))
+    }
+
+    /// Every route of the service, to be served or to be mounted in a program of your own.
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+
+    /// What the service was told.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The engine: the same commands and questions without HTTP.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    pub(crate) fn request_ids(&self) -> &RequestIds {
+        &self.0.request_ids
+    }
+
+    pub(crate) fn demo(&self) -> Option<&Demo> {
+        self.0.demo.as_ref()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Asks the engine, under an idempotency key if the request has one.
+    pub(crate) async fn submit(
+        &self,
+        command: Command,
+        idempotency: Option<(AnswerKey, String)>,
+    ) -> Result<Answered, EngineError> {
+        self.engine()
+            .submit_once(Request {
+                command,
+                idempotency,
+            })
+            .await
+    }
+
+    /// What has to be set before customers can pay; none if nothing is missing.
+    pub(crate) fn missing_for_payments(&self) -> Option<&'static str> {
+        let stripe = &self.0.config.stripe;
+        match (&stripe.secret_key, stripe.webhook_secrets.is_empty()) {
+            (None, true) => {
+                Some("Stripe is not configured: set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET")
+            }
+            (None, false) => Some("Stripe is not configured: set STRIPE_SECRET_KEY"),
+            (Some(_), true) => Some("Stripe is not configured: set STRIPE_WEBHOOK_SECRET"),
+            (Some(_), false) => None,
+        }
+    }
+
+    /// Says at `/readyz` that no new work should be sent here. The service goes on until [`App::stop`].
+    pub fn announce_stop(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Finishes what was accepted and closes the database.
+    pub async fn stop(&self) {
+        self.announce_stop();
+        self.engine().shutdown().await;
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        topup_credits_min: config.topup.min,
+        topup_credits_max: config.topup.max,
+        credit_price: config.topup.price,
+        livemode: config.stripe.livemode().unwrap_or(false),
+        item_name: config.stripe.item_name.clone(),
+    }
+}
+
+/// Makes a folder only its owner can look into. One that exists keeps its mode; `bursar doctor` complains about it.
+pub fn make_private_folder(path: &Path) -> Result<(), StartError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(path)
+        .map_err(|error| StartError::DataFolder {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+}

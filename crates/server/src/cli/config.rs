@@ -1,0 +1,31 @@
+//! `bursar config`
+
+use std::process::ExitCode;
+
+use super::SourceArguments;
+use crate::config::{self, Config, DEFAULTS, Values};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    sources: SourceArguments,
+    /// Print the commented file of all settings with their defaults, to start a bursar.toml from.
+    #[arg(long)]
+    default: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.default {
+        print!("{DEFAULTS}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (values, problems) = Values::read(&arguments.sources.sources());
+    print!("{}", config::table(&values));
+    match Config::check(&values, problems) {
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        Err(problems) => {
+            eprintln!("bursar: {problems}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

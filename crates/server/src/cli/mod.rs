@@ -1,0 +1,135 @@
+//! The command line: one file for each command.
+
+mod audit;
+mod config;
+mod credentials;
+mod dev;
+mod doctor;
+mod key;
+mod sandbox;
+mod serve;
+mod trigger;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Sources, Values};
+
+/// Self-hosted billing between a product and Stripe: customers buy credits by card, and every credit is accounted for.
+#[derive(Debug, Parser)]
+#[command(name = "bursar", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on this machine, with a Stripe sandbox and a demo user. Needs no configuration.
+    Dev(dev::Arguments),
+    /// Start the service for production. Refuses to start half configured.
+    Serve(serve::Arguments),
+    /// Show the configuration in effect and where each value came from. Secrets are masked.
+    Config(config::Arguments),
+    /// Check the configuration, the data folder, and what is set up at Stripe; say how to fix what is wrong.
+    Doctor(doctor::Arguments),
+    /// Recompute every balance from the journal. Exits with 1 if anything differs.
+    Audit(audit::Arguments),
+    /// Create, list and revoke API keys.
+    Key(key::Arguments),
+    /// Start only the Stripe sandbox.
+    Sandbox(sandbox::Arguments),
+    /// Let the sandbox cause an event, such as checkout.session.completed, as the Stripe CLI's command of this name does.
+    Trigger(trigger::Arguments),
+}
+
+/// Where settings come from, for the commands that read them.
+#[derive(Debug, Args)]
+struct SourceArguments {
+    /// Read this file instead of ./bursar.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen on this address and port; port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Keep the database in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
+    /// The public address of this server.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+}
+
+impl SourceArguments {
+    fn sources(&self) -> Sources {
+        let mut sources = Sources::of_process(self.config.clone());
+        sources.flag("listen", "--listen", self.listen.clone());
+        sources.flag("data", "--data", self.data.clone());
+        sources.flag("base_url", "--base-url", self.base_url.clone());
+        sources
+    }
+}
+
+/// The data folder in effect, for commands that need nothing else.
+fn data_folder(flag: Option<String>) -> PathBuf {
+    let mut sources = Sources::of_process(None);
+    sources.flag("data", "--data", flag);
+    let (values, _) = Values::read(&sources);
+    PathBuf::from(
+        values
+            .get("data")
+            .map_or("./bursar-data", |found| &found.value),
+    )
+}
+
+/// Runs the command the program was called with.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match execute(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bursar: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Config(arguments) => return config::run(&arguments),
+        Command::Audit(arguments) => return audit::run(arguments),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(async {
+        match command {
+            Command::Dev(arguments) => dev::run(arguments).await,
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
+            Command::Key(arguments) => key::run(arguments).await,
+            Command::Sandbox(arguments) => sandbox::run(arguments).await,
+            Command::Trigger(arguments) => trigger::run(arguments).await,
+            Command::Config(_) | Command::Audit(_) => Ok(ExitCode::SUCCESS),
+        }
+    });
+    // What is still running on other threads has nothing left to finish.
+    runtime.shutdown_background();
+    code
+}
+
+/// Logs to standard error, as the filter says.
+fn start_logging(filter: &str) {
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let targets: Targets = filter.parse().unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .try_init();
+}

@@ -1,0 +1,109 @@
+//! `bursar serve`
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use bursar_domain::api_key::Role;
+use bursar_store::query::PageRequest;
+use tokio::net::TcpListener;
+
+use super::{SourceArguments, start_logging};
+use crate::app::App;
+use crate::config::Config;
+use crate::http::WEBHOOK_PATH;
+use crate::listener;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    sources: SourceArguments,
+    /// Start without Stripe: balances work, buying is switched off.
+    #[arg(long)]
+    without_payments: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let (config, _) = Config::load(&arguments.sources.sources())?;
+    let missing = missing(&config, arguments.without_payments);
+    if !missing.is_empty() {
+        let list = missing.join("\n  - ");
+        bail!(
+            "cannot start, this is missing:\n  - {list}\n\
+             `bursar config` shows what is set and where; `bursar doctor` checks everything; `bursar dev` needs nothing"
+        );
+    }
+    start_logging(&config.log);
+    let listen = config.listen.clone();
+    let app = App::start(config)?;
+    let listener = TcpListener::bind(&listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener.local_addr()?;
+    warn_without_admin(&app).await?;
+    eprintln!("bursar: serving on http://{address}");
+    let stopping = app.clone();
+    let stop = async move {
+        listener::asked_to_stop().await;
+        stopping.announce_stop();
+    };
+    listener::serve(listener, app.router(), stop).await;
+    app.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that keeps the service from its work, each with the way to set it.
+fn missing(config: &Config, without_payments: bool) -> Vec<String> {
+    let mut missing = Vec::new();
+    let stripe = &config.stripe;
+    match &config.base_url {
+        None => missing.push(
+            "the public address of this server: BURSAR_BASE_URL=https://billing.example.com (or base_url in bursar.toml)"
+                .to_owned(),
+        ),
+        Some(base) if stripe.livemode() == Some(true) && !base.is_secure() && !base.is_loopback() => missing.push(
+            format!("https: a live key is set, but BURSAR_BASE_URL is {}; put a TLS proxy in front", base.as_str()),
+        ),
+        Some(_) => {}
+    }
+    if without_payments {
+        return missing;
+    }
+    if stripe.secret_key.is_none() {
+        missing.push(
+            "Stripe's API key: STRIPE_SECRET_KEY=sk_… from https://dashboard.stripe.com/apikeys (or STRIPE_SECRET_KEY_FILE)"
+                .to_owned(),
+        );
+    }
+    if stripe.webhook_secrets.is_empty() {
+        let base = config
+            .base_url
+            .as_ref()
+            .map_or("https://your.address", |base| base.as_str());
+        missing.push(format!(
+            "the signing secret of the webhook endpoint: STRIPE_WEBHOOK_SECRET=whsec_…; register {base}{WEBHOOK_PATH} at \
+             https://dashboard.stripe.com/webhooks, which shows it"
+        ));
+    }
+    missing
+}
+
+async fn warn_without_admin(app: &App) -> anyhow::Result<()> {
+    let request = PageRequest {
+        limit: 100,
+        cursor: None,
+    };
+    let keys = app
+        .engine()
+        .read(move |reader| reader.api_keys(&request))
+        .await?;
+    let has_admin = keys
+        .items
+        .iter()
+        .any(|key| key.role == Role::Admin && key.revoked_at.is_none());
+    if !has_admin && keys.next.is_none() {
+        eprintln!(
+            "bursar: there is no admin key yet; stop the server and run: bursar key create --admin"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,482 @@
+//! What a client sends: JSON bodies and query strings, read strictly and field by field.
+//!
+//! Everything a request carries has to be asked for: what is left over is an error that names it, so that a misspelt field is
+//! never ignored. Numbers are whole numbers; `"5"`, `5.0` and `5e0` are none.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use bursar_domain::command::AnswerKey;
+use bursar_domain::id::UserId;
+use bursar_domain::journal::Remark;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::auth::Caller;
+use super::error::ApiError;
+use super::json;
+
+/// The largest `meta`, in bytes of JSON.
+pub const META_MAX: usize = 4096;
+
+/// The fields of a request, taken out one by one.
+#[derive(Debug)]
+pub struct Input {
+    fields: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Input {
+    /// Reads a JSON object. An empty body counts as one without fields.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ApiError> {
+        let fields = if bytes.is_empty() {
+            Map::new()
+        } else {
+            json::object(bytes)?
+        };
+        Ok(Self {
+            fields,
+            known: Vec::new(),
+        })
+    }
+
+    /// Reads a query string. Each name may occur once.
+    pub fn from_query(query: &str) -> Result<Self, ApiError> {
+        let mut fields = Map::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (unescape(name)?, unescape(value)?);
+            if fields.contains_key(&name) {
+                return Err(ApiError::invalid(&shown(&name), "is given twice"));
+            }
+            fields.insert(name, Value::String(value));
+        }
+        Ok(Self {
+            fields,
+            known: Vec::new(),
+        })
+    }
+
+    /// The fields as canonical text: two bodies that mean the same have the same one, whatever their spacing and order.
+    pub fn canonical(&self) -> String {
+        json::canonical(&self.fields)
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        // Clients write `null` for "not given".
+        self.fields
+            .shift_remove(name)
+            .filter(|value| !value.is_null())
+    }
+
+    /// A whole number of the given range, if there is one.
+    pub fn integer(
+        &mut self,
+        name: &'static str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<i64>, ApiError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        match value.as_i64() {
+            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(ApiError::invalid(
+                name,
+                format!("must be a whole number from {least} to {most}"),
+            )),
+        }
+    }
+
+    /// How many credits: `amount` and `credits` are the same field, and may both be given if they agree.
+    pub fn credits(&mut self, most: i64) -> Result<i64, ApiError> {
+        let amount = self.integer("amount", 1, most)?;
+        let credits = self.integer("credits", 1, most)?;
+        match (amount, credits) {
+            (Some(amount), Some(credits)) if amount != credits => Err(ApiError::invalid(
+                "credits",
+                "`amount` and `credits` are the same field and must not differ",
+            )),
+            (Some(credits), _) | (None, Some(credits)) => Ok(credits),
+            (None, None) => Err(ApiError::missing("amount")),
+        }
+    }
+
+    /// A whole number in a query string, where everything is text.
+    pub fn integer_text(
+        &mut self,
+        name: &'static str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.text(name, 20)? else {
+            return Ok(None);
+        };
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits && (least..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(ApiError::invalid(
+                name,
+                format!("must be a whole number from {least} to {most}"),
+            )),
+        }
+    }
+
+    /// A text of at most `length` characters, without control characters, if there is one.
+    pub fn text(&mut self, name: &'static str, length: usize) -> Result<Option<String>, ApiError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let Value::String(text) = value else {
+            return Err(ApiError::invalid(name, "must be a text"));
+        };
+        if text.chars().count() > length {
+            return Err(ApiError::invalid(
+                name,
+                format!("must have at most {length} characters"),
+            ));
+        }
+        if text
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+        {
+            return Err(ApiError::invalid(
+                name,
+                "must not contain control characters",
+            ));
+        }
+        Ok(Some(text))
+    }
+
+    /// One of a set of words, if there is one.
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name, 64)? else {
+            return Ok(None);
+        };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, choice)) => Ok(Some(*choice)),
+            None => {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                Err(ApiError::invalid(
+                    name,
+                    format!("must be one of: {}", words.join(", ")),
+                ))
+            }
+        }
+    }
+
+    /// A user's id, if there is one.
+    pub fn user(&mut self, name: &'static str) -> Result<Option<UserId>, ApiError> {
+        let Some(text) = self.text(name, 4096)? else {
+            return Ok(None);
+        };
+        match UserId::parse(&text) {
+            Some(user) => Ok(Some(user)),
+            None => Err(ApiError::invalid(
+                name,
+                "must have 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | + = / -",
+            )),
+        }
+    }
+
+    /// `note`, `ref` and `meta`: what is said about a movement.
+    pub fn remark(&mut self) -> Result<Remark, ApiError> {
+        Ok(Remark {
+            note: self.text("note", 500)?.unwrap_or_default(),
+            reference: self.text("ref", 200)?.unwrap_or_default(),
+            meta: self.meta()?,
+        })
+    }
+
+    /// `meta`: any JSON object of up to [`META_MAX`] bytes. Kept as text, never interpreted.
+    fn meta(&mut self) -> Result<String, ApiError> {
+        let Some(value) = self.take("meta") else {
+            return Ok(String::new());
+        };
+        let text = value.to_string();
+        if !value.is_object() || text.len() > META_MAX {
+            return Err(ApiError::invalid(
+                "meta",
+                format!("must be an object of at most {META_MAX} bytes"),
+            ));
+        }
+        Ok(text)
+    }
+
+    /// Checks that nothing is left that was not asked for.
+    pub fn finish(self) -> Result<(), ApiError> {
+        match self.fields.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(ApiError::unknown(&shown(name), &self.known)),
+        }
+    }
+}
+
+/// A missing field, once it turns out to be needed.
+pub fn required<T>(name: &str, value: Option<T>) -> Result<T, ApiError> {
+    value.ok_or_else(|| ApiError::missing(name))
+}
+
+/// A `POST` with its JSON body and, if the client sent one, its idempotency key.
+#[derive(Debug)]
+pub struct Order {
+    /// The fields of the body.
+    pub input: Input,
+    route: String,
+    key: Option<String>,
+    body_digest: String,
+}
+
+impl Order {
+    /// The key under which the answer is remembered, with the digest of what was asked. Another caller's equal key, and the same
+    /// key on another route, are other keys.
+    pub fn idempotency(&self, caller: &Caller) -> Option<(AnswerKey, String)> {
+        let key = AnswerKey {
+            principal: caller.principal(),
+            route: self.route.clone(),
+            key: self.key.clone()?,
+        };
+        Some((key, self.body_digest.clone()))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Order {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let key = idempotency_key(&parts.headers)?;
+        check_json(&parts.headers)?;
+        no_query(&parts)?;
+        let bytes = read_body(&parts.headers, body, BODY_MAX).await?;
+        let input = Input::from_json(&bytes)?;
+        let body_digest = hex::encode(Sha256::digest(input.canonical()));
+        let route = parts.extensions.get::<MatchedPath>();
+        Ok(Self {
+            input,
+            route: route.map_or_else(
+                || parts.uri.path().to_owned(),
+                |path| path.as_str().to_owned(),
+            ),
+            key,
+            body_digest,
+        })
+    }
+}
+
+/// The query string of a `GET`.
+#[derive(Debug)]
+pub struct Query(pub Input);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Input::from_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+/// Fields belong into the body; a token or an amount in an address would end up in logs.
+fn no_query(parts: &Parts) -> Result<(), ApiError> {
+    match parts.uri.query() {
+        None | Some("") => Ok(()),
+        Some(query) => Input::from_query(query)?.finish(),
+    }
+}
+
+/// The largest JSON body, in bytes. No request of this API needs more.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Reads a whole body of bounded size in bounded time. One that announces too much is refused before it is read.
+pub async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("the body has more than {bytes_max} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: u64| announced > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let limited = http_body_util::Limited::new(body, bytes_max);
+    let read = tokio::time::timeout(BODY_TIME, http_body_util::BodyExt::collect(limited)).await;
+    match read {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "body_incomplete",
+            "the body broke off",
+        )),
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_slow",
+            "the body did not arrive within 10 seconds",
+        )),
+    }
+}
+
+/// Refuses bodies that are not JSON by their own word, so that no HTML form of another site can send one.
+fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_type_unsupported",
+        "send JSON, with the header `Content-Type: application/json`",
+    ))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if values.next().is_some() || !visible || !(1..=255).contains(&text.len()) {
+        let message = "must be one header of 1 to 255 visible ASCII characters";
+        return Err(ApiError::invalid("Idempotency-Key", message));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// As much of a name as is worth repeating to its sender.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+fn unescape(text: &str) -> Result<String, ApiError> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+    decoded.map(std::borrow::Cow::into_owned).map_err(|_| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "query_malformed",
+            "the query string is not valid UTF-8",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Input {
+        Input::from_json(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_whole_numbers_in_range_are_numbers() {
+        assert_eq!(
+            json(r#"{"amount":500}"#)
+                .integer("amount", 1, 1000)
+                .unwrap(),
+            Some(500)
+        );
+        assert_eq!(
+            json(r#"{"amount":null}"#)
+                .integer("amount", 1, 1000)
+                .unwrap(),
+            None
+        );
+        for bad in [
+            "0",
+            "-1",
+            "1001",
+            "5.0",
+            "5e0",
+            "1e3",
+            "\"5\"",
+            "true",
+            "[]",
+            "{}",
+            "9223372036854775808",
+        ] {
+            let error = json(&format!(r#"{{"amount":{bad}}}"#))
+                .integer("amount", 1, 1000)
+                .unwrap_err();
+            assert_eq!(error.param.as_deref(), Some("amount"), "{bad}");
+            assert!(error.message.contains("from 1 to 1000"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_a_query_are_digits_only() {
+        let read = |text: &str| {
+            Input::from_query(text)
+                .unwrap()
+                .integer_text("limit", 1, 100)
+        };
+        assert_eq!(read("limit=20").unwrap(), Some(20));
+        for bad in [
+            "limit=",
+            "limit=0",
+            "limit=-1",
+            "limit=+5",
+            "limit=101",
+            "limit=5.0",
+            "limit=1000000000000000000000",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_refused_by_name() {
+        let mut input = json(r#"{"amount":5,"rol":"admin"}"#);
+        input.integer("amount", 1, 9).unwrap();
+        let error = input.finish().unwrap_err();
+        assert_eq!(
+            (error.code, error.param.as_deref()),
+            ("parameter_unknown", Some("rol"))
+        );
+        assert!(error.message.contains("`amount`"));
+    }
+
+    #[test]
+    fn a_query_is_unescaped_once_and_has_no_name_twice() {
+        let mut input = Input::from_query("user_id=auth0%7C5&note=a+b%2520").unwrap();
+        assert_eq!(input.user("user_id").unwrap().unwrap().as_str(), "auth0|5");
+        assert_eq!(input.text("note", 9).unwrap().unwrap(), "a b%20");
+        assert!(Input::from_query("a=1&a=2").is_err());
+        assert!(Input::from_query("a=%FF").is_err());
+    }
+
+    #[test]
+    fn meta_is_an_object_of_bounded_size() {
+        assert_eq!(
+            json(r#"{"meta":{"a":{"b":1}}}"#).remark().unwrap().meta,
+            r#"{"a":{"b":1}}"#
+        );
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(META_MAX));
+        for bad in ["[]", "\"x\"", "5", &long] {
+            assert!(
+                json(&format!(r#"{{"meta":{bad}}}"#)).remark().is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! JSON as it is accepted: one object, no name twice at any depth, nothing behind it.
+//!
+//! Usual parsers keep the last of two fields of one name; whoever checked the first one then checked something else.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::error::ApiError;
+
+/// What the message about a repeated name begins with; the name follows in backticks.
+const TWICE: &str = "given twice: `";
+
+/// Parses an object, or says where it goes wrong.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    let malformed =
+        |message: String| ApiError::new(StatusCode::BAD_REQUEST, "json_malformed", message);
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    let parsed = Strict
+        .deserialize(&mut parser)
+        .and_then(|value| parser.end().map(|()| value));
+    match parsed {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(malformed("the body must be a JSON object".to_owned())),
+        Err(error) => match error.to_string().strip_prefix(TWICE) {
+            Some(rest) => {
+                let name: String = rest.chars().take_while(|c| *c != '`').take(64).collect();
+                Err(ApiError::invalid(&name, "is given twice"))
+            }
+            None => Err(malformed(format!(
+                "the body is not valid JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ))),
+        },
+    }
+}
+
+/// The fields as text, sorted at every depth and without spaces: equal for requests that mean the same.
+pub(super) fn canonical(fields: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    write_object(&mut text, fields);
+    text
+}
+
+fn write_object(text: &mut String, fields: &Map<String, Value>) {
+    let mut names: Vec<&String> = fields.keys().collect();
+    names.sort();
+    text.push('{');
+    for name in names {
+        text.push_str(&Value::String(name.clone()).to_string());
+        text.push(':');
+        write_value(text, &fields[name]);
+        text.push(',');
+    }
+    text.push('}');
+}
+
+fn write_value(text: &mut String, value: &Value) {
+    match value {
+        Value::Object(fields) => write_object(text, fields),
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write_value(text, item);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
+/// Builds a [`Value`], refusing repeated names. Depth is bounded by the parser, at 128.
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a number"))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(Strict)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format!("{TWICE}{name}`")));
+            }
+            let value = access.next_value_seed(Strict)?;
+            fields.insert(name, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// For fields whose value is stored as text and shown as JSON again.
+pub(super) fn stored(text: &str) -> Value {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    Value::deserialize(&mut parser).unwrap_or(Value::Object(Map::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_given_twice_is_refused_at_any_depth() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"m":{"x":[{"a":1,"a":1}]}}"#,
+            r#"{"a":1,"\u0061":2}"#,
+        ] {
+            let error = object(text.as_bytes()).unwrap_err();
+            assert_eq!(
+                (error.code, error.param.as_deref()),
+                ("parameter_invalid", Some("a")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_one_object_is_a_body() {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "{",
+            "{}{}",
+            "{} x",
+            r#"{"a":NaN}"#,
+            r#"{"a":1,}"#,
+            "\u{feff}{}",
+            r#"{"a":"\ud800"}"#,
+        ] {
+            assert_eq!(
+                object(text.as_bytes()).unwrap_err().code,
+                "json_malformed",
+                "{text}"
+            );
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(object(deep.as_bytes()).unwrap_err().code, "json_malformed");
+    }
+
+    #[test]
+    fn spacing_and_order_do_not_change_what_is_meant() {
+        let one = object(br#"{"b":[1,{"y":2,"x":1}],"a":"t"}"#).unwrap();
+        let other = object(br#" { "a" : "t", "b":[ 1, {"x":1,"y":2} ] }"#).unwrap();
+        assert_eq!(canonical(&one), canonical(&other));
+        let different = object(br#"{"b":[1,{"y":2,"x":2}],"a":"t"}"#).unwrap();
+        assert_ne!(canonical(&one), canonical(&different));
+    }
+}

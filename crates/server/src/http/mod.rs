@@ -1,0 +1,105 @@
+//! The HTTP surface: every route on one screen, then one file for each thing it is about.
+//!
+//! A handler extracts, asks the engine, renders; rules are in the domain. Roles are in the types of the arguments:
+//! [`auth::User`], [`auth::Admin`], or neither for guests.
+
+pub mod answer;
+pub mod auth;
+mod balance;
+mod checkout;
+mod demo;
+pub mod error;
+pub mod extract;
+mod health;
+mod json;
+pub mod jwt;
+mod key;
+mod page;
+mod payment;
+mod redirect;
+mod return_url;
+mod site;
+mod topup;
+mod webhook;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use http::StatusCode;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::App;
+use error::ApiError;
+
+/// Where Stripe delivers its events, below the base URL.
+pub const WEBHOOK_PATH: &str = "/v1/payment.stripe/webhook";
+
+/// The events Stripe has to deliver there.
+pub const EVENTS: &[&str] = &[
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+];
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let mut routes = Router::new()
+        .route("/", get(site::home))
+        .route("/assets/{name}", get(site::asset))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/v1/payment/methods", get(payment::methods))
+        .route("/v1/payment.stripe/checkout/create", post(checkout::create))
+        .route(WEBHOOK_PATH, post(webhook::receive))
+        .route(
+            "/v1/payment.stripe/redirect/success",
+            get(redirect::success),
+        )
+        .route("/v1/payment.stripe/redirect/cancel", get(redirect::cancel))
+        .route("/v1/payment.stripe/payments/me", get(payment::mine))
+        .route("/v1/payment.stripe/payments", get(payment::all))
+        .route("/v1/payment.stripe/events", get(payment::events))
+        .route("/v1/balance/me", get(balance::mine))
+        .route("/v1/balance/history/me", get(balance::my_history))
+        .route("/v1/balance/topups/me", get(topup::mine))
+        .route("/v1/balance/topups/create", post(topup::create))
+        .route("/v1/balance/users", get(balance::users))
+        .route("/v1/balance/history", get(balance::history))
+        .route("/v1/balance/topups", get(topup::all))
+        .route("/v1/balance/add", post(balance::add))
+        .route("/v1/balance/sub", post(balance::sub))
+        .route("/v1/balance/topups/finish", post(topup::finish))
+        .route("/v1/balance/topups/cancel", post(topup::cancel))
+        .route("/v1/keys", get(key::all))
+        .route("/v1/keys/create", post(key::create))
+        .route("/v1/keys/revoke", post(key::revoke));
+    if app.demo().is_some() {
+        routes = routes.route("/demo/session", post(demo::session));
+    }
+    routes
+        .fallback(nowhere)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(from_fn_with_state(app.clone(), answer::finish))
+        .with_state(app)
+}
+
+async fn nowhere() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "route_not_found",
+        "there is nothing at this address",
+    )
+}
+
+async fn wrong_method() -> ApiError {
+    let message = "this address does not take this method; the header `Allow` lists those it takes";
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
+}

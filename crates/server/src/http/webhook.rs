@@ -1,0 +1,114 @@
+//! Intake of Stripe's events: verify the bytes, store them, answer. Nothing is worked off here.
+//!
+//! This is the busiest route. The body is read once, checked as it came, and handed to the writer; 200 means it is on disk.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bursar_domain::command::{Command, Reply};
+use bursar_engine::bridge::inbound;
+use bursar_stripe::signature::{self, SignatureError};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::error::ApiError;
+use super::extract::read_body;
+use crate::App;
+
+/// How old a signature may be, in seconds. Stripe signs each delivery anew, retries too.
+const TOLERANCE_SECONDS: i64 = 300;
+
+/// `POST /v1/payment.stripe/webhook`
+pub(super) async fn receive(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    check_encoding(&headers)?;
+    let signature = signature_header(&headers)?;
+    let body = read_body(&headers, body, app.config().webhook_body_max).await?;
+    let secrets = &app.config().stripe.webhook_secrets;
+    signature::verify(
+        signature,
+        &body,
+        secrets,
+        app.engine().now().seconds(),
+        TOLERANCE_SECONDS,
+    )
+    .map_err(refused)?;
+    let event = inbound::event(Arc::from(&body[..])).map_err(|error| {
+        tracing::error!(code = error.code(), "a signed delivery is no event");
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "event_malformed",
+            error.to_string(),
+        )
+    })?;
+    match app.submit(Command::ReceiveEvent(event), None).await?.reply {
+        Reply::Received { duplicate, .. } => Ok(received(duplicate)),
+        _ => Err(ApiError::internal(
+            &"an event was answered with something else",
+        )),
+    }
+}
+
+/// The signature covers the bytes as sent; what would have to be unpacked first is not taken.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        None => Ok(()),
+        Some(encoding) if encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Ok(()),
+        Some(_) => {
+            let message = "a webhook body must not be compressed";
+            Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_encoding_unsupported",
+                message,
+            ))
+        }
+    }
+}
+
+/// Two headers leave open which one counts, so neither does.
+fn signature_header(headers: &HeaderMap) -> Result<&[u8], ApiError> {
+    let mut values = headers.get_all("stripe-signature").iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.as_bytes()),
+        (None, _) => Ok(b""),
+        (Some(_), Some(_)) => {
+            let message = "there is more than one Stripe-Signature header";
+            Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "signature_invalid",
+                message,
+            ))
+        }
+    }
+}
+
+fn refused(error: SignatureError) -> ApiError {
+    if error == SignatureError::NoSecret {
+        let message = "no webhook signing secret is configured, so no event can be believed: set STRIPE_WEBHOOK_SECRET \
+                       to the secret Stripe shows with the endpoint";
+        return ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "webhook_secret_missing",
+            message,
+        );
+    }
+    tracing::warn!(code = error.code(), "a webhook delivery was not believed");
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "signature_invalid",
+        error.to_string(),
+    )
+}
+
+fn received(duplicate: bool) -> Response {
+    let text = match duplicate {
+        false => r#"{"received":true}"#,
+        true => r#"{"received":true,"duplicate":true}"#,
+    };
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], text).into_response()
+}
