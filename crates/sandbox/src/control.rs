@@ -158,7 +158,7 @@ async fn resend(
         written(sandbox.change(|world, _| {
             let now = sandbox.world_millis(world);
             let fresh = delivery::resend(&mut world.records, &id, now);
-            let fresh = fresh.ok_or_else(|| ApiError::no_such("delivery", &id, "id"))?;
+            let fresh = fresh.ok_or_else(|| ApiError::no_such("delivery", &id, "id", 404))?;
             Ok(json!({"object": "sandbox.delivery", "id": fresh}))
         }))
     })

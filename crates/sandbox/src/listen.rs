@@ -15,8 +15,7 @@ use bursar_stripe::signature::{self, Secret};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::Sandbox;
-use crate::gate;
+use crate::{Sandbox, gate, version};
 
 /// Where the WebSocket is.
 const PATH: &str = "/v1/stripecli/events";
@@ -179,10 +178,7 @@ fn messages(sandbox: &Sandbox, event: &Value) -> Vec<Value> {
 }
 
 fn message(sandbox: &Sandbox, event: &Value, version: Option<&str>) -> Option<Value> {
-    let mut event = event.clone();
-    if let Some(version) = version {
-        event["api_version"] = json!(version);
-    }
+    let event = version::event_as(event, version);
     let id = event["id"].as_str()?.trim_start_matches("evt_").to_owned();
     let payload = serde_json::to_string_pretty(&event).ok()?;
     let secret = Secret::new(&secret(&sandbox.config().secret_key)).ok()?;
@@ -203,3 +199,6 @@ fn message(sandbox: &Sandbox, event: &Value, version: Option<&str>) -> Option<Va
         "event_payload": payload,
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::World;
 use crate::money::Currency;
-use crate::records::Collection;
 
 /// Who the money goes to when the session does not say.
 const MERCHANT: &str = "Sandbox shop";
@@ -51,8 +50,10 @@ impl Order {
             |amount: i64| amount_in(session["currency"].as_str().unwrap_or_default(), amount);
         let id = session["id"].as_str().unwrap_or_default();
         let total = show(session["amount_total"].as_i64().unwrap_or(0));
-        let lines = line_items(world, id)
-            .iter()
+        let items = world.facts(id)["line_items"].as_array();
+        let lines = items
+            .into_iter()
+            .flatten()
             .map(|item| Line::of(item, show))
             .collect();
         let details = &session["total_details"];
@@ -94,13 +95,6 @@ impl Line {
             total: amount(&item["amount_subtotal"]),
         }
     }
-}
-
-fn line_items<'a>(world: &'a World, session: &str) -> &'a [Value] {
-    let private = world.records.get(Collection::Private, session);
-    private
-        .and_then(|private| private["line_items"].as_array())
-        .map_or(&[], Vec::as_slice)
 }
 
 /// An amount for a person. A currency nobody knows is shown as a bare number of minor units rather than wrongly.

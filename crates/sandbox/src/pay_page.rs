@@ -17,7 +17,7 @@ use crate::order::{Order, web_address};
 use crate::page::page;
 use crate::pay::{PayOutcome, Payment, Settlement};
 use crate::records::Collection;
-use crate::{Sandbox, World};
+use crate::{Sandbox, SandboxError, World};
 
 /// How long a bank takes to answer a debit, in seconds of the sandbox's clock. A real one takes days; a person who
 /// tries it out has the clock of the control page for that.
@@ -67,11 +67,11 @@ pub(crate) fn routes() -> Router<Sandbox> {
 #[template(path = "pay.html")]
 struct PayPage<'a> {
     order: &'a Order,
-    mistakes: &'a Mistakes,
+    mistakes: Mistakes,
     email: &'a str,
     expiry: &'a str,
     by_bank: bool,
-    decline: Option<&'a str>,
+    decline: Option<String>,
     bank_delay: i64,
     cards: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -107,24 +107,59 @@ struct Answer {
     answer: String,
 }
 
+impl<'a> PayPage<'a> {
+    /// The form as a customer first sees it.
+    fn empty(order: &'a Order) -> Self {
+        Self {
+            order,
+            mistakes: Mistakes::default(),
+            email: order.email.as_deref().unwrap_or_default(),
+            expiry: "",
+            by_bank: false,
+            decline: None,
+            bank_delay: BANK_DELAY,
+            cards: TEST_CARDS,
+        }
+    }
+
+    /// The form once more, with what was typed. The number and the code are typed anew: they are not sent back.
+    fn filled(order: &'a Order, form: &'a PayForm) -> Self {
+        Self {
+            email: order.email.as_deref().unwrap_or(&form.card.email),
+            expiry: &form.card.card_expiry,
+            by_bank: form.method == "bank",
+            ..Self::empty(order)
+        }
+    }
+
+    fn answer(&self, status: StatusCode) -> Response {
+        page(status, self)
+    }
+}
+
 /// What a customer finds at the session's address.
 enum Sight {
     Missing,
-    Closed(ClosedPage),
+    Expired(ClosedPage),
+    Complete(ClosedPage),
     Open(Box<Order>, Value),
+}
+
+impl Sight {
+    /// What there is to see when there is nothing to fill in.
+    fn without_form(self) -> Response {
+        match self {
+            Self::Complete(closed) => page(StatusCode::OK, &closed),
+            Self::Expired(closed) => page(StatusCode::GONE, &closed),
+            Self::Open(..) | Self::Missing => missing(),
+        }
+    }
 }
 
 async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {
     match look(&sandbox, &session) {
-        Sight::Open(order, _) => pay_page(
-            StatusCode::OK,
-            &order,
-            &PayForm::default(),
-            &Mistakes::default(),
-            None,
-        ),
-        Sight::Closed(closed) => page(StatusCode::OK, &closed),
-        Sight::Missing => missing(),
+        Sight::Open(order, _) => PayPage::empty(&order).answer(StatusCode::OK),
+        other => other.without_form(),
     }
 }
 
@@ -135,57 +170,35 @@ async fn pay(
 ) -> Response {
     let order = match look(&sandbox, &session) {
         Sight::Open(order, _) => order,
-        Sight::Closed(closed) => return page(StatusCode::CONFLICT, &closed),
-        Sight::Missing => return missing(),
+        // A second press of the button finds it paid and leads to the same place as the first.
+        Sight::Complete(_) => return onward(&sandbox, &session).await,
+        other => return other.without_form(),
     };
+    let form_again = PayPage::filled(&order, &form);
     let now = sandbox.read(|_, now| now);
     let payment = match payment(&form, &order, now) {
         Ok(payment) => payment,
         Err(mistakes) => {
-            return pay_page(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                &order,
-                &form,
-                &mistakes,
-                None,
-            );
+            let again = PayPage {
+                mistakes,
+                ..form_again
+            };
+            return again.answer(StatusCode::UNPROCESSABLE_ENTITY);
         }
     };
     let outcome = sandbox.change(|world, now| world.pay_session(&session, &payment, now));
-    match outcome {
-        Ok(PayOutcome::Succeeded | PayOutcome::Processing) => onward(&sandbox, &session).await,
-        Ok(PayOutcome::RequiresAction { .. }) => {
-            Redirect::to(&format!("/c/pay/{session}/challenge")).into_response()
-        }
-        Ok(PayOutcome::Declined { message, .. } | PayOutcome::NotPayable { message, .. }) => {
-            let no_mistakes = Mistakes::default();
-            pay_page(
-                StatusCode::PAYMENT_REQUIRED,
-                &order,
-                &form,
-                &no_mistakes,
-                Some(&message),
-            )
-        }
-        Err(error) => broken(&error),
-    }
+    conclude(&sandbox, &session, outcome, form_again).await
 }
 
 async fn ask(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {
     match look(&sandbox, &session) {
         Sight::Open(order, intent) if intent["status"] == "requires_action" => {
             let last4 = sandbox.read(|world, _| last4(world, &intent));
-            page(
-                StatusCode::OK,
-                &ChallengePage {
-                    order: &order,
-                    last4: last4.as_deref(),
-                },
-            )
+            let (order, last4) = (&order, last4.as_deref());
+            page(StatusCode::OK, &ChallengePage { order, last4 })
         }
         Sight::Open(..) => Redirect::to(&format!("/c/pay/{session}")).into_response(),
-        Sight::Closed(closed) => page(StatusCode::OK, &closed),
-        Sight::Missing => missing(),
+        other => other.without_form(),
     }
 }
 
@@ -196,25 +209,32 @@ async fn answer(
 ) -> Response {
     let order = match look(&sandbox, &session) {
         Sight::Open(order, _) => order,
-        Sight::Closed(closed) => return page(StatusCode::CONFLICT, &closed),
-        Sight::Missing => return missing(),
+        Sight::Complete(_) => return onward(&sandbox, &session).await,
+        other => return other.without_form(),
     };
     let approve = form.answer == "approve";
     let outcome = sandbox.change(|world, now| world.answer_challenge(&session, approve, now));
+    conclude(&sandbox, &session, outcome, PayPage::empty(&order)).await
+}
+
+/// Where an attempt to pay leads: to the shop, to the bank's question, or to the form again.
+async fn conclude(
+    sandbox: &Sandbox,
+    session: &str,
+    outcome: Result<PayOutcome, SandboxError>,
+    form_again: PayPage<'_>,
+) -> Response {
     match outcome {
-        Ok(PayOutcome::Succeeded | PayOutcome::Processing) => onward(&sandbox, &session).await,
+        Ok(PayOutcome::Succeeded | PayOutcome::Processing) => onward(sandbox, session).await,
         Ok(PayOutcome::RequiresAction { .. }) => {
             Redirect::to(&format!("/c/pay/{session}/challenge")).into_response()
         }
         Ok(PayOutcome::Declined { message, .. } | PayOutcome::NotPayable { message, .. }) => {
-            let (form, no_mistakes) = (PayForm::default(), Mistakes::default());
-            pay_page(
-                StatusCode::PAYMENT_REQUIRED,
-                &order,
-                &form,
-                &no_mistakes,
-                Some(&message),
-            )
+            let again = PayPage {
+                decline: Some(message),
+                ..form_again
+            };
+            again.answer(StatusCode::PAYMENT_REQUIRED)
         }
         Err(error) => broken(&error),
     }
@@ -240,8 +260,8 @@ fn look(sandbox: &Sandbox, session: &str) -> Sight {
                     intent.cloned().unwrap_or_default(),
                 )
             }
-            Some("complete") => Sight::Closed(complete(found)),
-            _ => Sight::Closed(expired(found)),
+            Some("complete") => Sight::Complete(complete(found)),
+            _ => Sight::Expired(expired(found)),
         }
     })
 }
@@ -293,27 +313,6 @@ fn last4(world: &World, intent: &Value) -> Option<String> {
     method["card"]["last4"].as_str().map(str::to_owned)
 }
 
-fn pay_page(
-    status: StatusCode,
-    order: &Order,
-    form: &PayForm,
-    mistakes: &Mistakes,
-    decline: Option<&str>,
-) -> Response {
-    // The number and the code are typed anew: what was sent is not sent back.
-    let pay_page = PayPage {
-        order,
-        mistakes,
-        email: order.email.as_deref().unwrap_or(&form.card.email),
-        expiry: &form.card.card_expiry,
-        by_bank: form.method == "bank",
-        decline,
-        bank_delay: BANK_DELAY,
-        cards: TEST_CARDS,
-    };
-    page(status, &pay_page)
-}
-
 fn complete(session: &Value) -> ClosedPage {
     let explanation = if session["payment_status"] == "unpaid" {
         "The order is placed. The bank takes its time; the shop hears of it when the money arrives."
@@ -348,7 +347,7 @@ fn missing() -> Response {
     page(StatusCode::NOT_FOUND, &closed)
 }
 
-fn broken(error: &crate::SandboxError) -> Response {
+fn broken(error: &SandboxError) -> Response {
     tracing::error!(%error, "a payment could not be written down");
     let closed = ClosedPage {
         title: "The sandbox cannot write",
@@ -358,3 +357,6 @@ fn broken(error: &crate::SandboxError) -> Response {
     };
     page(StatusCode::INTERNAL_SERVER_ERROR, &closed)
 }
+
+#[cfg(test)]
+mod tests;

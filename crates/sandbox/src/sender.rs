@@ -178,7 +178,7 @@ impl Sandbox {
     }
 }
 
-fn client() -> Result<Client, reqwest::Error> {
+pub(crate) fn client() -> Result<Client, reqwest::Error> {
     // A program has one TLS provider. Whoever embeds the sandbox may have chosen it already.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -9,6 +9,11 @@ use crate::{ApiRequest, Sandbox, SandboxError, World};
 /// The events that can be made to happen.
 pub const KNOWN: &[&str] = &[
     "charge.captured",
+    "charge.dispute.closed",
+    "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.updated",
     "charge.failed",
     "charge.refunded",
     "charge.succeeded",
@@ -28,6 +33,7 @@ pub const KNOWN: &[&str] = &[
     "payment_intent.succeeded",
     "price.created",
     "product.created",
+    "radar.early_fraud_warning.created",
     "refund.created",
     "refund.failed",
     "refund.updated",
@@ -70,7 +76,7 @@ impl Sandbox {
         self.change(|world, now| {
             let caused = trigger(world, event, overrides, now);
             if caused.is_err() {
-                world.records.rollback();
+                world.rollback();
             }
             caused
         })
@@ -164,6 +170,16 @@ impl Story<'_> {
             "charge.captured" => self.captured(),
             "charge.refunded" | "refund.created" => self.refund("pm_card_visa").map(drop),
             "refund.updated" => self.refund_updated(),
+            "charge.dispute.created" | "charge.dispute.funds_withdrawn" => self.dispute().map(drop),
+            "charge.dispute.updated" => {
+                self.dispute_answered(json!({"metadata": {"triggered": "yes"}}))
+            }
+            "charge.dispute.closed" => self.dispute_closed(),
+            "charge.dispute.funds_reinstated" => self.dispute_answered(json!({
+                "evidence": {"uncategorized_text": "winning_evidence"},
+                "submit": true,
+            })),
+            "radar.early_fraud_warning.created" => self.fraud_warning(),
             "refund.failed" => self.refund_failed(),
             other => Err(TriggerError::Unknown(other.to_owned())),
         }
@@ -326,10 +342,46 @@ impl Story<'_> {
             .map(drop)
     }
 
+    /// The bank cannot pay out a refund, and that only turns out some time later: here, now.
     fn refund_failed(&mut self) -> Told {
-        self.refund("pm_card_refundFail")?;
-        // The bank sends the money back some time later; here that time is now.
-        self.world.tick(self.now + 86_400);
+        let refund = self.refund("pm_card_refundFail")?;
+        self.world.settle_refund(&refund, false, self.now);
+        Ok(())
+    }
+
+    /// A payment that the customer's bank takes back at once.
+    fn dispute(&mut self) -> Told<String> {
+        let intent = id_of(&self.charge("pm_card_createDispute")?);
+        // The bank hears of it as soon as time passes, if only by nothing.
+        self.world.tick(self.now);
+        let disputes = self.ask(
+            "dispute",
+            "GET",
+            "/v1/disputes",
+            json!({"payment_intent": intent}),
+        )?;
+        Ok(id_of(&disputes["data"][0]))
+    }
+
+    fn dispute_answered(&mut self, params: Value) -> Told {
+        let dispute = self.dispute()?;
+        self.post("dispute_update", &format!("/v1/disputes/{dispute}"), params)
+            .map(drop)
+    }
+
+    fn dispute_closed(&mut self) -> Told {
+        let dispute = self.dispute()?;
+        self.post(
+            "dispute_close",
+            &format!("/v1/disputes/{dispute}/close"),
+            json!({}),
+        )
+        .map(drop)
+    }
+
+    fn fraud_warning(&mut self) -> Told {
+        self.charge("pm_card_createIssuerFraudRecord")?;
+        self.world.tick(self.now);
         Ok(())
     }
 
@@ -415,3 +467,6 @@ fn as_text(value: Value) -> Value {
         Value::Bool(_) | Value::Number(_) => Value::String(value.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

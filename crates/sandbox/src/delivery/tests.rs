@@ -80,7 +80,7 @@ fn every_enabled_endpoint_that_wants_the_event_gets_it() {
     endpoint(&mut records, "we_other", &["customer.created"]);
     endpoint(&mut records, "we_off", &["*"]);
     records.update(Collection::Object, "we_off", |endpoint| {
-        endpoint["status"] = json!("disabled")
+        endpoint["status"] = json!("disabled");
     });
     event(&mut records, "evt_1", "charge.failed");
     let mut ids = due_ids(&records, MILLIS);
@@ -176,11 +176,11 @@ fn a_disabled_endpoint_gets_nothing_until_enabled_and_a_deleted_one_never() {
     let mut records = records(&["*"]);
     event(&mut records, "evt_1", "charge.failed");
     records.update(Collection::Object, "we_1", |endpoint| {
-        endpoint["status"] = json!("disabled")
+        endpoint["status"] = json!("disabled");
     });
     assert!(due(&records, MILLIS).is_empty());
     records.update(Collection::Object, "we_1", |endpoint| {
-        endpoint["status"] = json!("enabled")
+        endpoint["status"] = json!("enabled");
     });
     assert_eq!(due(&records, MILLIS).len(), 1);
     records.delete(Collection::Object, "we_1");
