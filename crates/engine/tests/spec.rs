@@ -10,6 +10,8 @@
 //! difference before keeping it: it is the specification that changes.
 
 mod desk;
+#[path = "desk/inbox.rs"]
+mod inbox;
 mod spec {
     pub(crate) mod line;
     mod provider;

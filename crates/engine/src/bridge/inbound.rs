@@ -14,8 +14,8 @@ use bursar_stripe::object::{
 use super::outbound::PAYMENT_ID;
 
 /// An event as it is to be stored, from the bytes of its delivery. The signature was verified before.
-pub fn event(body: Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
-    let envelope = Envelope::read(&body)?;
+pub fn event(body: &Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
+    let envelope = Envelope::read(body)?;
     let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
     Ok(ReceiveEvent {
         id: envelope.id.to_string(),
@@ -24,7 +24,7 @@ pub fn event(body: Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
         livemode: envelope.livemode.unwrap_or_default(),
         api_version: text(&envelope.api_version),
         object: text(&envelope.subject.id),
-        body: Arc::clone(&body),
+        body: Arc::clone(body),
     })
 }
 

@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bursar_domain::audit::Report;
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::IdSource;
-use bursar_domain::notice::ApplyEvent;
 use bursar_domain::policy::Policy;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_engine::batch::Batch;
-use bursar_engine::bridge::inbound;
 use bursar_engine::clock::FixedClock;
 use bursar_store::Store;
 use bursar_store::query::Reader;
@@ -73,10 +71,15 @@ impl Desk {
     }
 
     pub(crate) fn request(&mut self, request: &Request) -> (Result<Reply, Refusal>, bool) {
+        self.batch(std::slice::from_ref(request)).pop().unwrap()
+    }
+
+    /// Several requests in one transaction.
+    pub(crate) fn batch(&mut self, requests: &[Request]) -> Vec<(Result<Reply, Refusal>, bool)> {
         let batch = self.batch.as_mut().unwrap();
         batch.policy.clone_from(&self.policy);
-        let mut outcome = batch.run(&[request]).unwrap();
-        outcome.answers.pop().unwrap()
+        let requests: Vec<&Request> = requests.iter().collect();
+        batch.run(&requests).unwrap().answers
     }
 
     pub(crate) fn ask(&mut self, command: Command) -> Result<Reply, Refusal> {
@@ -86,22 +89,6 @@ impl Desk {
             idempotency,
         })
         .0
-    }
-
-    /// Applies stored events until none is pending, as the inbox does.
-    pub(crate) fn work_off_events(&mut self) {
-        loop {
-            let pending = self.reader.pending_events(100).unwrap();
-            if pending.is_empty() {
-                return;
-            }
-            let read = |(number, body): (i64, Vec<u8>)| ApplyEvent {
-                number,
-                notice: inbound::notice(&body),
-            };
-            let events = pending.into_iter().map(read).collect();
-            self.ask(Command::ApplyEvents(events)).unwrap();
-        }
     }
 
     pub(crate) fn audit(&mut self) -> Report {

@@ -13,6 +13,7 @@ use bursar_store::query::{EventFilter, PaymentFilter};
 use super::stripe::{self, Told};
 use super::words::Words;
 use super::world::{Said, World, all};
+use crate::inbox;
 
 impl World {
     fn claim(&mut self, kind: &str, payment: PaymentId) -> Result<Result<Claim, Refusal>, String> {
@@ -183,7 +184,7 @@ impl World {
         }
         let created = self.desk.clock.now().seconds();
         let body = stripe::event(&name, &kind, &told, created, style.as_deref());
-        let event = inbound::event(body.into()).map_err(|error| error.to_string())?;
+        let event = inbound::event(&body.into()).map_err(|error| error.to_string())?;
         let id = event.id.clone();
         let received = self.desk.ask(Command::ReceiveEvent(event));
         let duplicate = matches!(
@@ -193,7 +194,7 @@ impl World {
                 ..
             })
         );
-        self.desk.work_off_events();
+        inbox::work_off(&mut self.desk);
         let filter = EventFilter {
             id: Some(id),
             ..EventFilter::default()

@@ -15,6 +15,7 @@ use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, TopupFilter};
 use super::said::Names;
 use super::words::Words;
 use crate::desk::Desk;
+use crate::inbox;
 
 /// What came of a line; an error is a mistake in the specification.
 pub(crate) type Said = Result<Vec<String>, String>;
@@ -65,7 +66,7 @@ impl World {
             other => return Err(format!("there is no verb {other}")),
         };
         words.end()?;
-        self.desk.work_off_events();
+        inbox::work_off(&mut self.desk);
         let changes = self.changes(&before, said.first());
         if let (Some(first), false) = (said.first_mut(), changes.is_empty()) {
             *first = format!("{first}; {}", changes.join(", "));

@@ -1,0 +1,23 @@
+//! The inbox at a desk.
+
+use bursar_domain::command::Command;
+use bursar_domain::notice::ApplyEvent;
+use bursar_engine::bridge::inbound;
+
+use crate::desk::Desk;
+
+/// Applies stored events until none is pending.
+pub(crate) fn work_off(desk: &mut Desk) {
+    loop {
+        let pending = desk.reader.pending_events(100).unwrap();
+        if pending.is_empty() {
+            return;
+        }
+        let read = |(number, body): (i64, Vec<u8>)| ApplyEvent {
+            number,
+            notice: inbound::notice(&body),
+        };
+        let events = pending.into_iter().map(read).collect();
+        desk.ask(Command::ApplyEvents(events)).unwrap();
+    }
+}
