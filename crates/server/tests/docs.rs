@@ -255,6 +255,18 @@ fn every_route_is_in_the_description_of_the_api() {
 }
 
 #[test]
+fn the_readme_names_the_events_and_the_version_to_register() {
+    let readme = read("README.md");
+    for event in bursar::http::EVENTS {
+        assert!(
+            readme.contains(&format!("`{event}`")),
+            "README.md does not name {event}"
+        );
+    }
+    assert!(readme.contains(&format!("`{}`", bursar_stripe::VERSION)));
+}
+
+#[test]
 fn every_setting_is_in_the_table_of_the_readme() {
     let readme = read("README.md");
     for setting in bursar::config::setting::SETTINGS {
