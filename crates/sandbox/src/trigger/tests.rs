@@ -34,7 +34,7 @@ fn a_payment_that_was_triggered_is_a_real_one() {
         .trigger("checkout.session.completed", &Value::Null)
         .unwrap()
         .unwrap();
-    let mut completed = caused.iter().map(|id| event(&sandbox, id));
+    let completed = caused.iter().map(|id| event(&sandbox, id));
     let completed = completed
         .rev()
         .find(|event| event["type"] == "checkout.session.completed");
@@ -64,7 +64,7 @@ fn overrides_change_what_is_asked_for() {
         .trigger("checkout.session.completed", &overrides)
         .unwrap()
         .unwrap();
-    let mut last = caused.iter().map(|id| event(&sandbox, id));
+    let last = caused.iter().map(|id| event(&sandbox, id));
     let session = last
         .rev()
         .find(|event| event["type"] == "checkout.session.completed")
