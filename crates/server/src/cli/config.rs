@@ -14,18 +14,18 @@ pub(super) struct Arguments {
     default: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.default {
         print!("{DEFAULTS}");
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     let (values, problems) = Values::read(&arguments.sources.sources());
     print!("{}", config::table(&values));
     match Config::check(&values, problems) {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(_) => ExitCode::SUCCESS,
         Err(problems) => {
             eprintln!("bursar: {problems}");
-            Ok(ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
     }
 }

@@ -278,6 +278,7 @@ fn guide(credentials: &Credentials, data: &Path) -> String {
     } = credentials;
     let file = data.join(Credentials::FILE);
     let file = file.display();
+    let program = std::env::current_exe().unwrap_or_else(|_| "bursar".into());
     let json = "-H 'Content-Type: application/json'";
     let user = format!("-H 'Authorization: Bearer {user_token}'");
     let admin = format!("-H 'Authorization: Bearer {admin_key}'");
@@ -315,10 +316,11 @@ curl -s {base_url}/v1/balance/me {user}
 curl -s {base_url}/v1/payment.stripe/events {admin}
 
 # 8. Any event of Stripe's, from another terminal
-bursar trigger checkout.session.completed --data {data}
+{program} trigger checkout.session.completed --data {data}
 
 Ctrl-C stops.
 ",
         data = data.display(),
+        program = program.display(),
     )
 }

@@ -53,16 +53,13 @@ enum Action {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    match (&arguments.server, &arguments.admin_key) {
-        (Some(server), Some(key)) => {
-            ask(server.trim_end_matches('/'), key, &arguments.action).await?
-        }
-        _ => {
-            let app = open(&arguments)?;
-            let done = act(&app, &arguments.action).await;
-            app.stop().await;
-            done?;
-        }
+    if let (Some(server), Some(key)) = (&arguments.server, &arguments.admin_key) {
+        ask(server.trim_end_matches('/'), key, &arguments.action).await?;
+    } else {
+        let app = open(&arguments)?;
+        let done = act(&app, &arguments.action).await;
+        app.stop().await;
+        done?;
     }
     Ok(ExitCode::SUCCESS)
 }

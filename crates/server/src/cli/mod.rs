@@ -98,7 +98,7 @@ pub fn run() -> ExitCode {
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Config(arguments) => return config::run(&arguments),
+        Command::Config(arguments) => return Ok(config::run(&arguments)),
         Command::Audit(arguments) => return audit::run(arguments),
         _ => {}
     }

@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Keep the account, its key and its payments in this folder.
     #[arg(long, value_name = "FOLDER", default_value = "./bursar-sandbox")]
     data: PathBuf,
+    /// The API version of the account, for requests and webhook endpoints that name none.
+    #[arg(long, value_name = "VERSION", default_value = bursar_sandbox::DEFAULT_VERSION)]
+    api_version: String,
     /// Print address and key as one line of JSON, for programs.
     #[arg(long)]
     print_json: bool,
@@ -42,7 +45,15 @@ impl Running {
         data: &Path,
         secret_key: &str,
     ) -> anyhow::Result<Self> {
-        let mut config = SandboxConfig::new(address_of(listener.local_addr()?), secret_key);
+        let config = SandboxConfig::new(address_of(listener.local_addr()?), secret_key);
+        Self::start_with(listener, data, config)
+    }
+
+    fn start_with(
+        listener: TcpListener,
+        data: &Path,
+        mut config: SandboxConfig,
+    ) -> anyhow::Result<Self> {
         config.data_file = Some(data.join("sandbox.journal"));
         let sandbox = Sandbox::open(config)?;
         let (stop, stopped) = watch::channel(false);
@@ -88,7 +99,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let base = address_of(listener.local_addr()?);
-    let running = Running::start(listener, &arguments.data, &kept.stripe_secret_key)?;
+    let mut config = SandboxConfig::new(&base, &kept.stripe_secret_key);
+    config.default_version = arguments.api_version;
+    let running = Running::start_with(listener, &arguments.data, config)?;
     if arguments.print_json {
         let line = serde_json::json!({ "stripe_api_base": base, "stripe_secret_key": kept.stripe_secret_key });
         println!("{line}");

@@ -1,5 +1,6 @@
 //! `bursar trigger`
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,20 +26,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (base, key) = match (arguments.api_base, arguments.api_key) {
-        (Some(base), Some(key)) => (base, key),
-        _ => {
-            let data = data_folder(arguments.data);
-            let found = Credentials::read(&data)?;
-            let missing = || {
-                format!(
-                    "no credentials.json in {}: start `bursar dev`, or give --api-base and --api-key",
-                    data.display()
-                )
-            };
-            let found = found.with_context(missing)?;
-            (found.stripe_api_base, found.stripe_secret_key)
-        }
+    let (base, key) = match arguments.api_base.zip(arguments.api_key) {
+        Some(given) => given,
+        None => of_dev(&data_folder(arguments.data))?,
     };
     let base = base.trim_end_matches('/').trim_end_matches("/v1");
     let answer = post(
@@ -48,12 +38,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     )
     .await?;
     let events = answer["events"].as_array().cloned().unwrap_or_default();
-    for event in &events {
-        let id = event
-            .as_str()
-            .or_else(|| event["id"].as_str())
-            .unwrap_or_default();
-        println!("{id} {}", event["type"].as_str().unwrap_or_default());
+    for event in events.iter().filter_map(Value::as_str) {
+        println!("{event}");
     }
     println!(
         "{} events of {} are on their way to every registered endpoint",
@@ -61,6 +47,17 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         arguments.event
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Address and key of the sandbox that `bursar dev` runs on this data folder.
+fn of_dev(data: &Path) -> anyhow::Result<(String, String)> {
+    let found = Credentials::read(data)?.with_context(|| {
+        format!(
+            "no credentials.json in {}: start `bursar dev`, or give --api-base and --api-key",
+            data.display()
+        )
+    })?;
+    Ok((found.stripe_api_base, found.stripe_secret_key))
 }
 
 /// Posts JSON with a bearer key and gives the answer; an error of the other side becomes one of ours, with its words.

@@ -226,7 +226,7 @@ async fn adjust(
 ) -> Result<Item<Adjustment>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
     let user = required("user_id", order.input.user("user_id")?)?;
-    let credits = order.input.credits(ADJUSTMENT_CREDITS_MAX)?;
+    let credits = order.input.credits(1, ADJUSTMENT_CREDITS_MAX)?;
     let remark = order.input.remark()?;
     order.input.finish()?;
     let command = Command::Adjust(Adjust {

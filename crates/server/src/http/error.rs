@@ -51,8 +51,9 @@ impl ApiError {
         self
     }
 
-    /// A value that is not what the field takes.
-    pub fn invalid(param: &str, message: impl Into<String>) -> Self {
+    /// A value that is not what the field takes. The message goes on where the name of the field ends.
+    pub fn invalid(param: &str, message: impl std::fmt::Display) -> Self {
+        let message = format!("`{param}` {message}");
         Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message).with_param(param)
     }
 
@@ -202,7 +203,7 @@ mod tests {
         let error = ApiError::invalid("amount", "must be a whole number from 1 to 9");
         assert_eq!(
             error.body("rq_1").to_string(),
-            r#"{"error":{"type":"invalid_request_error","code":"parameter_invalid","message":"must be a whole number from 1 to 9","param":"amount","request_id":"rq_1"}}"#
+            r#"{"error":{"type":"invalid_request_error","code":"parameter_invalid","message":"`amount` must be a whole number from 1 to 9","param":"amount","request_id":"rq_1"}}"#
         );
     }
 

@@ -93,13 +93,13 @@ impl Input {
     }
 
     /// How many credits: `amount` and `credits` are the same field, and may both be given if they agree.
-    pub fn credits(&mut self, most: i64) -> Result<i64, ApiError> {
-        let amount = self.integer("amount", 1, most)?;
-        let credits = self.integer("credits", 1, most)?;
+    pub fn credits(&mut self, least: i64, most: i64) -> Result<i64, ApiError> {
+        let amount = self.integer("amount", least, most)?;
+        let credits = self.integer("credits", least, most)?;
         match (amount, credits) {
             (Some(amount), Some(credits)) if amount != credits => Err(ApiError::invalid(
                 "credits",
-                "`amount` and `credits` are the same field and must not differ",
+                "is the same field as `amount`; they must not differ",
             )),
             (Some(credits), _) | (None, Some(credits)) => Ok(credits),
             (None, None) => Err(ApiError::missing("amount")),
@@ -161,16 +161,11 @@ impl Input {
         let Some(text) = self.text(name, 64)? else {
             return Ok(None);
         };
-        match words.iter().find(|(word, _)| *word == text) {
-            Some((_, choice)) => Ok(Some(*choice)),
-            None => {
-                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(ApiError::invalid(
-                    name,
-                    format!("must be one of: {}", words.join(", ")),
-                ))
-            }
-        }
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, choice)| Some(*choice)).ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            ApiError::invalid(name, format!("must be one of: {}", words.join(", ")))
+        })
     }
 
     /// A user's id, if there is one.

@@ -62,14 +62,7 @@ pub(super) async fn create(
     mut order: Order,
 ) -> Result<impl IntoResponse, ApiError> {
     let limits = &app.config().topup;
-    let credits = order.input.credits(limits.max)?;
-    if credits < limits.min {
-        let message = format!(
-            "must be a whole number from {} to {}",
-            limits.min, limits.max
-        );
-        return Err(ApiError::invalid("amount", message));
-    }
+    let credits = order.input.credits(limits.min, limits.max)?;
     let remark = order.input.remark()?;
     let wish = CreateTopup {
         user: user.0.clone(),

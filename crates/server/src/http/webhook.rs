@@ -37,7 +37,7 @@ pub(super) async fn receive(
         TOLERANCE_SECONDS,
     )
     .map_err(refused)?;
-    let event = inbound::event(Arc::from(&body[..])).map_err(|error| {
+    let event = inbound::event(&Arc::from(&body[..])).map_err(|error| {
         tracing::error!(code = error.code(), "a signed delivery is no event");
         ApiError::new(
             StatusCode::BAD_REQUEST,
@@ -105,9 +105,10 @@ fn refused(error: SignatureError) -> ApiError {
 }
 
 fn received(duplicate: bool) -> Response {
-    let text = match duplicate {
-        false => r#"{"received":true}"#,
-        true => r#"{"received":true,"duplicate":true}"#,
+    let text = if duplicate {
+        r#"{"received":true,"duplicate":true}"#
+    } else {
+        r#"{"received":true}"#
     };
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], text).into_response()
