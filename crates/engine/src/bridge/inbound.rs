@@ -231,3 +231,6 @@ fn intent_has_failed(session: &CheckoutSession) -> bool {
         Some(IntentStatus::RequiresPaymentMethod | IntentStatus::Canceled)
     )
 }
+
+#[cfg(test)]
+mod tests;
