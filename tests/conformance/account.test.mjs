@@ -66,6 +66,7 @@ test('metadata keeps Stripe’s limits: 50 keys, 40 characters a key, 500 a valu
 });
 
 test('expanding what cannot be expanded is refused', async () => {
+  await stripe.paymentIntents.create({ amount: 500, currency: 'usd' });
   await refused(stripe.paymentIntents.list({ expand: ['data.amount'] }), { type: 'StripeInvalidRequestError', statusCode: 400 });
   await refused(stripe.paymentIntents.list({ expand: ['data.a.b.c.d.e'] }), { type: 'StripeInvalidRequestError', statusCode: 400 });
 });

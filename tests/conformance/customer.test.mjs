@@ -37,6 +37,8 @@ test('a payment method is made from a test card number, and shows no more than i
   assert.match(method.id, /^pm_/);
   assert.deepEqual([method.card.brand, method.card.last4, method.card.exp_month, method.card.exp_year], ['visa', '4242', 12, 2034]);
   assert.ok(!JSON.stringify(method).includes('4242424242424242'));
+  const { id: customer } = await stripe.customers.create({});
+  await stripe.paymentMethods.attach(method.id, { customer });
   const updated = await stripe.paymentMethods.update(method.id, { billing_details: { email: 'ada@example.com' }, metadata: { k: 'v' } });
   assert.deepEqual([updated.billing_details.email, updated.billing_details.name, updated.metadata.k], ['ada@example.com', 'Ada', 'v']);
 });

@@ -45,7 +45,7 @@ test('nothing can be refunded that was not paid', async () => {
   const { id } = await stripe.paymentIntents.create({ amount: 2000, currency: 'usd' });
   await refused(stripe.refunds.create({ payment_intent: id }), { type: 'StripeInvalidRequestError', statusCode: 400 });
   await refused(stripe.refunds.create({}), { type: 'StripeInvalidRequestError', statusCode: 400 });
-  await refused(stripe.refunds.create({ payment_intent: 'pi_none' }), { statusCode: 404, code: 'resource_missing' });
+  await refused(stripe.refunds.create({ payment_intent: 'pi_none' }), { type: 'StripeInvalidRequestError', code: 'resource_missing' });
   const { id: paidId } = await paid();
   await refused(stripe.refunds.create({ payment_intent: paidId, amount: 0 }), { type: 'StripeInvalidRequestError', statusCode: 400 });
   await refused(stripe.refunds.create({ payment_intent: paidId, amount: -1 }), { type: 'StripeInvalidRequestError', statusCode: 400 });

@@ -4,10 +4,10 @@ import http from 'node:http';
 import path from 'node:path';
 import Stripe from 'stripe';
 import { start, temporaryFolder, until } from './process.mjs';
-import { judgeAnswer, judgeEvent } from '../stripe-schema/judge.mjs';
+import { judgeAnswer, judgeEvent, version } from '../stripe-schema/judge.mjs';
 
-/** Starts `bursar sandbox` and gives its address and secret key. */
-export async function startSandbox({ args = [], data = temporaryFolder('sandbox'), listen = '127.0.0.1:0' } = {}) {
+/** Starts `bursar sandbox`, with an account of the version the judge knows, and gives its address and secret key. */
+export async function startSandbox({ args = ['--api-version', version], data = temporaryFolder('sandbox'), listen = '127.0.0.1:0' } = {}) {
   const program = start(['sandbox', '--listen', listen, '--data', path.join(data, 'sandbox'), '--print-json', ...args]);
   const told = await program.line((text) => text.startsWith('{') && JSON.parse(text));
   return { program, base: told.stripe_api_base, key: told.stripe_secret_key, data };

@@ -124,10 +124,13 @@ function referenceTo(type) {
 function objectOf(type) {
   const properties = {};
   const required = [];
+  // The attributes an event says had other values before: any of them may have been nothing.
+  const previous = type.aliasSymbol?.name === 'Partial';
   for (const symbol of checker.getPropertiesOfType(type)) {
     const value = checker.getTypeOfSymbol(symbol);
     if (isAbsent(value) || symbol.name === 'lastResponse') continue;
-    properties[symbol.name] = schemaOf(value, symbol.name);
+    const schema = schemaOf(value, symbol.name);
+    properties[symbol.name] = previous ? { anyOf: [schema, { type: 'null' }] } : schema;
     if (!(symbol.flags & ts.SymbolFlags.Optional)) required.push(symbol.name);
   }
   const index = checker.getIndexInfoOfType(type, ts.IndexKind.String);

@@ -39,7 +39,8 @@ class Walk(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory(prefix="bursar-python-")
         cls.addClassCleanup(cls.folder.cleanup)
         cls.program = subprocess.Popen(
-            [BURSAR, "sandbox", "--listen", "127.0.0.1:0", "--data", os.path.join(cls.folder.name, "sandbox"), "--print-json"],
+            [BURSAR, "sandbox", "--listen", "127.0.0.1:0", "--data", os.path.join(cls.folder.name, "sandbox"), "--print-json",
+             "--api-version", stripe.api_version],
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": cls.folder.name}, text=True,
         )
         cls.addClassCleanup(cls.stop)
