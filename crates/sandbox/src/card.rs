@@ -75,7 +75,10 @@ const fn declined(reason: &'static str) -> Decline {
 }
 
 const fn refused(code: &'static str) -> Decline {
-    Decline { code, reason: None }
+    Decline {
+        code,
+        reason: Some(code),
+    }
 }
 
 const fn visa(name: &'static str, number: &'static str, behaviour: Behaviour) -> TestCard {

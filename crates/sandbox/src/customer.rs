@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::intent::apply_shipping;
 use crate::list;
 use crate::payment_method::address;
@@ -54,6 +54,23 @@ const KEPT: &[&str] = &[
     "preferred_locales",
     "tax_exempt",
 ];
+
+/// Checks that a parameter, if given, can be a mail address.
+pub(crate) fn check_email(params: &Value, name: &str) -> ApiResult<()> {
+    let Some(email) = params[name].as_str() else {
+        return Ok(());
+    };
+    let sound = email.split_once('@').is_some_and(|(who, host)| {
+        !who.is_empty()
+            && host.split('.').count() > 1
+            && host.split('.').all(|part| !part.is_empty())
+    });
+    if sound && !email.contains(char::is_whitespace) && email.matches('@').count() == 1 {
+        return Ok(());
+    }
+    let message = format!("Invalid email address: {email}");
+    Err(ApiError::coded("email_invalid", message).at(name))
+}
 
 impl World {
     /// Makes a customer of the given parameters.
@@ -127,6 +144,7 @@ fn fill(customer: &mut Value, params: &Value) {
 }
 
 fn create(world: &mut World, call: &Call) -> ApiResult {
+    check_email(&call.params, "email")?;
     world.new_customer(&call.params, call.now)
 }
 
@@ -152,6 +170,7 @@ fn retrieve(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn update(world: &mut World, call: &Call) -> ApiResult {
+    check_email(&call.params, "email")?;
     let before = world.object_at("customer", call.id(), "id")?;
     let mut customer = before.clone();
     fill(&mut customer, &call.params);
@@ -205,6 +224,5 @@ fn retrieve_method(world: &mut World, call: &Call) -> ApiResult {
     let method = world
         .find("payment_method", id)
         .filter(|method| method["customer"] == call.id());
-    method
-        .ok_or_else(|| crate::error::ApiError::no_such("PaymentMethod", id, "payment_method", 404))
+    method.ok_or_else(|| ApiError::no_such("PaymentMethod", id, "payment_method", 404))
 }

@@ -182,8 +182,9 @@ fn send_on(records: &mut Records, mut delivery: Delivery) {
 
 /// Sends all that is held back on its way: for each endpoint the newest first, one after the other.
 pub fn release_held(records: &mut Records, now: i64) {
+    let held: Vec<Delivery> = of_stage(records, Stage::Held).filter_map(read).collect();
     let mut before: HashMap<String, String> = HashMap::new();
-    for mut delivery in of_stage(records, Stage::Held) {
+    for mut delivery in held {
         delivery.stage = Stage::Waiting;
         delivery.due_at = delivery.due_at.min(now);
         delivery.after = before.insert(delivery.endpoint.clone(), delivery.id.clone());
@@ -193,43 +194,43 @@ pub fn release_held(records: &mut Records, now: i64) {
 
 /// Lets go what was held back for long enough, and gives up what is meant for endpoints that are gone.
 pub fn advance(records: &mut Records, now: i64) {
-    if of_stage(records, Stage::Held)
-        .iter()
-        .any(|delivery| delivery.due_at <= now)
-    {
+    if of_stage(records, Stage::Held).any(|held| due_at(held) <= now) {
         release_held(records, now);
     }
-    for mut delivery in of_stage(records, Stage::Waiting) {
-        if records
-            .get(Collection::Object, &delivery.endpoint)
-            .is_none()
-        {
-            delivery.stage = Stage::Failed;
-            keep(records, &delivery);
-        }
+    let is_gone = |waiting: &&Value| {
+        let endpoint = waiting["endpoint"].as_str().unwrap_or_default();
+        records.get(Collection::Object, endpoint).is_none()
+    };
+    let waiting = of_stage(records, Stage::Waiting);
+    let gone: Vec<Delivery> = waiting.filter(is_gone).filter_map(read).collect();
+    for mut delivery in gone {
+        delivery.stage = Stage::Failed;
+        keep(records, &delivery);
     }
 }
 
-/// What is due at `now`, oldest first. A disabled endpoint gets nothing, but keeps its place: enabled again, it
-/// gets what is still waiting.
-pub fn due(records: &Records, now: i64) -> Vec<Outgoing> {
-    let mut found: Vec<Outgoing> = of_stage(records, Stage::Waiting)
-        .into_iter()
-        .filter(|delivery| delivery.due_at <= now && may_go(records, delivery))
+/// What is due at `now`, oldest first, at most `most`. A disabled endpoint gets nothing, but keeps its place:
+/// enabled again, it gets what is still waiting.
+pub fn due(records: &Records, now: i64, most: usize) -> Vec<Outgoing> {
+    // Thousands may wait while a receiver is down: only those that go now are read as a whole.
+    of_stage(records, Stage::Waiting)
+        .rev()
+        .filter(|waiting| due_at(waiting) <= now)
+        .filter_map(read)
+        .filter(|delivery| may_go(records, delivery))
         .filter_map(|delivery| outgoing(records, &delivery))
-        .collect();
-    found.reverse();
-    found
+        .take(most)
+        .collect()
 }
 
 /// When the next delivery that is not due at `now` will be.
 pub fn next_due(records: &Records, now: i64) -> Option<i64> {
-    let mut open = of_stage(records, Stage::Waiting);
-    open.extend(of_stage(records, Stage::Held));
-    open.iter()
-        .map(|delivery| delivery.due_at)
-        .filter(|due_at| *due_at > now)
-        .min()
+    let open = of_stage(records, Stage::Waiting).chain(of_stage(records, Stage::Held));
+    open.map(due_at).filter(|due_at| *due_at > now).min()
+}
+
+fn due_at(delivery: &Value) -> i64 {
+    delivery["due_at"].as_i64().unwrap_or(i64::MAX)
 }
 
 /// Whether the delivery before this one, if there is one, has been attempted.
@@ -325,11 +326,8 @@ pub fn newest(records: &Records, count: usize) -> Vec<Delivery> {
         .collect()
 }
 
-fn of_stage(records: &Records, stage: Stage) -> Vec<Delivery> {
-    records
-        .of_kind(Collection::Delivery, stage.name())
-        .filter_map(read)
-        .collect()
+fn of_stage(records: &Records, stage: Stage) -> impl DoubleEndedIterator<Item = &Value> {
+    records.of_kind(Collection::Delivery, stage.name())
 }
 
 fn read(value: &Value) -> Option<Delivery> {

@@ -43,6 +43,16 @@ const ON_REQUEST: &[(&str, &str)] = &[
     ("customer", "tax_ids"),
 ];
 
+/// Fields that Stripe leaves out unless asked, and that nothing in the sandbox ever fills.
+const INCLUDABLE: &[&str] = &[
+    "breakdown",
+    "cash_balance",
+    "currency_options",
+    "discounts",
+    "tax",
+    "tiers",
+];
+
 /// Expands every path of the `expand` parameter in an answer.
 pub(crate) fn expand(records: &Records, answer: &mut Value, params: &Value) -> ApiResult<()> {
     let paths = params["expand"]
@@ -55,6 +65,14 @@ pub(crate) fn expand(records: &Records, answer: &mut Value, params: &Value) -> A
         if steps.len() > 4 {
             let message = format!("You cannot expand more than 4 levels of a property: {path}");
             return Err(ApiError::invalid(message).at("expand"));
+        }
+        // Also where there is nothing to expand, as in an empty list.
+        let last = steps.last().copied().unwrap_or_default();
+        let known = REFERENCES.contains(&last)
+            || INCLUDABLE.contains(&last)
+            || ON_REQUEST.iter().any(|(_, field)| *field == last);
+        if !known {
+            return Err(not_expandable(last, path));
         }
         follow(records, answer, &steps, path)?;
     }
@@ -77,6 +95,9 @@ fn follow(records: &Records, value: &mut Value, steps: &[&str], path: &str) -> A
         value[*step] = listed;
     }
     let Some(field) = value.get_mut(*step) else {
+        if INCLUDABLE.contains(step) {
+            return Ok(());
+        }
         return Err(not_expandable(step, path));
     };
     if let Some(object) = field

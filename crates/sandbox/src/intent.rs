@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::confirm::{Confirmed, How};
+use crate::customer::check_email;
 use crate::error::{ApiError, ApiResult};
 use crate::list;
 use crate::money::Currency;
@@ -286,9 +287,6 @@ pub(crate) fn limited_types(params: &Value, version: &str) -> ApiResult {
         );
         return Err(ApiError::coded("payment_method_types_no_longer_supported", message).at(old));
     }
-    if !params[new].is_null() && version < ENDIVE {
-        return Err(ApiError::unknown(new));
-    }
     let (types, param) = if params[old].is_null() {
         (&params[new], new)
     } else {
@@ -313,6 +311,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
     let currency = params["currency"].as_str().unwrap_or_default();
     let amount = params["amount"].as_i64().unwrap_or_default();
     Currency::of(currency, "currency")?.check(amount, "amount")?;
+    check_email(params, "receipt_email")?;
     if let Some(customer) = params["customer"].as_str() {
         world.object_in("customer", customer, "customer")?;
     }
@@ -330,11 +329,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
         } else {
             limited.clone()
         },
-        allowed: if call.version.as_str() >= ENDIVE {
-            limited
-        } else {
-            Value::Null
-        },
+        allowed: params["allowed_payment_method_types"].clone(),
         automatic: if chosen { automatic } else { Value::Null },
         params,
     };

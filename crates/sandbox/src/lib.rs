@@ -146,7 +146,9 @@ impl Sandbox {
         let mut journal = None;
         if let Some(path) = &config.data_file {
             let (opened, changes) = Journal::open(path)?;
-            changes.into_iter().for_each(|change| records.load(change));
+            for change in changes {
+                records.load(change);
+            }
             journal = Some(opened);
         }
         let ids = match config.seed {

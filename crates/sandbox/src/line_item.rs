@@ -20,6 +20,13 @@ pub(crate) struct Cart {
 }
 
 impl World {
+    /// The line items of a session, in their order.
+    pub(crate) fn line_items(&self, session: &str) -> &[Value] {
+        self.facts(session)["line_items"]
+            .as_array()
+            .map_or(&[], Vec::as_slice)
+    }
+
     /// Reads the `line_items` of a session in payment mode, and makes the products and prices they describe.
     pub(crate) fn cart(&mut self, params: &Value, now: i64) -> ApiResult<Cart> {
         let given = params["line_items"].as_array().cloned().unwrap_or_default();

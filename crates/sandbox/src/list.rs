@@ -47,13 +47,11 @@ pub(crate) fn page<'a>(
 
 fn limit_of(params: &Value) -> ApiResult<usize> {
     let limit = params["limit"].as_i64().unwrap_or(10);
-    match usize::try_from(limit) {
-        Ok(limit @ 1..=100) => Ok(limit),
-        _ => {
-            let message = format!("Invalid limit: {limit}. A page holds 1 to 100 objects.");
-            Err(ApiError::coded("parameter_invalid_integer", message).at("limit"))
-        }
+    if let Ok(limit @ 1..=100) = usize::try_from(limit) {
+        return Ok(limit);
     }
+    let message = format!("Invalid limit: {limit}. A page holds 1 to 100 objects.");
+    Err(ApiError::coded("parameter_invalid_integer", message).at("limit"))
 }
 
 fn known(found: bool, cursor: &str, param: &str) -> ApiResult<()> {

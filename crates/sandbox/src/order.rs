@@ -131,7 +131,7 @@ fn verb(session: &Value, total: &str) -> String {
 
 /// The method of the session that pays days later.
 fn bank_debit(session: &Value) -> Option<&'static str> {
-    const KINDS: [&str; 4] = ["us_bank_account", "sepa_debit", "bacs_debit", "acss_debit"];
+    const KINDS: [&str; 2] = ["us_bank_account", "sepa_debit"];
     let types = session["payment_method_types"].as_array()?;
     KINDS
         .into_iter()

@@ -225,36 +225,9 @@ impl World {
 
     /// The intent of a session, made at the first attempt to pay, with the payment method of this attempt.
     fn intent_of_session(&mut self, mut session: Value, method: &Value, now: i64) -> String {
-        let id = session["id"].as_str().unwrap_or_default().to_owned();
-        let known = session["payment_intent"]
-            .as_str()
-            .and_then(|id| self.find("payment_intent", id));
-        let mut intent = match known {
-            Some(intent) => intent,
-            None => {
-                let mut params = match self.facts(&id)["payment_intent_data"].clone() {
-                    Value::Null => json!({}),
-                    params => params,
-                };
-                params["customer"] = session["customer"].clone();
-                let draft = Draft {
-                    amount: session["amount_total"].as_i64().unwrap_or_default(),
-                    currency: session["currency"].as_str().unwrap_or_default(),
-                    types: session["payment_method_types"].clone(),
-                    allowed: session["allowed_payment_method_types"].clone(),
-                    automatic: Value::Null,
-                    params: &params,
-                };
-                let intent = self.new_intent(&draft, now);
-                self.note(
-                    intent["id"].as_str().unwrap_or_default(),
-                    "session",
-                    json!(id),
-                );
-                self.emit("payment_intent.created", &intent, None, now);
-                intent
-            }
-        };
+        let known = session["payment_intent"].as_str();
+        let known = known.and_then(|id| self.find("payment_intent", id));
+        let mut intent = known.unwrap_or_else(|| self.new_intent_of_session(&session, now));
         session["payment_intent"] = intent["id"].clone();
         self.keep(&session);
         intent["payment_method"] = method["id"].clone();
@@ -262,6 +235,31 @@ impl World {
         intent["next_action"] = Value::Null;
         self.keep(&intent);
         intent["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn new_intent_of_session(&mut self, session: &Value, now: i64) -> Value {
+        let id = session["id"].as_str().unwrap_or_default();
+        let mut params = json!({});
+        if let given @ Value::Object(_) = &self.facts(id)["payment_intent_data"] {
+            params = given.clone();
+        }
+        params["customer"] = session["customer"].clone();
+        let draft = Draft {
+            amount: session["amount_total"].as_i64().unwrap_or_default(),
+            currency: session["currency"].as_str().unwrap_or_default(),
+            types: session["payment_method_types"].clone(),
+            allowed: session["allowed_payment_method_types"].clone(),
+            automatic: Value::Null,
+            params: &params,
+        };
+        let intent = self.new_intent(&draft, now);
+        self.note(
+            intent["id"].as_str().unwrap_or_default(),
+            "session",
+            json!(id),
+        );
+        self.emit("payment_intent.created", &intent, None, now);
+        intent
     }
 
     /// What a confirmation means for the session of the intent, if it has one.

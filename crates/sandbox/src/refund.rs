@@ -158,9 +158,9 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
 /// The charge a refund is of: named, or the last one of a payment intent.
 fn charge_to_refund(world: &World, params: &Value) -> ApiResult {
     let charge = match (params["charge"].as_str(), params["payment_intent"].as_str()) {
-        (Some(id), None) => world.object_in("charge", id, "charge")?,
+        (Some(id), None) => world.object_at("charge", id, "charge")?,
         (charge, Some(id)) => {
-            let intent = world.object_in("payment_intent", id, "payment_intent")?;
+            let intent = world.object_at("payment_intent", id, "payment_intent")?;
             let latest = intent["latest_charge"]
                 .as_str()
                 .and_then(|id| world.find("charge", id));

@@ -240,7 +240,9 @@ fn fingerprint(params: &Value) -> String {
             }
             Value::Array(items) => {
                 into.update(b"[");
-                items.iter().for_each(|item| write(item, into));
+                for item in items {
+                    write(item, into);
+                }
                 into.update(b"]");
             }
             leaf => into.update(leaf.to_string()),

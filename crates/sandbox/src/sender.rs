@@ -99,8 +99,9 @@ impl Sandbox {
         })
     }
 
+    /// What is due, those under way among it: twice as many as go at once are enough to fill every place.
     fn due(&self) -> Vec<Outgoing> {
-        self.read(|world, _| delivery::due(&world.records, self.world_millis(world)))
+        self.read(|world, _| delivery::due(&world.records, self.world_millis(world), 2 * AT_ONCE))
     }
 
     fn pause(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::customer::check_email;
 use crate::error::{ApiError, ApiResult};
 use crate::intent::{limited_types, offered};
 use crate::line_item::Cart;
@@ -145,6 +146,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
     for url in ["success_url", "cancel_url", "return_url"] {
         check_url(params, url)?;
     }
+    check_email(params, "customer_email")?;
     check_customer(world, params)?;
     let expires_at = check_expiry(params, call.now)?;
     let limited = limited_types(params, &call.version)?;
@@ -172,11 +174,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
     } else {
         limited.clone()
     };
-    session["allowed_payment_method_types"] = if call.version.as_str() >= version::ENDIVE {
-        limited
-    } else {
-        Value::Null
-    };
+    session["allowed_payment_method_types"] = params["allowed_payment_method_types"].clone();
     session["payment_method_options"] =
         json!({ "card": { "request_three_d_secure": "automatic" } });
     session["payment_method_types"] = types;
@@ -482,6 +480,5 @@ fn expire(world: &mut World, call: &Call) -> ApiResult {
 
 fn list_line_items(world: &mut World, call: &Call) -> ApiResult {
     world.object_at("checkout.session", call.id(), "session")?;
-    let items = world.facts(call.id())["line_items"].as_array();
-    list::page(items.into_iter().flatten(), &call.params, &call.path)
+    list::page(world.line_items(call.id()).iter(), &call.params, &call.path)
 }

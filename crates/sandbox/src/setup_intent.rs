@@ -9,7 +9,6 @@ use crate::list;
 use crate::pay::PayOutcome;
 use crate::payment_method;
 use crate::route::{Call, Operation};
-use crate::version::ENDIVE;
 use crate::world::{World, apply, apply_metadata};
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -229,9 +228,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
         limited.clone()
     };
     let mut intent = world.new_setup_intent(&types, call.now);
-    if call.version.as_str() >= ENDIVE {
-        intent["allowed_payment_method_types"] = limited.clone();
-    }
+    intent["allowed_payment_method_types"] = params["allowed_payment_method_types"].clone();
     if limited.is_null() {
         intent["automatic_payment_methods"] =
             json!({ "allow_redirects": "always", "enabled": true });

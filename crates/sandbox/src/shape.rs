@@ -313,8 +313,8 @@ mod tests {
         )
     }
 
-    fn refused(params: Value) -> (Option<String>, Option<String>) {
-        let error = shape().read(&params).unwrap_err();
+    fn refused(params: &Value) -> (Option<String>, Option<String>) {
+        let error = shape().read(params).unwrap_err();
         (error.code, error.param)
     }
 
@@ -339,24 +339,24 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
-        assert_eq!(refused(json!({})), pair("parameter_missing", "amount"));
+        assert_eq!(refused(&json!({})), pair("parameter_missing", "amount"));
         assert_eq!(
-            refused(json!({"amount": "x"})),
+            refused(&json!({"amount": "x"})),
             pair("parameter_invalid_integer", "amount")
         );
         assert_eq!(
-            refused(json!({"amount": ""})),
+            refused(&json!({"amount": ""})),
             pair("parameter_invalid_empty", "amount")
         );
         assert_eq!(
-            refused(json!({"amount": "1", "foo": "1"})),
+            refused(&json!({"amount": "1", "foo": "1"})),
             pair("parameter_unknown", "foo")
         );
         let deep = json!({"amount": "1", "items": [{"price": "p"}, {"prize": "p"}]});
-        assert_eq!(refused(deep), pair("parameter_unknown", "items[1][prize]"));
+        assert_eq!(refused(&deep), pair("parameter_unknown", "items[1][prize]"));
         let none = (None, Some("mode".to_owned()));
-        assert_eq!(refused(json!({"amount": "1", "mode": "gift"})), none);
+        assert_eq!(refused(&json!({"amount": "1", "mode": "gift"})), none);
         let long = json!({"amount": "1", "metadata": {"a": "x".repeat(501)}});
-        assert_eq!(refused(long).1.as_deref(), Some("metadata[a]"));
+        assert_eq!(refused(&long).1.as_deref(), Some("metadata[a]"));
     }
 }

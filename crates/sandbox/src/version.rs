@@ -1,7 +1,8 @@
 //! API versions: which are known, and how an object looked in an older one.
 //!
-//! The sandbox keeps every object in the newest form and takes away, or names differently, what an older
-//! version did not have.
+//! The sandbox keeps every object in the newest form and names differently what an older version names
+//! differently. A field that came later is shown in every version, as Stripe does: only breaking changes are
+//! bound to a version.
 
 use serde_json::{Value, json};
 
@@ -43,40 +44,6 @@ const UI_MODES: &[(&str, &str)] = &[
     ("elements", "custom"),
 ];
 
-/// Fields and the first version that has them. Versions begin with their date, so they compare as text.
-const SINCE: &[(&str, &str, &str)] = &[
-    ("balance_transaction", "balance_type", "2025-06-30.basil"),
-    ("checkout.session", "wallet_options", "2025-06-30.basil"),
-    ("checkout.session", "origin_context", "2025-09-30.clover"),
-    ("checkout.session", "customer_account", "2026-02-25.clover"),
-    ("checkout.session", "integration_identifier", DAHLIA),
-    ("checkout.session", "managed_payments", "2026-07-29.dahlia"),
-    ("checkout.session", "allowed_payment_method_types", ENDIVE),
-    ("dispute", "intended_submission_method", ENDIVE),
-    ("item", "adjustable_quantity", "2026-02-25.clover"),
-    ("item", "metadata", "2026-02-25.clover"),
-    (
-        "payment_intent",
-        "excluded_payment_method_types",
-        "2025-09-30.clover",
-    ),
-    ("payment_intent", "customer_account", "2026-02-25.clover"),
-    ("payment_intent", "managed_payments", "2026-07-29.dahlia"),
-    ("payment_intent", "allowed_payment_method_types", ENDIVE),
-    ("payment_intent", "payment_record", ENDIVE),
-    ("payment_method", "customer_account", "2026-02-25.clover"),
-    ("product", "tax_details", ENDIVE),
-    ("refund", "customer", "2026-07-29.dahlia"),
-    ("refund", "customer_account", "2026-07-29.dahlia"),
-    ("refund", "payment_method", "2026-07-29.dahlia"),
-    (
-        "setup_intent",
-        "excluded_payment_method_types",
-        "2026-02-25.clover",
-    ),
-    ("setup_intent", "allowed_payment_method_types", ENDIVE),
-];
-
 /// Checks that a request asks for a version the sandbox speaks.
 pub(crate) fn check(version: &str) -> ApiResult<()> {
     if KNOWN.contains(&version) {
@@ -101,12 +68,6 @@ pub(crate) fn render(value: &mut Value, version: &str) {
                 .to_owned();
             if kind == "event" {
                 return render_event(value);
-            }
-            let younger = SINCE
-                .iter()
-                .filter(|(of, _, since)| *of == kind && version < *since);
-            for (_, field, _) in younger {
-                fields.shift_remove(*field);
             }
             if let Some(mode) = fields.get_mut("ui_mode").filter(|_| version < DAHLIA) {
                 let old = UI_MODES.iter().find(|(new, _)| mode == new);
@@ -147,20 +108,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_version_lacks_what_came_later() {
+    fn an_older_version_names_things_as_it_did() {
         let newest = json!({"object": "list", "data": [
-            {"object": "refund", "amount": 5, "payment_method": "pm_1"},
             {"object": "checkout.session", "ui_mode": "hosted_page", "origin_context": null},
         ]});
         let mut clover = newest.clone();
         render(&mut clover, "2026-02-25.clover");
-        assert_eq!(
-            clover["data"],
-            json!([
-                {"object": "refund", "amount": 5},
-                {"object": "checkout.session", "ui_mode": "hosted", "origin_context": null},
-            ])
-        );
+        let old =
+            json!([{"object": "checkout.session", "ui_mode": "hosted", "origin_context": null}]);
+        assert_eq!(clover["data"], old);
         let mut same = newest.clone();
         render(&mut same, "2026-10-28.endive");
         assert_eq!(same, newest);

@@ -27,6 +27,23 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     ("DELETE", "/v1/webhook_endpoints/{}", "", delete),
 ];
 
+/// The families of Stripe's events: what stands before the last point of a type.
+const FAMILIES: &str = "account account.application account.external_account application_fee application_fee.refund \
+    apps.install balance balance_settings billing.alert billing.credit_balance_transaction billing.credit_grant \
+    billing.meter billing_portal.configuration billing_portal.session capability cash_balance charge \
+    charge.dispute charge.refund checkout.session climate.order climate.product coupon credit_note customer \
+    customer.discount customer.source customer.subscription customer.tax_id customer_cash_balance_transaction \
+    entitlements.active_entitlement_summary file financial_connections.account \
+    financial_connections.authorization identity.verification_session invoice invoice_payment invoiceitem \
+    issuing_authorization issuing_card issuing_cardholder issuing_dispute issuing_personalization_design \
+    issuing_token issuing_transaction mandate payment_intent payment_link payment_method payout person plan price \
+    product promotion_code quote radar.early_fraud_warning refund reporting.report_run reporting.report_type \
+    reserve.hold reserve.plan reserve.release review setup_intent sigma.scheduled_query_run source \
+    source.transaction subscription_schedule tax.settings tax_rate terminal.reader test_helpers.test_clock \
+    three_d_secure.authentication topup transfer treasury.credit_reversal treasury.debit_reversal \
+    treasury.financial_account treasury.inbound_transfer treasury.outbound_payment treasury.outbound_transfer \
+    treasury.received_credit treasury.received_debit";
+
 fn create(world: &mut World, call: &Call) -> ApiResult {
     let params = &call.params;
     check_url(params, "url")?;
@@ -64,7 +81,11 @@ fn check_events(params: &Value) -> ApiResult<()> {
     if events.is_empty() {
         return Err(ApiError::missing("enabled_events"));
     }
-    let named = |event: &str| event == "*" || event.contains('.');
+    let named = |event: &str| {
+        let family = event.rsplit_once('.').map(|(family, _)| family);
+        event == "*"
+            || family.is_some_and(|family| FAMILIES.split_whitespace().any(|known| known == family))
+    };
     match events
         .iter()
         .filter_map(Value::as_str)

@@ -175,22 +175,36 @@ impl World {
     }
 }
 
-/// The former values of everything that differs, and null for what is new; `None` if nothing differs.
+/// The former values of everything that differs; `None` if nothing does. A key that is new within a field, such as
+/// one of the metadata, was null before; a field that is new to the object has no former value.
 fn former(before: &Value, after: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else {
-        return (before != after).then(|| before.clone());
-    };
     let mut differing = Map::new();
-    for (name, value) in new {
-        let was = old.get(name).unwrap_or(&Value::Null);
-        if let Some(former) = former(was, value) {
-            differing.insert(name.clone(), former);
-        }
+    let none = Map::new();
+    let (old, new) = (
+        before.as_object().unwrap_or(&none),
+        after.as_object().unwrap_or(&none),
+    );
+    for (name, was) in old
+        .iter()
+        .filter(|(name, was)| new.get(*name) != Some(*was))
+    {
+        let former = match (was, new.get(name)) {
+            (Value::Object(was), Some(Value::Object(is))) => former_members(was, is),
+            _ => was.clone(),
+        };
+        differing.insert(name.clone(), former);
     }
-    for (name, was) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-        differing.insert(name.clone(), was.clone());
-    }
-    (!differing.is_empty()).then_some(Value::Object(differing))
+    (before != after).then_some(Value::Object(differing))
+}
+
+fn former_members(was: &Map<String, Value>, is: &Map<String, Value>) -> Value {
+    let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let differing = names
+        .into_iter()
+        .filter(|name| was.get(*name) != is.get(*name));
+    differing
+        .map(|name| (name.clone(), was.get(name).cloned().unwrap_or_default()))
+        .collect()
 }
 
 /// Copies the given parameters of those names into an object.
@@ -230,9 +244,12 @@ mod tests {
     fn an_update_names_the_former_values_only() {
         let before = json!({"a": 1, "b": 2, "metadata": {"x": "1", "gone": "g"}});
         let after = json!({"a": 1, "b": 3, "metadata": {"x": "1", "y": "2"}});
+        let after_with_more =
+            json!({"a": 1, "b": 2, "new": 1, "metadata": {"x": "1", "gone": "g"}});
         let expected = json!({"b": 2, "metadata": {"y": null, "gone": "g"}});
         assert_eq!(former(&before, &after), Some(expected));
         assert_eq!(former(&after, &after), None);
+        assert_eq!(former(&before, &after_with_more), Some(json!({})));
     }
 
     #[test]
