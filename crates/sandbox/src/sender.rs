@@ -1,6 +1,6 @@
 //! Sends deliveries: the one part of the sandbox that opens connections.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -12,10 +12,12 @@ use tokio::task::JoinSet;
 
 use crate::delivery::{self, Attempt, Outgoing};
 use crate::fault::{self, Kind};
-use crate::{Sandbox, SandboxError, World};
+use crate::{Sandbox, World};
 
 /// Connections open at a time.
 const AT_ONCE: usize = 16;
+/// Deliveries looked up at a time. Looking costs the more the more are waiting, so it is not done for each.
+const BATCH: usize = 8 * AT_ONCE;
 /// How long an endpoint may take to answer. Stripe publishes no number; its CLI takes this one.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the hosted page waits for the endpoints before it sends the customer on, as Stripe's does.
@@ -38,22 +40,23 @@ impl Sandbox {
         let client = client()?;
         let mut shutdown = pin!(shutdown);
         let mut busy: HashSet<String> = HashSet::new();
+        let mut queue: VecDeque<Outgoing> = VecDeque::new();
         let mut under_way: JoinSet<String> = JoinSet::new();
         loop {
             let mut changed = pin!(self.changed().notified());
             // From here on no change is missed, even if it comes before the wait below.
             changed.as_mut().enable();
-            let pause = match self.let_time_pass() {
-                Ok(()) => self.pause(),
-                Err(error) => {
-                    tracing::error!(%error, "the sandbox could not go on; trying again");
-                    TICK
-                }
-            };
-            for outgoing in self.due() {
-                if under_way.len() < AT_ONCE && busy.insert(outgoing.delivery.clone()) {
-                    under_way.spawn(self.clone().attempt(client.clone(), outgoing));
-                }
+            self.let_time_pass();
+            let mut pause = TICK;
+            if queue.is_empty() {
+                let fresh = self.due().into_iter();
+                queue.extend(fresh.filter(|outgoing| busy.insert(outgoing.delivery.clone())));
+                pause = self.pause();
+            }
+            while under_way.len() < AT_ONCE
+                && let Some(outgoing) = queue.pop_front()
+            {
+                under_way.spawn(self.clone().attempt(client.clone(), outgoing));
             }
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
@@ -62,7 +65,7 @@ impl Sandbox {
                         busy.remove(&delivery);
                     }
                 }
-                () = changed => {}
+                () = changed, if queue.is_empty() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -91,17 +94,23 @@ impl Sandbox {
             .saturating_add(world.clock_offset().saturating_mul(1000))
     }
 
-    fn let_time_pass(&self) -> Result<(), SandboxError> {
-        self.change(|world, now| {
-            world.tick(now);
-            let millis = self.world_millis(world);
-            delivery::advance(&mut world.records, millis);
-        })
+    fn let_time_pass(&self) {
+        if let Err(error) = self.change(World::tick) {
+            tracing::error!(%error, "the sandbox could not go on; trying again");
+        }
     }
 
-    /// What is due, those under way among it: twice as many as go at once are enough to fill every place.
+    /// What is due, those under way among it; the rest follows when these are done.
     fn due(&self) -> Vec<Outgoing> {
-        self.read(|world, _| delivery::due(&world.records, self.world_millis(world), 2 * AT_ONCE))
+        let due = self.change(|world, _| {
+            let now = self.world_millis(world);
+            delivery::advance(&mut world.records, now);
+            delivery::due(&world.records, now, BATCH)
+        });
+        due.unwrap_or_else(|error| {
+            tracing::error!(%error, "the sandbox could not go on; trying again");
+            Vec::new()
+        })
     }
 
     fn pause(&self) -> Duration {

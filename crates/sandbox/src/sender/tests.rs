@@ -288,3 +288,17 @@ async fn checkout_waits_for_the_answer_but_not_for_ever() {
     sandbox.wait_for_endpoints("cs_1").await;
     assert!(began.elapsed() >= CHECKOUT_WAIT);
 }
+
+#[tokio::test]
+async fn a_flood_of_events_all_arrives() {
+    let (receiver, url) = Receiver::listen(&[200]).await;
+    let (sandbox, _stop) = sandbox(&url);
+    let mut events: Vec<String> = (0..400)
+        .map(|_| emit(&sandbox, "charge.succeeded"))
+        .collect();
+    receiver.wait_for(events.len()).await;
+    let mut arrived = receiver.event_ids();
+    events.sort();
+    arrived.sort();
+    assert_eq!(arrived, events);
+}
