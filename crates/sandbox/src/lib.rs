@@ -32,6 +32,7 @@ mod line_item;
 mod list;
 pub mod listen;
 mod money;
+mod offer;
 mod order;
 mod page;
 pub mod pay;

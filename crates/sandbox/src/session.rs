@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::customer::check_email;
 use crate::error::{ApiError, ApiResult};
-use crate::intent::{limited_types, offered};
 use crate::line_item::Cart;
 use crate::list;
+use crate::offer::{limited_types, offered};
 use crate::route::{Call, Operation};
 use crate::version;
 use crate::world::{World, apply, apply_metadata};

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::card::{self, Behaviour};
 use crate::error::{ApiError, ApiResult, doc_url};
-use crate::intent::{limited_types, offered};
 use crate::list;
+use crate::offer::{limited_types, offered};
 use crate::pay::PayOutcome;
 use crate::payment_method;
 use crate::route::{Call, Operation};

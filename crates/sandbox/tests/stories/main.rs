@@ -1,0 +1,11 @@
+//! What the sandbox does, told as stories: a shop asks, customers pay, and the events say what happened.
+//!
+//! Every story runs on a world in memory at a moment of its own; no clock, no network.
+
+mod checkout;
+mod dispute;
+mod idempotency;
+mod intent;
+mod refund;
+mod rules;
+mod shop;

@@ -1,0 +1,105 @@
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, id};
+
+fn refund(shop: &mut Shop, intent: &Value, amount: i64) -> Value {
+    shop.post(
+        "/v1/refunds",
+        json!({"payment_intent": id(intent), "amount": amount}),
+    )
+}
+
+#[test]
+fn refunds_add_up_and_never_to_more_than_was_paid() {
+    let mut shop = Shop::open();
+    let intent = shop.charge("pm_card_visa");
+    refund(&mut shop, &intent, 1500);
+    let charge = shop.event("charge.refunded");
+    assert_eq!(
+        (&charge["amount_refunded"], &charge["refunded"]),
+        (&json!(1500), &json!(false))
+    );
+    let (status, body) = shop.call(
+        "POST",
+        "/v1/refunds",
+        json!({"payment_intent": id(&intent), "amount": 501}),
+    );
+    assert_eq!(status, 400);
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("($5.01) is greater than unrefunded amount on charge ($5.00)"),
+        "{message}"
+    );
+    let rest = shop.post("/v1/refunds", json!({"payment_intent": id(&intent)}));
+    assert_eq!(rest["amount"], 500);
+    assert_eq!(shop.event("charge.refunded")["refunded"], true);
+    let again = shop.refused("POST", "/v1/refunds", json!({"charge": id(&charge)}));
+    assert_eq!(again.1, "charge_already_refunded");
+    let listed = shop.get("/v1/refunds", json!({"payment_intent": id(&intent)}));
+    assert_eq!(listed["data"].as_array().unwrap().len(), 2);
+    let balance = shop.get("/v1/balance_transactions", json!({"type": "refund"}));
+    assert_eq!(balance["data"][0]["amount"], -500);
+    assert_eq!(
+        shop.told()[3..],
+        [
+            "refund.created",
+            "charge.refunded",
+            "refund.created",
+            "charge.refunded"
+        ]
+    );
+}
+
+#[test]
+fn a_slow_refund_arrives_later() {
+    let mut shop = Shop::open();
+    let intent = shop.charge("pm_card_pendingRefund");
+    let slow = refund(&mut shop, &intent, 2000);
+    assert_eq!(slow["status"], "pending");
+    shop.now += 1;
+    assert_eq!(shop.read(&slow)["status"], "succeeded");
+    assert_eq!(shop.event("refund.updated")["status"], "succeeded");
+}
+
+#[test]
+fn a_refund_that_fails_gives_the_money_back_to_the_shop() {
+    let mut shop = Shop::open();
+    let intent = shop.charge("pm_card_refundFail");
+    let failing = refund(&mut shop, &intent, 2000);
+    assert_eq!(failing["status"], "succeeded");
+    shop.now += 1;
+    let failed = shop.read(&failing);
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(shop.event("refund.failed")["id"], failing["id"]);
+    let charge = shop.get(
+        &format!("/v1/charges/{}", failed["charge"].as_str().unwrap()),
+        json!({}),
+    );
+    assert_eq!(
+        (&charge["amount_refunded"], &charge["refunded"]),
+        (&json!(0), &json!(false))
+    );
+    let moved: i64 = shop
+        .world
+        .records
+        .objects("balance_transaction")
+        .map(|t| t["amount"].as_i64().unwrap())
+        .sum();
+    assert_eq!(moved, 2000);
+}
+
+#[test]
+fn what_was_not_paid_cannot_be_refunded() {
+    let mut shop = Shop::open();
+    let intent = shop.post(
+        "/v1/payment_intents",
+        json!({"amount": 2000, "currency": "usd"}),
+    );
+    let mut code = |params| shop.refused("POST", "/v1/refunds", params).1;
+    assert_eq!(
+        code(json!({"payment_intent": id(&intent)})),
+        "payment_intent_unexpected_state"
+    );
+    assert_eq!(code(json!({"charge": "ch_none"})), "resource_missing");
+    assert_eq!(code(json!({})), "parameter_missing");
+}
