@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let routes = Router::new()
         .route("/paint/{user}", post(paint))
         .with_state(app.clone())
-        .nest("/billing", app.router());
+        .nest_service("/billing", app.router());
     listener::serve(socket, routes, listener::asked_to_stop()).await;
     app.stop().await;
     Ok(())

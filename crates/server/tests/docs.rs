@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -214,9 +215,10 @@ fn every_code_is_in_the_list_of_errors() {
 /// The paths that the router knows.
 fn routes() -> BTreeSet<String> {
     let source = read("crates/server/src/http/mod.rs");
-    let literal = source.split(".route(\"").skip(1);
-    let mut routes: BTreeSet<String> = literal
-        .map(|rest| rest.split('"').next().unwrap().to_owned())
+    let arguments = source.split(".route(").skip(1).map(str::trim_start);
+    let mut routes: BTreeSet<String> = arguments
+        .filter_map(|rest| rest.strip_prefix('"')?.split('"').next())
+        .map(str::to_owned)
         .collect();
     routes.insert(bursar::http::WEBHOOK_PATH.to_owned());
     routes
@@ -280,6 +282,72 @@ fn every_setting_is_in_the_table_of_the_readme() {
             readme.contains(&format!("`{}`", setting.key)),
             "README.md does not list {}",
             setting.key
+        );
+    }
+}
+
+/// A server that ends with the test, whatever becomes of it.
+struct Dev(std::process::Child);
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The shell lines of the section that begins with this heading.
+fn shell_lines(text: &str, heading: &str) -> String {
+    let section = text.split(heading).nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks = section.split("```sh\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_first_purchase_by_curl_works_as_written() {
+    let script = shell_lines(&read("README.md"), "\n### By curl\n");
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Command::new(env!("CARGO_BIN_EXE_bursar"))
+        .args(["dev", "--listen", "127.0.0.1:0", "--data", "./bursar-data"])
+        .current_dir(folder.path())
+        // Settings of whoever runs the tests are not ours.
+        .env_clear()
+        .stdout(Stdio::null())
+        .spawn();
+    let _dev = Dev(dev.unwrap());
+    let credentials = folder.path().join("bursar-data/credentials.json");
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !credentials.exists() {
+        assert!(
+            std::time::Instant::now() < patience,
+            "the server does not start"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let ran = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ran.stdout).unwrap();
+    assert!(
+        ran.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    for answer in [
+        r#""enabled":true"#,
+        r#""payment_status": "paid""#,
+        r#""credits":500,"available":500"#,
+        r#""type":"checkout.session.completed","status":"applied""#,
+        r#""change":-10,"credits":490"#,
+    ] {
+        assert!(
+            said.contains(answer),
+            "{answer} is not in what the README's lines answered:\n{said}"
         );
     }
 }
