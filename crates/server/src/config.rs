@@ -115,6 +115,7 @@ pub fn table(values: &Values) -> String {
         let (shown, origin) = match values.get(setting.key) {
             None => ("-".to_owned(), "not set"),
             Some(found) if setting.secret => (Secret::new(&found.value).hint(), &*found.origin),
+            Some(found) if found.value.is_empty() => ("(none)".to_owned(), &*found.origin),
             Some(found) => (found.value.clone(), &*found.origin),
         };
         let _ = writeln!(text, "{:<24} {shown:<36} {origin}", setting.key);

@@ -56,7 +56,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stripe_api_base = address_of(sandbox_address);
     kept.sandbox_port = Some(sandbox_address.port());
     // The folder's lock comes first: a second process must not touch what the first one keeps.
-    let sandbox = Running::start(sandbox_listener, &data, &kept.stripe_secret_key)?;
+    let sandbox =
+        Running::start(sandbox_listener, &data, &kept.stripe_secret_key).with_context(|| {
+            format!(
+                "another process seems to use the data folder {}",
+                data.display()
+            )
+        })?;
     point_at_sandbox(&mut values, &kept, &stripe_api_base, address);
     let config = Config::check(&values, crate::config::Problems::default())?;
     let webhook_url = format!("{}{WEBHOOK_PATH}", address_of(address));
@@ -116,7 +122,7 @@ async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {listen}; choose another port with --listen"))
 }
 
-/// The port that was asked for; else the one after the service's, the one of last time, a free one.
+/// The port that was asked for; else the one after the service's, the one of last time, any free one.
 async fn bind_sandbox(
     arguments: &Arguments,
     service: SocketAddr,
@@ -131,7 +137,7 @@ async fn bind_sandbox(
         .as_deref()
         .is_some_and(|listen| listen.ends_with(":0"));
     let next = service.port().checked_add(1).filter(|_| !asked_for_any);
-    for port in [kept.sandbox_port, next].into_iter().flatten() {
+    for port in [next, kept.sandbox_port].into_iter().flatten() {
         if let Ok(listener) = TcpListener::bind((service.ip(), port)).await {
             return Ok(listener);
         }

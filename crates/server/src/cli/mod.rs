@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod audit;
+mod bench;
 mod config;
 mod credentials;
 mod dev;
@@ -10,6 +11,7 @@ mod sandbox;
 mod serve;
 mod trigger;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,6 +45,8 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Let the sandbox cause an event, such as checkout.session.completed, as the Stripe CLI's command of this name does.
     Trigger(trigger::Arguments),
+    /// Measure on this machine how fast Stripe's events are taken in.
+    Bench(bench::Arguments),
 }
 
 /// Where settings come from, for the commands that read them.
@@ -90,16 +94,30 @@ pub fn run() -> ExitCode {
     match execute(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("bursar: {error:#}");
+            eprintln!("bursar: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes on one line; a cause that is quoted already is not repeated.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut said, cause| {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            let comma = if said.is_empty() { "" } else { ": " };
+            said.push_str(comma);
+            said.push_str(&cause);
+        }
+        said
+    })
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Config(arguments) => return Ok(config::run(&arguments)),
         Command::Audit(arguments) => return audit::run(arguments),
+        Command::Bench(arguments) => return bench::run(arguments),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -113,7 +131,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Key(arguments) => key::run(arguments).await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
             Command::Trigger(arguments) => trigger::run(arguments).await,
-            Command::Config(_) | Command::Audit(_) => Ok(ExitCode::SUCCESS),
+            Command::Config(_) | Command::Audit(_) | Command::Bench(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // What is still running on other threads has nothing left to finish.
@@ -127,7 +145,9 @@ fn start_logging(filter: &str) {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     let targets: Targets = filter.parse().unwrap_or_default();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let _ = tracing_subscriber::registry()
         .with(lines)
         .with(targets)
