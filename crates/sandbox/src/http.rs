@@ -186,3 +186,86 @@ fn written(response: &ApiResponse) -> Response {
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use http::Request;
+    use http::request::Builder;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::SandboxConfig;
+
+    const KEY: &str = "sk_test_http";
+
+    async fn ask(request: Builder, body: &'static str) -> (u16, HeaderMap, Value) {
+        let sandbox = Sandbox::open(SandboxConfig::new("http://127.0.0.1:1", KEY)).unwrap();
+        let request = request.body(Body::from(body)).unwrap();
+        let (head, body) = sandbox
+            .router()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_parts();
+        let body = to_bytes(body, LARGEST_BODY).await.unwrap();
+        (
+            head.status.as_u16(),
+            head.headers,
+            serde_json::from_slice(&body).unwrap(),
+        )
+    }
+
+    fn post(path: &str) -> Builder {
+        Request::post(path).header("authorization", format!("Bearer {KEY}"))
+    }
+
+    #[tokio::test]
+    async fn a_key_comes_as_bearer_or_as_a_user_name() {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{KEY}:")));
+        for credentials in [format!("Bearer {KEY}"), basic] {
+            let request = Request::get("/v1/balance").header("authorization", credentials);
+            let (status, headers, _) = ask(request, "").await;
+            assert_eq!(status, 200);
+            assert!(headers["request-id"].to_str().unwrap().starts_with("req_"));
+            assert_eq!(headers["stripe-version"], crate::DEFAULT_VERSION);
+        }
+        assert_eq!(ask(Request::get("/v1/balance"), "").await.0, 401);
+    }
+
+    #[tokio::test]
+    async fn parameters_come_from_the_query_and_from_a_form() {
+        let form = "name=Ada+L&metadata[order]=1&preferred_locales[]=de";
+        let (status, _, customer) = ask(post("/v1/customers?email=a%40example.com"), form).await;
+        assert_eq!(status, 200, "{customer}");
+        assert_eq!(
+            (&customer["name"], &customer["email"]),
+            (&json!("Ada L"), &json!("a@example.com"))
+        );
+        assert_eq!(customer["preferred_locales"], json!(["de"]));
+        assert_eq!(customer["metadata"], json!({"order": "1"}));
+    }
+
+    #[tokio::test]
+    async fn json_and_broken_forms_are_refused_in_stripes_words() {
+        let as_json = post("/v1/customers").header("content-type", "application/json");
+        let (status, _, body) = ask(as_json, r#"{"name":"Ada"}"#).await;
+        assert_eq!(
+            (status, &body["error"]["type"]),
+            (400, &json!("invalid_request_error"))
+        );
+        assert_eq!(ask(post("/v1/customers"), "name=%ZZ").await.0, 400);
+    }
+
+    #[test]
+    fn an_idempotency_key_answers_one_request_at_a_time() {
+        let in_flight = InFlight::default();
+        let first = Turn::take(&in_flight, Some("k".into()));
+        assert!(first.is_some());
+        assert!(Turn::take(&in_flight, Some("k".into())).is_none());
+        assert!(Turn::take(&in_flight, Some("other".into())).is_some());
+        assert!(Turn::take(&in_flight, None).is_some());
+        drop(first);
+        assert!(Turn::take(&in_flight, Some("k".into())).is_some());
+    }
+}

@@ -2,6 +2,13 @@
 //!
 //! Every story runs on a world in memory at a moment of its own; no clock, no network.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story that cannot go on stops and says where"
+)]
+
 mod checkout;
 mod dispute;
 mod idempotency;

@@ -150,8 +150,8 @@ pub(crate) fn id(object: &Value) -> &str {
 }
 
 pub(crate) fn merged(mut base: Value, more: Value) -> Value {
-    for (name, value) in more.as_object().cloned().unwrap_or_default() {
-        base[name] = value;
+    if let (Value::Object(base), Value::Object(more)) = (&mut base, more) {
+        base.extend(more);
     }
     base
 }
