@@ -154,10 +154,18 @@ fn codes(source: &str) -> BTreeSet<String> {
     found
 }
 
-/// The code is the first text in quotes after the status: `ApiError::new(StatusCode::NOT_FOUND, "not_found", …)`.
+/// The code is the first text in quotes after the status: `ApiError::new(StatusCode::NOT_FOUND, "not_found", …)`, or
+/// the first argument of the short form for 503.
 fn codes_of_answers(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let source = source.split("#[cfg(test)]").next().unwrap();
+    for rest in source.split("unavailable(").skip(1) {
+        let code = rest
+            .trim_start()
+            .strip_prefix('"')
+            .and_then(|rest| rest.split('"').next());
+        found.extend(code.map(str::to_owned));
+    }
     for call in ["Error::new(", "Self::new("] {
         for rest in source.split(call).skip(1) {
             if !rest.trim_start().starts_with("StatusCode::") {
@@ -266,6 +274,17 @@ fn the_readme_names_the_events_and_the_version_to_register() {
         );
     }
     assert!(readme.contains(&format!("`{}`", bursar_stripe::VERSION)));
+}
+
+#[test]
+fn every_event_that_can_be_triggered_is_in_the_page_about_the_sandbox() {
+    let page = read("docs/sandbox.md");
+    for event in bursar_sandbox::trigger::KNOWN {
+        assert!(
+            page.contains(&format!("`{event}`")),
+            "docs/sandbox.md does not name {event}"
+        );
+    }
 }
 
 #[test]
