@@ -285,3 +285,42 @@ async fn an_unknown_session_is_not_found() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("no such checkout"));
 }
+
+#[tokio::test]
+async fn the_customer_is_sent_on_when_the_endpoint_has_answered() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let answered = Arc::new(AtomicBool::new(false));
+    let flag = answered.clone();
+    let hook = axum::routing::post(move || async move {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        flag.store(true, Ordering::SeqCst);
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/hook", hook)).await });
+    let sandbox = sandbox();
+    let endpoint = ApiRequest {
+        method: "POST".into(),
+        path: "/v1/webhook_endpoints".into(),
+        params: json!({"url": url, "enabled_events": ["checkout.session.completed"]}),
+        api_key: Some(KEY.into()),
+        ..ApiRequest::default()
+    };
+    assert_eq!(sandbox.request(&endpoint).unwrap().status, 200);
+    let running = sandbox.clone();
+    let runner = tokio::spawn(async move { running.run(std::future::pending()).await });
+    let id = session(&sandbox, "usd", &Value::Null);
+    let (status, _, _) = send(
+        &sandbox,
+        &format!("/c/pay/{id}"),
+        format!("{FORM}4242424242424242"),
+    )
+    .await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert!(
+        answered.load(Ordering::SeqCst),
+        "the shop knows before the customer is back"
+    );
+    runner.abort();
+}
