@@ -289,7 +289,11 @@ mod tests {
         assert!(fs::metadata(&path).unwrap().len() < long / 100);
         let short = played_back(changes);
         assert_eq!(short.snapshot(), records.snapshot());
-        assert_eq!(short.inserted(), records.inserted(), "no id is handed out twice");
+        assert_eq!(
+            short.inserted(),
+            records.inserted(),
+            "no id is handed out twice"
+        );
         records.put(Collection::Object, "ch_new", json!({}));
         journal.append(&records.drain_changes()).unwrap();
         drop(journal);
