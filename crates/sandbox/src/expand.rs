@@ -144,11 +144,9 @@ fn on_request(records: &Records, owner: &Value, field: &str) -> Option<Value> {
             )
         }
         "line_items" => {
-            let private = records.get(Collection::Private, id)?;
-            let items = private["line_items"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
+            let private = records.get(Collection::Private, id);
+            let items = private.and_then(|private| private["line_items"].as_array());
+            let items = items.cloned().unwrap_or_default();
             (items, format!("/v1/checkout/sessions/{id}/line_items"))
         }
         _ => (Vec::new(), format!("/v1/customers/{id}/{field}")),
