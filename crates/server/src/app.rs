@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use axum::Router;
 use bursar_domain::command::{AnswerKey, Command, Request};
@@ -43,6 +43,7 @@ struct Inner {
     request_ids: RequestIds,
     demo: Option<Demo>,
     stopping: AtomicBool,
+    complained_at: AtomicI64,
 }
 
 /// The demo user of `bursar dev`.
@@ -102,6 +103,7 @@ impl App {
             request_ids: RequestIds::new()?,
             demo,
             stopping: AtomicBool::new(false),
+            complained_at: AtomicI64::new(0),
         })))
     }
 
@@ -134,6 +136,12 @@ impl App {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.0.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether a line about something a stranger can cause may be logged: one a second.
+    pub(crate) fn may_complain(&self) -> bool {
+        let now = self.engine().now().seconds();
+        self.0.complained_at.swap(now, Ordering::Relaxed) != now
     }
 
     /// Asks the engine, under an idempotency key if the request has one.

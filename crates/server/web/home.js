@@ -10,8 +10,9 @@ const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyl
 const words = { topup: "Purchase", add: "Added", sub: "Taken off" };
 
 let token = tokenFromAddress() ?? sessionStorage.getItem("token");
-let cursor = null;
-let older = [];
+/** The history as far as it is shown, and where it goes on; `undefined` before it was first read. */
+let movements = [];
+let cursor;
 
 // ---- the API -------------------------------------------------------------------------------------------------------
 
@@ -42,7 +43,9 @@ function tokenFromAddress() {
   return given;
 }
 
+/** The token of the demo user, where the server has one (`bursar dev`). */
 async function demoToken() {
+  if (settings.demo !== "true") return null;
   const response = await fetch("demo/session", { method: "POST" }).catch(() => null);
   if (!response?.ok) return null;
   return (await response.json()).user_token;
@@ -119,8 +122,8 @@ function showTopups(items) {
   element("no-topups").hidden = rows.length > 0;
 }
 
-function showHistory(items) {
-  const rows = items.map((movement) => {
+function showHistory() {
+  const rows = movements.map((movement) => {
     const plus = movement.credits > 0;
     const change = `${plus ? "+" : "−"}${whole.format(Math.abs(movement.credits))}`;
     return row([
@@ -133,6 +136,7 @@ function showHistory(items) {
   });
   element("history-rows").replaceChildren(...rows);
   element("no-history").hidden = rows.length > 0;
+  element("more").hidden = !cursor;
 }
 
 // ---- doing ---------------------------------------------------------------------------------------------------------
@@ -206,22 +210,17 @@ async function refresh() {
   ]);
   showBalance(balance);
   showTopups(topups.items);
-  if (older.length === 0) {
-    showHistory(history.items);
-    cursor = history.next;
-    element("more").hidden = !history.has_more;
-    older.first = history.items;
-  } else {
-    showHistory([...history.items, ...older.filter((item) => !history.items.some((one) => one.transaction_id === item.transaction_id))]);
-  }
+  const known = new Set(history.items.map((movement) => movement.transaction_id));
+  movements = [...history.items, ...movements.filter((movement) => !known.has(movement.transaction_id))];
+  if (cursor === undefined) cursor = history.next;
+  showHistory();
 }
 
 async function showMore() {
   const history = await ask(`v1/balance/history/me?limit=20&cursor=${encodeURIComponent(cursor)}`);
-  older = [...(older.first ?? older), ...history.items];
-  showHistory(older);
+  movements = [...movements, ...history.items];
   cursor = history.next;
-  element("more").hidden = !history.has_more;
+  showHistory();
 }
 
 function show(signedIn) {

@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::error::ApiError;
+use crate::config::BaseUrl;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -58,6 +59,14 @@ pub async fn finish(State(app): State<crate::App>, request: Request, next: Next)
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(value);
     }
+    if app
+        .config()
+        .base_url
+        .as_ref()
+        .is_some_and(BaseUrl::is_secure)
+    {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
+    }
     response
 }
 
@@ -74,6 +83,9 @@ const ALWAYS: [(HeaderName, HeaderValue); 3] = [
         HeaderValue::from_static("no-referrer"),
     ),
 ];
+
+/// Browsers that came by https once do not try without it.
+const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The error as JSON, keeping the headers the response had (`Allow`).
 fn written(error: &ApiError, id: &str, response: Response) -> Response {

@@ -48,6 +48,7 @@ struct Home<'a> {
     denominator: i64,
     currency: &'static str,
     decimals: u8,
+    demo: bool,
 }
 
 /// `GET /`
@@ -61,6 +62,7 @@ pub(super) async fn home(State(app): State<App>) -> Response {
         denominator: topup.price.denominator,
         currency: topup.price.currency.code(),
         decimals: topup.price.currency.decimals(),
+        demo: app.demo().is_some(),
     };
     page(StatusCode::OK, &home)
 }

@@ -36,7 +36,7 @@ pub(super) async fn receive(
         app.engine().now().seconds(),
         TOLERANCE_SECONDS,
     )
-    .map_err(refused)?;
+    .map_err(|error| refused(&app, error))?;
     let event = inbound::event(&Arc::from(&body[..])).map_err(|error| {
         tracing::error!(code = error.code(), "a signed delivery is no event");
         ApiError::new(
@@ -86,7 +86,7 @@ fn signature_header(headers: &HeaderMap) -> Result<&[u8], ApiError> {
     }
 }
 
-fn refused(error: SignatureError) -> ApiError {
+fn refused(app: &App, error: SignatureError) -> ApiError {
     if error == SignatureError::NoSecret {
         let message = "no webhook signing secret is configured, so no event can be believed: set STRIPE_WEBHOOK_SECRET \
                        to the secret Stripe shows with the endpoint";
@@ -96,7 +96,14 @@ fn refused(error: SignatureError) -> ApiError {
             message,
         );
     }
-    tracing::warn!(code = error.code(), "a webhook delivery was not believed");
+    // Anybody can send these; they must not fill the disk with lines.
+    if app.may_complain() {
+        let code = error.code();
+        tracing::warn!(
+            code,
+            "a webhook delivery was not believed (others of this second are not listed)"
+        );
+    }
     ApiError::new(
         StatusCode::BAD_REQUEST,
         "signature_invalid",
