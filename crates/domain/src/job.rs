@@ -189,3 +189,6 @@ pub(crate) fn put_back(state: &mut State, now: Time, claim: &Claim, run_at: Time
         error.clone_into(&mut job.last_error);
     });
 }
+
+#[cfg(test)]
+mod tests;

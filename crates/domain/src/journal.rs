@@ -147,7 +147,7 @@ pub struct Posted {
 
 /// Moves value. The accounts and the cause must have been loaded; missing accounts are opened.
 ///
-/// Refuses a cause that was already used, an amount that is not positive, two units in one posting, and a balance
+/// Refuses a cause that was already used, a transaction that moves nothing, an amount that is not positive, two units in one posting, and a balance
 /// beyond 64 bits. After the first write nothing can be refused any more.
 pub fn post(state: &mut State, transaction: Transaction) -> Result<(), Refusal> {
     check(state, &transaction)?;
@@ -175,6 +175,9 @@ pub(crate) fn check(state: &State, transaction: &Transaction) -> Result<(), Refu
         return Err(Refusal::AlreadyPosted {
             cause: transaction.cause.clone(),
         });
+    }
+    if transaction.postings.is_empty() {
+        return Err(Refusal::Unbalanced);
     }
     for posting in &transaction.postings {
         let units = [posting.from.unit, posting.to.unit];
@@ -250,3 +253,6 @@ fn move_balance(state: &mut State, key: &AccountKey, delta: i64, posting: i64, n
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

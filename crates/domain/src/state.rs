@@ -293,3 +293,6 @@ impl<'a> Wanted<'a> {
         answer(answers: AnswerKey);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,9 +141,12 @@ impl Conditions {
 impl Reader {
     /// Reads the SQLite file at `path`.
     pub fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self {
-            connection: Box::new(Sqlite::open_reader(path)?),
-        })
+        Ok(Self::over(Box::new(Sqlite::open_reader(path)?)))
+    }
+
+    /// Reads over any connection to a database that a [`Store`](crate::Store) has brought up to date.
+    pub fn over(connection: Box<dyn Connection>) -> Self {
+        Self { connection }
     }
 
     pub(crate) fn connection(&mut self) -> &mut dyn Connection {
@@ -375,6 +378,18 @@ impl Reader {
         rows.iter()
             .map(|row| Ok((row.integer(0)?, row.bytes(1)?.to_vec())))
             .collect()
+    }
+
+    /// How many events are stored: all, or those of one status.
+    pub fn event_count(&mut self, status: Option<EventStatus>) -> Result<u64, StoreError> {
+        // Written out, not a parameter, so that the partial index of pending events serves.
+        let condition = status.map_or(String::new(), |status| {
+            format!(" WHERE status = '{}'", status.as_str())
+        });
+        let sql = format!("SELECT count(*) FROM stripe_event{condition}");
+        let rows = self.connection.rows(&sql, vec![])?;
+        let count = rows.first().map_or(Ok(0), |row| row.integer(0))?;
+        u64::try_from(count).map_err(|_| StoreError::corrupt("a negative count"))
     }
 
     /// Jobs that may run now and that nobody holds, and when the next one becomes due.

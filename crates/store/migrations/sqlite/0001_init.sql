@@ -13,7 +13,8 @@ CREATE TABLE account (
     opened_at  INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX account_key ON account (kind, owner, unit);
+-- The owner first: a list of all wallets is read by number, and must not be tempted to sort a whole kind.
+CREATE UNIQUE INDEX account_key ON account (owner, kind, unit);
 
 CREATE TABLE ledger_transaction (
     number     INTEGER PRIMARY KEY,
