@@ -104,7 +104,8 @@ fn own_host(sandbox: &Sandbox) -> &str {
         .map_or(base.as_str(), |(_, host)| host)
 }
 
-fn key_in(authorization: &str) -> Option<String> {
+/// The key in an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user name.
+pub(crate) fn key_in(authorization: &str) -> Option<String> {
     use base64::Engine;
     let (scheme, rest) = authorization.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {

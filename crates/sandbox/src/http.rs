@@ -8,13 +8,12 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bursar_stripe::form;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
+use crate::gate::key_in;
 use crate::{ApiRequest, ApiResponse, Sandbox};
 
 /// The largest body that is read, in bytes. Stripe's requests are small.
@@ -35,6 +34,7 @@ pub fn router(sandbox: Sandbox) -> Router {
         .route("/v1/{*operation}", any(api))
         .merge(crate::page::routes())
         .merge(crate::pay_page::routes())
+        .merge(crate::authenticate::routes())
         .merge(crate::control::routes())
         .merge(crate::listen::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -141,25 +141,10 @@ fn request_of(
         method: method.as_str().to_owned(),
         path: uri.path().to_owned(),
         params: Value::Object(params),
-        api_key: key_of(headers),
+        api_key: text("authorization").as_deref().and_then(key_in),
         idempotency_key: text("idempotency-key"),
         version: text("stripe-version"),
     })
-}
-
-/// The key of a request: `Bearer KEY`, or `Basic` with the key as the user name.
-fn key_of(headers: &HeaderMap) -> Option<String> {
-    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, credentials) = given.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(credentials.trim().to_owned());
-    }
-    if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = STANDARD.decode(credentials.trim()).ok()?;
-        let pair = String::from_utf8(decoded).ok()?;
-        return Some(pair.split(':').next().unwrap_or_default().to_owned());
-    }
-    None
 }
 
 /// An answer to something that is not a request of the API.
@@ -190,6 +175,8 @@ fn written(response: &ApiResponse) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use http::Request;
     use http::request::Builder;
     use tower::ServiceExt;

@@ -8,6 +8,7 @@
 
 mod account;
 mod agenda;
+mod authenticate;
 mod balance;
 mod card;
 mod card_form;

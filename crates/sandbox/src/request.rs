@@ -1,5 +1,7 @@
 //! From a request to its answer: the key, the version, the operation, the idempotency key.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -13,8 +15,8 @@ use crate::world::{Cause, World};
 /// How long an answer is kept under its idempotency key, in seconds: Stripe promises a day.
 const KEPT: i64 = 24 * 3600;
 
-/// One request to the API, already decoded.
-#[derive(Debug, Clone, Default)]
+/// One request to the API, already decoded. It may hold a card number, so it is never printed in full.
+#[derive(Clone, Default)]
 pub struct ApiRequest {
     /// The HTTP method in capitals.
     pub method: String,
@@ -28,6 +30,12 @@ pub struct ApiRequest {
     pub idempotency_key: Option<String>,
     /// The `Stripe-Version` header.
     pub version: Option<String>,
+}
+
+impl fmt::Debug for ApiRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiRequest({} {})", self.method, self.path)
+    }
 }
 
 /// The answer to one request.
@@ -107,7 +115,8 @@ impl World {
         if let Some(known) =
             known.filter(|known| now - known["created"].as_i64().unwrap_or(0) < KEPT)
         {
-            return repeated(known, request, key, request_id);
+            let same = known["fingerprint"] == self.fingerprint(&request.params);
+            return repeated(known, request, same, request_id);
         }
         let (response, executed) = self.answer(request, request_id, version, now);
         if executed {
@@ -115,13 +124,24 @@ impl World {
                 "created": now,
                 "request": request_id,
                 "path": request.path,
-                "fingerprint": fingerprint(&request.params),
+                "fingerprint": self.fingerprint(&request.params),
                 "status": response.status,
                 "body": response.body,
             });
             self.records.put(Collection::Idempotency, key, record);
         }
         response
+    }
+
+    /// A digest of parameters that does not depend on their order. It is keyed with the account's secret, because
+    /// among the parameters may be a card number.
+    fn fingerprint(&self, params: &Value) -> String {
+        let secret = self.setup.api_keys.first().map_or("", String::as_str);
+        let mut into = Sha256::new().chain_update(secret);
+        if !params.is_null() {
+            digest(params, &mut into);
+        }
+        hex::encode(into.finalize())
     }
 
     /// Answers, and says whether the operation began, so that its outcome has to be remembered.
@@ -189,7 +209,8 @@ fn refusal(error: &ApiError, request_id: &str) -> ApiResponse {
 }
 
 /// The answer of the first request with the key, if this one is the same.
-fn repeated(known: &Value, request: &ApiRequest, key: &str, request_id: &str) -> ApiResponse {
+fn repeated(known: &Value, request: &ApiRequest, same: bool, request_id: &str) -> ApiResponse {
+    let key = request.idempotency_key.as_deref().unwrap_or_default();
     let first_path = known["path"].as_str().unwrap_or_default();
     let message = if first_path != request.path {
         format!(
@@ -197,7 +218,7 @@ fn repeated(known: &Value, request: &ApiRequest, key: &str, request_id: &str) ->
              another request.",
             request.path
         )
-    } else if known["fingerprint"] == fingerprint(&request.params) {
+    } else if same {
         return ApiResponse {
             status: known["status"]
                 .as_u64()
@@ -224,35 +245,29 @@ fn repeated(known: &Value, request: &ApiRequest, key: &str, request_id: &str) ->
     refusal(&error, request_id)
 }
 
-/// A digest of parameters that does not depend on their order, and from which a card number cannot be read.
-fn fingerprint(params: &Value) -> String {
-    fn write(value: &Value, into: &mut Sha256) {
-        match value {
-            Value::Object(fields) => {
-                let mut names: Vec<_> = fields.keys().collect();
-                names.sort();
-                into.update(b"{");
-                for name in names {
-                    into.update(json!(name).to_string());
-                    write(&fields[name], into);
-                }
-                into.update(b"}");
+/// Feeds parameters into a digest in an order of their own.
+fn digest(value: &Value, into: &mut Sha256) {
+    match value {
+        Value::Object(fields) => {
+            let mut names: Vec<_> = fields.keys().collect();
+            names.sort();
+            into.update(b"{");
+            for name in names {
+                into.update(json!(name).to_string());
+                digest(&fields[name], into);
             }
-            Value::Array(items) => {
-                into.update(b"[");
-                for item in items {
-                    write(item, into);
-                }
-                into.update(b"]");
-            }
-            leaf => into.update(leaf.to_string()),
+            into.update(b"}");
         }
+        Value::Array(items) => {
+            into.update(b"[");
+            for item in items {
+                digest(item, into);
+                into.update(b",");
+            }
+            into.update(b"]");
+        }
+        leaf => into.update(leaf.to_string()),
     }
-    let mut digest = Sha256::new();
-    if params.as_object().is_none_or(|fields| !fields.is_empty()) && !params.is_null() {
-        write(params, &mut digest);
-    }
-    hex::encode(digest.finalize())
 }
 
 /// A key as Stripe shows a wrong one: enough to recognize it by.

@@ -200,6 +200,33 @@ impl World {
         Ok(intent)
     }
 
+    /// Answers the bank's question about a card that is set up. False if there is no such question.
+    pub(crate) fn answer_setup_challenge(&mut self, id: &str, approve: bool, now: i64) -> bool {
+        let found = self.find("setup_intent", id);
+        let Some(mut intent) = found.filter(|intent| intent["status"] == "requires_action") else {
+            return false;
+        };
+        if approve {
+            if let Err(error) = self.set_up(intent, true, now) {
+                tracing::debug!(reason = %error.message, "an approved card could not be set up");
+            }
+            return true;
+        }
+        let code = "setup_intent_authentication_failure";
+        intent["last_setup_error"] = json!({
+            "code": code,
+            "doc_url": doc_url(code),
+            "message": "The customer did not confirm this card.",
+            "type": "invalid_request_error",
+        });
+        intent["status"] = json!("requires_payment_method");
+        intent["payment_method"] = Value::Null;
+        intent["next_action"] = Value::Null;
+        self.keep(&intent);
+        self.emit("setup_intent.setup_failed", &intent, None, now);
+        true
+    }
+
     fn give_method(&mut self, intent: &mut Value, call: &Call) -> ApiResult<()> {
         let params = &call.params;
         let method = match (

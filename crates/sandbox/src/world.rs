@@ -12,7 +12,7 @@ use crate::records::{Collection, Records};
 pub use crate::request::{ApiRequest, ApiResponse};
 
 /// What the sandbox is told about itself and never changes while it runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Setup {
     /// Where the sandbox is reached, without a slash at the end.
     pub base_url: String,
@@ -23,7 +23,6 @@ pub struct Setup {
 }
 
 /// A Stripe account with everything in it.
-#[derive(Debug)]
 pub struct World {
     /// All state.
     pub records: Records,
