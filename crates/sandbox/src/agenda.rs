@@ -26,7 +26,7 @@ impl World {
     }
 
     /// Does what has become due: expires sessions, settles delayed payments and refunds, frees funds, opens
-    /// disputes.
+    /// disputes, forgets idempotency keys.
     pub fn tick(&mut self, now: i64) {
         while let Some((at, key)) = self.agenda.first().cloned()
             && at <= now
@@ -47,6 +47,7 @@ impl World {
             "refund_arrives" => self.settle_refund(id, true, now),
             "refund_bounces" => self.settle_refund(id, false, now),
             "funds_available" => self.free_funds(id),
+            "forget_key" => drop(self.records.delete(Collection::Idempotency, id)),
             "dispute" => self.open_dispute(id, now),
             "fraud_warning" => self.warn_of_fraud(id, now),
             other => tracing::warn!(

@@ -112,16 +112,13 @@ impl World {
             return refusal(&ApiError::invalid(message), request_id);
         }
         let known = self.records.get(Collection::Idempotency, key);
-        if let Some(known) =
-            known.filter(|known| now - known["created"].as_i64().unwrap_or(0) < KEPT)
-        {
+        if let Some(known) = known {
             let same = known["fingerprint"] == self.fingerprint(&request.params);
             return repeated(known, request, same, request_id);
         }
         let (response, executed) = self.answer(request, request_id, version, now);
         if executed {
             let record = json!({
-                "created": now,
                 "request": request_id,
                 "path": request.path,
                 "fingerprint": self.fingerprint(&request.params),
@@ -129,6 +126,7 @@ impl World {
                 "body": response.body,
             });
             self.records.put(Collection::Idempotency, key, record);
+            self.plan(now + KEPT, "forget_key", key);
         }
         response
     }
