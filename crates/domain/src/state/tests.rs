@@ -3,8 +3,9 @@ use crate::journal::Cause;
 
 fn table(rows: &[(&'static str, Option<i64>)]) -> Table<&'static str, i64> {
     let mut table = Table::default();
-    rows.iter()
-        .for_each(|(key, value)| table.load(*key, *value));
+    for (key, value) in rows {
+        table.load(*key, *value);
+    }
     table
 }
 

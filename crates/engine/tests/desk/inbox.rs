@@ -13,11 +13,11 @@ pub(crate) fn work_off(desk: &mut Desk) {
         if pending.is_empty() {
             return;
         }
-        let read = |(number, body): (i64, Vec<u8>)| ApplyEvent {
+        let read = pending.into_iter().map(|(number, body)| ApplyEvent {
             number,
             notice: inbound::notice(&body),
-        };
-        let events = pending.into_iter().map(read).collect();
+        });
+        let events = read.collect();
         desk.ask(Command::ApplyEvents(events)).unwrap();
     }
 }
