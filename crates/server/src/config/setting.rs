@@ -77,6 +77,15 @@ pub enum Named {
     Foreign,
 }
 
+/// Names that Stripe's own CLI and web clients read, often set on the same machine.
+const FOREIGN: [&str; 5] = [
+    "STRIPE_API_KEY",
+    "STRIPE_ACCOUNT",
+    "STRIPE_CLI_",
+    "STRIPE_DEVICE_NAME",
+    "STRIPE_PUBLISHABLE_KEY",
+];
+
 /// Reads an environment name. Names that start with `BURSAR_` or `STRIPE_` are ours; an unknown one of these is a typing
 /// mistake that would otherwise leave a default in force without a word.
 pub fn by_env(name: &str) -> Named {
@@ -87,6 +96,9 @@ pub fn by_env(name: &str) -> Named {
         if setting.secret && name.strip_suffix("_FILE") == Some(setting.env) {
             return Named::File(setting);
         }
+    }
+    if FOREIGN.iter().any(|foreign| name.starts_with(foreign)) {
+        return Named::Foreign;
     }
     if name.starts_with("BURSAR_") || name.starts_with("STRIPE_") {
         let names = SETTINGS.iter().map(|setting| setting.env);

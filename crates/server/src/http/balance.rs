@@ -78,6 +78,8 @@ struct Movement {
     user_id: String,
     kind: &'static str,
     credits: i64,
+    /// `credits` again, under the name that earlier clients of this API read.
+    credits_delta: i64,
     credits_after: i64,
     note: String,
     r#ref: String,
@@ -92,6 +94,7 @@ impl Movement {
             user_id: entry.user.to_string(),
             kind: entry.reason.as_str(),
             credits: entry.credits,
+            credits_delta: entry.credits,
             credits_after: entry.balance,
             note: entry.remark.note.clone(),
             r#ref: entry.remark.reference.clone(),

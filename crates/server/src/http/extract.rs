@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
+use super::card_number;
 use super::error::ApiError;
 use super::json;
 
@@ -184,11 +185,19 @@ impl Input {
 
     /// `note`, `ref` and `meta`: what is said about a movement.
     pub fn remark(&mut self) -> Result<Remark, ApiError> {
-        Ok(Remark {
+        let remark = Remark {
             note: self.text("note", 500)?.unwrap_or_default(),
             reference: self.text("ref", 200)?.unwrap_or_default(),
             meta: self.meta()?,
-        })
+        };
+        for (name, text) in [
+            ("note", &remark.note),
+            ("ref", &remark.reference),
+            ("meta", &remark.meta),
+        ] {
+            refuse_card_number(name, text)?;
+        }
+        Ok(remark)
     }
 
     /// `meta`: any JSON object of up to [`META_MAX`] bytes. Kept as text, never interpreted.
@@ -213,6 +222,15 @@ impl Input {
             Some(name) => Err(ApiError::unknown(&shown(name), &self.known)),
         }
     }
+}
+
+fn refuse_card_number(name: &str, text: &str) -> Result<(), ApiError> {
+    if !card_number::is_in(text) {
+        return Ok(());
+    }
+    let message =
+        format!("`{name}` holds a card number, which must not be kept here: leave it out");
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "card_number_refused", message).with_param(name))
 }
 
 /// A missing field, once it turns out to be needed.

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod auth;
 mod balance;
+mod card_number;
 mod checkout;
 mod demo;
 pub mod error;
