@@ -10,9 +10,11 @@ mod stripe;
 
 use bursar_domain::checkout::{OpenCheckout, SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
+use bursar_domain::event::EventStatus;
 use bursar_domain::id::{PaymentId, TopupId, UserId};
 use bursar_domain::job::{JobKey, JobKind};
 use bursar_domain::journal::Remark;
+use bursar_domain::notice::{ApplyEvent, Notice};
 use bursar_domain::payment::PaymentStatus;
 use bursar_domain::topup::{CreateTopup, TopupStatus};
 use bursar_engine::bridge::inbound;
@@ -307,7 +309,7 @@ fn every_order(burst: &[Step]) -> usize {
     let sold = i64::try_from(credited).unwrap() * CREDITS;
     assert_eq!(desk.reader.credits_outstanding().unwrap(), sold);
     let waiting = EventFilter {
-        status: Some(bursar_domain::event::EventStatus::Waiting),
+        status: Some(EventStatus::Waiting),
         ..EventFilter::default()
     };
     assert_eq!(
@@ -351,6 +353,35 @@ fn five_events_of_one_payment_and_their_contradictions_in_every_order() {
         720
     );
     assert_eq!(every_order(&[OPENED, UNPAID, CAME, CAME_NOT, CLOSED]), 120);
+}
+
+/// The inbox may read an event, be slow, and bring it when another has worked it off.
+#[test]
+fn an_event_that_has_its_end_keeps_it() {
+    let mut desk = Desk::new();
+    let purchase = Purchase::begin(&mut desk, 1);
+    purchase.take(&mut desk, OPENED);
+    purchase.take(
+        &mut desk,
+        Step::Session(COMPLETED, "paid", Some(Wrong::Amount)),
+    );
+    inbox::work_off(&mut desk);
+    let late = ApplyEvent {
+        number: 1,
+        notice: Notice::Session {
+            hint: None,
+            fact: inbound::session_fact(&purchase.session("paid")),
+            read: false,
+        },
+    };
+    let unknown = ApplyEvent {
+        number: 7,
+        ..late.clone()
+    };
+    let answer = desk.ask(Command::ApplyEvents(vec![late, unknown]));
+    let ends = vec![EventStatus::Quarantined, EventStatus::Ignored];
+    assert_eq!(answer, Ok(Reply::Applied(ends)));
+    assert_eq!(purchase.digest(&mut desk).credits, 0);
 }
 
 fn step() -> impl Strategy<Value = Step> {

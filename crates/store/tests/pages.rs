@@ -81,6 +81,10 @@ fn whole<T: Debug + PartialEq>(name: &str, list: List<'_, T>) -> Vec<T> {
                 "{name}: a short page in the middle"
             );
             items.extend(page.items);
+            assert!(
+                items.len() <= whole.items.len(),
+                "{name}: something comes twice"
+            );
             cursor = page.next;
             if is_last {
                 break;

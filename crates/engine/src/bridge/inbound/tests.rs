@@ -337,7 +337,7 @@ fn what_cannot_be_read_says_why_and_nothing_personal() {
         br#"{"id":"evt_1","type":"payment_intent.succeeded","data":{"object":"Anna"}}"#.to_vec(),
         format!(
             r#"{{"id":"evt_1","type":"checkout.session.completed","data":{{"object":
-                {{"id":"cs_1","object":"checkout.session","a":{}{}}}}}}}"#,
+                {{"id":"cs_1","object":"checkout.session","payment_intent":{}{}}}}}}}"#,
             "[".repeat(5_000),
             "]".repeat(5_000)
         )
