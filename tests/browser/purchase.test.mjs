@@ -59,7 +59,7 @@ test('a card that works: the balance goes up', async () => {
   assert.match(await page.getByText('$5.00').first().innerText(), /5\.00/);
   await checkBarriers(page);
   await fillCard('4242 4242 4242 4242');
-  await picture(page, 'checkout');
+  await picture(page, 'checkout', { documented: true });
   await payButton().click();
   await returned();
   assert.match(await page.locator('main').innerText(), new RegExp(`${before + 500}|${(before + 500).toLocaleString('en-US')}`));
@@ -69,7 +69,7 @@ test('a card that works: the balance goes up', async () => {
   await balanceIs(before + 500);
   assert.match(await page.locator('#history-rows tr').first().innerText(), /Purchase[\s\S]*\+500/);
   await checkBarriers(page);
-  await picture(page, 'home');
+  await picture(page, 'home', { documented: true });
 });
 
 test('one of the offered amounts, and a test card by a click', async () => {

@@ -7,7 +7,6 @@ import { chromium } from 'playwright-core';
 import { repository } from './process.mjs';
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const pictures = process.env.UPDATE_SCREENSHOTS === '1' ? path.join(repository, 'docs', 'images') : path.join(repository, 'target', 'screenshots');
 
 /** The browser of the machine; nothing is downloaded. */
 function executable() {
@@ -53,8 +52,10 @@ export async function checkBarriers(page) {
   assert.deepEqual(told, [], `barriers on ${page.url()}`);
 }
 
-/** A picture for the documentation; into docs/images only when asked for (UPDATE_SCREENSHOTS=1). */
-export async function picture(page, name) {
-  fs.mkdirSync(pictures, { recursive: true });
-  await page.screenshot({ path: path.join(pictures, `${name}.png`), animations: 'disabled' });
+/** A picture of the page, in target/screenshots; one that the documents show goes to docs/images when asked for (UPDATE_SCREENSHOTS=1). */
+export async function picture(page, name, { documented = false } = {}) {
+  const update = documented && process.env.UPDATE_SCREENSHOTS === '1';
+  const folder = path.join(repository, ...(update ? ['docs', 'images'] : ['target', 'screenshots']));
+  fs.mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: path.join(folder, `${name}.png`), animations: 'disabled' });
 }
