@@ -1,5 +1,11 @@
 //! The engine as it runs: writer, inbox and jobs on real threads, and a Stripe that can be told how to behave.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
 mod engine {
     pub(crate) mod stripe;
 }

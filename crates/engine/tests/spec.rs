@@ -9,6 +9,12 @@
 //! `UPDATE_SPECS=1 cargo test -p bursar-engine --test spec` writes what came of each line into the files. Read the
 //! difference before keeping it: it is the specification that changes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
 mod desk;
 #[path = "desk/inbox.rs"]
 mod inbox;
@@ -54,23 +60,21 @@ fn run(text: &str) -> Vec<Line> {
 }
 
 /// Every line that is not as written, with what came of it.
-fn differences(name: &str, written: &[Line], came: &[Line]) -> String {
-    let mut text = String::new();
+fn differences(name: &str, written: &[Line], came: &[Line]) -> Vec<String> {
+    let mut found = Vec::new();
     for (before, after) in written.iter().zip(came) {
         if let (Line::Step { words, outcome }, Line::Step { outcome: new, .. }) = (before, after)
             && outcome != new
         {
-            let show = |sign: &str, outcome: &[String]| -> String {
-                let lines = outcome.iter().map(|line| format!("  {sign} {line}\n"));
-                lines.collect()
-            };
-            text += &format!("{name}: {words}\n{}{}", show("-", outcome), show("+", new));
+            found.push(format!("{name}: {words}"));
+            found.extend(outcome.iter().map(|line| format!("  - {line}")));
+            found.extend(new.iter().map(|line| format!("  + {line}")));
         }
     }
     if written.len() < came.len() {
-        text += &format!("{name}: ends without an audit\n");
+        found.push(format!("{name}: ends without an audit"));
     }
-    text
+    found
 }
 
 fn check(part: &str) {
@@ -82,7 +86,7 @@ fn check(part: &str) {
         .collect();
     files.sort();
     assert!(!files.is_empty(), "spec/{part} holds no specification");
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     for path in files {
         let name = format!("{part}/{}", path.file_name().unwrap().to_string_lossy());
         let text = std::fs::read_to_string(&path).unwrap();
@@ -90,17 +94,18 @@ fn check(part: &str) {
         let came = run(&text);
         let audit = came.last().cloned();
         if audit != Some(Line::step("audit").with(vec!["right".into()])) {
-            wrong += &format!("{name}: the audit found something: {audit:?}\n");
+            wrong.push(format!("{name}: the audit found something: {audit:?}"));
         }
         if update {
             std::fs::write(&path, line::write(&came)).unwrap();
         } else {
-            wrong += &differences(&name, &line::read(&text), &came);
+            wrong.extend(differences(&name, &line::read(&text), &came));
         }
     }
     assert!(
         wrong.is_empty(),
-        "\n{wrong}\n- as written, + as it came. UPDATE_SPECS=1 writes what came into the files.\n"
+        "\n{}\n\n- as written, + as it came. UPDATE_SPECS=1 writes what came into the files.\n",
+        wrong.join("\n")
     );
 }
 
@@ -120,7 +125,7 @@ fn a_changed_outcome_is_shown() {
         line::read("topup anna 500 -> T1 paid\nwallet anna -> 0 credits\naudit -> right\n");
     let came = run("topup anna 500\nwallet anna\n\naudit");
     let came: Vec<Line> = came.into_iter().filter(Line::is_step).collect();
-    let text = differences("x", &written, &came);
+    let text = differences("x", &written, &came).join("\n");
     assert!(
         text.contains("x: topup anna 500\n  - T1 paid\n  + T1 pending"),
         "{text}"

@@ -153,7 +153,7 @@ async fn open(State(world): State<Shared>, headers: HeaderMap, form: String) -> 
     }
     let session = make(&mut world.lock().unwrap(), &key, &form);
     if mood == Mood::LosesAnswers {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
     }
     (StatusCode::OK, session.to_string())
 }

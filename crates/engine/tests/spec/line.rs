@@ -78,9 +78,8 @@ fn write_step(words: &str, outcome: &[String], column: usize) -> String {
     let Some((first, rest)) = outcome.split_first() else {
         return words.to_owned();
     };
-    let mut text = format!("{words:column$} -> {first}");
-    for line in rest {
-        text += &format!("\n{:column$} -> {line}", "");
-    }
-    text
+    let lines = rest.iter().map(|line| format!("{:column$} -> {line}", ""));
+    let first = format!("{words:column$} -> {first}");
+    let lines: Vec<String> = std::iter::once(first).chain(lines).collect();
+    lines.join("\n")
 }

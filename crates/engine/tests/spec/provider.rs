@@ -59,7 +59,7 @@ impl World {
                 message: words.next("a message")?,
             },
             (_, "read" | "close") => self.read_by_job(claim, &id, words)?,
-            _ => self.deferred(claim, words)?,
+            _ => self.deferred(claim, words),
         };
         let answer = self.desk.ask(command);
         Ok(vec![self.names.reply(answer)])
@@ -73,7 +73,7 @@ impl World {
     ) -> Result<Command, String> {
         let standing = words.next("how the session stands")?;
         if standing == "fails" {
-            return self.deferred(claim, words);
+            return Ok(self.deferred(claim, words));
         }
         let payment = self
             .desk
@@ -93,13 +93,13 @@ impl World {
         }))
     }
 
-    fn deferred(&mut self, claim: Claim, words: &mut Words) -> Result<Command, String> {
+    fn deferred(&mut self, claim: Claim, words: &mut Words) -> Command {
         let _ = words.plain.next().filter(|word| word == "fails");
-        Ok(Command::DeferJob {
+        Command::DeferJob {
             claim,
             run_at: self.desk.clock.now().plus_seconds(60),
             error: words.option("why").unwrap_or_default(),
-        })
+        }
     }
 
     /// The customer comes back: the page reads the session and settles by it.
@@ -165,7 +165,7 @@ impl World {
             words.next("what it is about")?,
         );
         let (mut standing, mut style) = (None, None);
-        while let Some(word) = words.plain.next() {
+        for word in words.plain.by_ref() {
             match word.as_str() {
                 "thin" | "garbled" => style = Some(word),
                 _ => standing = Some(word),

@@ -62,24 +62,23 @@ impl Names {
     pub(crate) fn payment(&mut self, payment: &Payment) -> String {
         let name = self.of('P', payment.id.as_str());
         let topup = self.of('T', payment.topup.as_str());
-        let mut text = format!(
-            "{name} {}, {} for {topup}",
-            payment.status.as_str(),
-            payment.amount
-        );
+        let mut parts = vec![
+            format!("{name} {}", payment.status.as_str()),
+            format!("{} for {topup}", payment.amount),
+        ];
         if payment.livemode {
-            text += ", real money";
+            parts.push("real money".to_owned());
         }
-        text += ", ";
-        text += payment.session.as_deref().unwrap_or("no session yet");
-        if let Some(intent) = &payment.intent {
-            text += ", ";
-            text += intent;
-        }
+        let session = payment.session.as_deref().unwrap_or("no session yet");
+        parts.push(session.to_owned());
+        parts.extend(payment.intent.clone());
         if let Some(failure) = &payment.last_failure {
-            text += &format!(", last failure {}: {}", failure.code, failure.message);
+            parts.push(format!(
+                "last failure {}: {}",
+                failure.code, failure.message
+            ));
         }
-        self.tidy(&text)
+        self.tidy(&parts.join(", "))
     }
 
     pub(crate) fn entry(&self, entry: &Entry) -> String {
@@ -128,8 +127,10 @@ fn remark(remark: &Remark) -> String {
         ("meta", &remark.meta),
     ];
     let said = said.iter().filter(|(_, text)| !text.is_empty());
-    said.map(|(name, text)| format!(", {name} {text}"))
-        .collect()
+    let said: Vec<String> = said
+        .map(|(name, text)| format!(", {name} {text}"))
+        .collect();
+    said.concat()
 }
 
 /// `2026-01-01 00:11`, with seconds where there are any.
