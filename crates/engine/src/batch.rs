@@ -60,6 +60,8 @@ impl Batch {
         }
         if has_changes(&state) {
             self.store.commit(&state)?;
+        } else {
+            self.store.give_up()?;
         }
         let mut events = state.events.changes();
         let has_events = events

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use bursar_domain::command::Command;
 use bursar_domain::notice::ApplyEvent;
+use bursar_store::query::Reader;
 use tokio::sync::watch;
 
 use crate::{Engine, EngineError, bridge};
 
 /// Most events in one command, so that others get their turn in between.
 const BATCH_MAX: usize = 256;
+
+/// How long events are gathered after some have been worked off.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// A look without being woken, and the pause after trouble with the database.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -21,7 +25,10 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         match work_off(&engine).await {
             Ok(BATCH_MAX) => continue,
-            Ok(_) => {}
+            Ok(0) => {}
+            // An event that comes alone is worked off at once; those that follow are gathered for a moment, so that a
+            // rush costs few commits and intake is not held up.
+            Ok(_) => tokio::time::sleep(BREATH).await,
             Err(EngineError::Stopping) => return,
             Err(error) => {
                 tracing::error!(%error, "stored events could not be worked off; trying again");
@@ -37,17 +44,19 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 
 /// Applies the oldest pending events; how many there were.
 async fn work_off(engine: &Engine) -> Result<usize, EngineError> {
-    let pending = engine
-        .read(|reader| reader.pending_events(BATCH_MAX))
-        .await?;
-    if pending.is_empty() {
+    // The bodies are parsed where they are read, apart from the threads that take in requests.
+    let read = |reader: &mut Reader| {
+        let pending = reader.pending_events(BATCH_MAX)?;
+        let understood = pending.into_iter().map(|(number, body)| ApplyEvent {
+            number,
+            notice: bridge::inbound::notice(&body),
+        });
+        Ok(understood.collect())
+    };
+    let events: Vec<ApplyEvent> = engine.read(read).await?;
+    if events.is_empty() {
         return Ok(0);
     }
-    let read = |(number, body): (i64, Vec<u8>)| ApplyEvent {
-        number,
-        notice: bridge::inbound::notice(&body),
-    };
-    let events: Vec<ApplyEvent> = pending.into_iter().map(read).collect();
     let count = events.len();
     match engine.submit(Command::ApplyEvents(events.clone())).await {
         Ok(_) => Ok(count),

@@ -6,7 +6,7 @@ use bursar_domain::journal::Posted;
 use bursar_domain::state::{Change, Sequence, State, Table};
 
 use crate::connection::{Connection, Parameters, StoreError, Value};
-use crate::record;
+use crate::record::{self, Shape};
 
 /// The numbers given out after this batch is written.
 pub(crate) fn sequence_after(before: Sequence, state: &State) -> Sequence {
@@ -24,37 +24,13 @@ pub(crate) fn changes(
     state: &State,
 ) -> Result<(), StoreError> {
     let mut writer = Writer { connection };
-    writer.table(
-        "account",
-        "number",
-        record::ACCOUNT,
-        &state.accounts,
-        record::write_account,
-    )?;
+    writer.table(&record::ACCOUNTS, &state.accounts, record::write_account)?;
     writer.journal(before, &state.journal)?;
-    writer.table(
-        "topup",
-        "id",
-        record::TOPUP,
-        &state.topups,
-        record::write_topup,
-    )?;
-    writer.table(
-        "payment",
-        "id",
-        record::PAYMENT,
-        &state.payments,
-        record::write_payment,
-    )?;
+    writer.table(&record::TOPUPS, &state.topups, record::write_topup)?;
+    writer.table(&record::PAYMENTS, &state.payments, record::write_payment)?;
     writer.events(state)?;
     writer.jobs(state)?;
-    writer.table(
-        "api_key",
-        "id",
-        record::API_KEY,
-        &state.api_keys,
-        record::write_api_key,
-    )?;
+    writer.table(&record::API_KEYS, &state.api_keys, record::write_api_key)?;
     writer.answers(state)
 }
 
@@ -63,23 +39,28 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Inserts new rows and rewrites changed ones. The first column is the key; tables without deletion.
+    /// Inserts new rows and rewrites changed ones. For tables without deletion.
     fn table<K: Ord + Clone + std::fmt::Debug, V>(
         &mut self,
-        name: &str,
-        key: &str,
-        columns: &str,
+        shape: &Shape,
         table: &Table<K, V>,
         write: impl Fn(&V) -> Parameters,
     ) -> Result<(), StoreError> {
-        let rows = |wanted: Change| -> Vec<Parameters> {
-            let changed = table.changes().filter(|(_, change, _)| *change == wanted);
-            changed
-                .filter_map(|(_, _, value)| value.map(&write))
-                .collect()
+        let rows = |wanted: Change| {
+            let changed = table
+                .changes()
+                .filter(move |(_, change, _)| *change == wanted);
+            changed.filter_map(|(_, _, value)| value.map(&write))
         };
-        self.run(&insert(name, columns), &rows(Change::Insert))?;
-        self.run(&update(name, key, columns), &rows(Change::Update))
+        let inserts: Vec<Parameters> = rows(Change::Insert).collect();
+        self.run(&insert(shape.table, shape.columns), &inserts)?;
+        let changeable = changeable(shape);
+        let places = |mut row: Parameters| {
+            let take = |(place, _): &(usize, _)| std::mem::replace(&mut row[*place], Value::Null);
+            changeable.iter().map(take).collect()
+        };
+        let updates: Vec<Parameters> = rows(Change::Update).map(places).collect();
+        self.run(&update(shape.table, &changeable), &updates)
     }
 
     fn journal(&mut self, before: Sequence, journal: &[Posted]) -> Result<(), StoreError> {
@@ -111,13 +92,7 @@ impl Writer<'_> {
     }
 
     fn events(&mut self, state: &State) -> Result<(), StoreError> {
-        self.table(
-            "stripe_event",
-            "number",
-            record::EVENT,
-            &state.events,
-            record::write_event,
-        )?;
+        self.table(&record::EVENTS, &state.events, record::write_event)?;
         let body = |(number, body): &(i64, Arc<[u8]>)| {
             vec![(*number).into(), Value::Bytes(Arc::clone(body))]
         };
@@ -171,11 +146,20 @@ fn insert(table: &str, columns: &str) -> String {
     )
 }
 
-fn update(table: &str, key: &str, columns: &str) -> String {
-    let named = columns.split(',').map(str::trim).enumerate();
-    let sets: Vec<String> = named
-        .filter(|(_, column)| *column != key)
+/// The key and the columns that may change, each with its place in a row.
+fn changeable(shape: &Shape) -> Vec<(usize, &'static str)> {
+    let columns = shape.columns.split(',').map(str::trim).enumerate();
+    columns
+        .filter(|(_, column)| !shape.fixed.contains(column))
+        .collect()
+}
+
+/// Rewrites the row whose key is the first parameter.
+fn update(table: &str, columns: &[(usize, &str)]) -> String {
+    let named = columns.iter().map(|(_, column)| column).enumerate();
+    let mut sets: Vec<String> = named
         .map(|(position, column)| format!("{column} = ${}", position + 1))
         .collect();
-    format!("UPDATE {table} SET {} WHERE {key} = $1", sets.join(", "))
+    let key = sets.remove(0);
+    format!("UPDATE {table} SET {} WHERE {key}", sets.join(", "))
 }

@@ -131,9 +131,9 @@ impl Row {
     }
 
     /// The bytes at `column`.
-    pub fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
+    pub fn bytes(&self, column: usize) -> Result<Arc<[u8]>, StoreError> {
         match self.0.get(column) {
-            Some(Value::Bytes(value)) => Ok(value),
+            Some(Value::Bytes(value)) => Ok(Arc::clone(value)),
             _ => Err(StoreError::corrupt(format!("column {column} is not bytes"))),
         }
     }

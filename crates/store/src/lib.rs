@@ -7,6 +7,7 @@
 pub mod audit;
 mod commit;
 pub mod connection;
+mod inbox;
 mod load;
 mod migrate;
 pub mod query;
@@ -22,6 +23,7 @@ pub use connection::StoreError;
 pub struct Store {
     connection: Box<dyn Connection>,
     sequence: Sequence,
+    in_transaction: bool,
 }
 
 impl std::fmt::Debug for Store {
@@ -42,6 +44,7 @@ impl Store {
         Ok(Self {
             connection,
             sequence,
+            in_transaction: false,
         })
     }
 
@@ -53,19 +56,43 @@ impl Store {
         }
     }
 
-    /// Loads what is asked for.
+    /// Loads what is asked for, inside the transaction that [`Store::commit`] or [`Store::give_up`] ends: nothing can
+    /// change in between, and the database is locked once and not for every row.
     pub fn load(&mut self, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
-        load::rows(self.connection.as_mut(), needs, state)
+        self.begin()?;
+        let loaded = load::rows(self.connection.as_mut(), needs, state);
+        if loaded.is_err() {
+            self.give_up()?;
+        }
+        loaded
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.in_transaction {
+            self.connection.begin()?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction of a batch that has nothing to write. Costs no sync.
+    pub fn give_up(&mut self) -> Result<(), StoreError> {
+        if self.in_transaction {
+            self.in_transaction = false;
+            self.connection.rollback()?;
+        }
+        Ok(())
     }
 
     /// Writes what has changed, in one transaction; durable when this returns. After an error nothing has changed, unless
     /// the error says that the outcome is unknown.
     pub fn commit(&mut self, state: &State) -> Result<(), StoreError> {
-        self.connection.begin()?;
+        self.begin()?;
         if let Err(error) = commit::changes(self.connection.as_mut(), self.sequence, state) {
-            self.connection.rollback()?;
+            self.give_up()?;
             return Err(error);
         }
+        self.in_transaction = false;
         self.connection.commit()?;
         self.sequence = commit::sequence_after(self.sequence, state);
         Ok(())
@@ -73,6 +100,7 @@ impl Store {
 
     /// Moves the write-ahead log into the database file. For a clean stop.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.give_up()?;
         self.connection.checkpoint()
     }
 }

@@ -177,8 +177,13 @@ impl Loader<'_> {
         sql: &str,
         as_text: impl Fn(&K) -> &str,
     ) -> Result<(), StoreError> {
-        for key in keys {
-            let rows = self.connection.rows(sql, vec![as_text(key).into()])?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let parameters: Vec<Parameters> =
+            keys.iter().map(|key| vec![as_text(key).into()]).collect();
+        let answers = self.connection.query(sql, &parameters)?;
+        for (key, rows) in keys.iter().zip(answers) {
             let numbers = rows
                 .iter()
                 .map(|row| row.integer(0))

@@ -28,6 +28,50 @@ pub(crate) const JOB: &str =
     "kind, payment_id, run_at, dirty, attempts, lease_token, lease_until, last_error";
 pub(crate) const API_KEY: &str = "id, role, user_id, hash, hint, label, created_at, revoked_at";
 
+/// How the rows of a table are written.
+pub(crate) struct Shape {
+    pub(crate) table: &'static str,
+    /// The columns in the order in which a row gives them. The first one is the key.
+    pub(crate) columns: &'static str,
+    /// Those that keep the value they were inserted with. They are left out of updates: SQLite rewrites the entry of an
+    /// index whenever one of its columns is assigned, be it to the same value.
+    pub(crate) fixed: &'static [&'static str],
+}
+
+pub(crate) const ACCOUNTS: Shape = Shape {
+    table: "account",
+    columns: ACCOUNT,
+    fixed: &["kind", "owner", "unit", "opened_at"],
+};
+pub(crate) const TOPUPS: Shape = Shape {
+    table: "topup",
+    columns: TOPUP,
+    fixed: &["user_id", "created_at"],
+};
+pub(crate) const PAYMENTS: Shape = Shape {
+    table: "payment",
+    columns: PAYMENT,
+    fixed: &["provider", "topup_id", "user_id", "created_at"],
+};
+pub(crate) const EVENTS: Shape = Shape {
+    table: "stripe_event",
+    columns: EVENT,
+    fixed: &[
+        "id",
+        "kind",
+        "created",
+        "livemode",
+        "api_version",
+        "object",
+        "received_at",
+    ],
+};
+pub(crate) const API_KEYS: Shape = Shape {
+    table: "api_key",
+    columns: API_KEY,
+    fixed: &["role", "user_id", "hash", "hint", "created_at"],
+};
+
 pub(crate) fn account_key(key: &AccountKey) -> Parameters {
     vec![
         key.kind.as_str().into(),

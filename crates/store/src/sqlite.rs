@@ -38,8 +38,8 @@ impl Sqlite {
         let connection =
             rusqlite::Connection::open(path).map_err(|error| unusable(path, &error))?;
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                       PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; \
-                       PRAGMA wal_autocheckpoint = 8192; PRAGMA temp_store = MEMORY;";
+                       PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384; \
+                       PRAGMA wal_autocheckpoint = 1000; PRAGMA temp_store = MEMORY;";
         connection
             .execute_batch(pragmas)
             .map_err(|error| unusable(path, &error))?;

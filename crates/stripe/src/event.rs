@@ -381,6 +381,21 @@ impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for Loose<T> {
     }
 }
 
+/// The object of an event, read from the bytes of its delivery as one of the types in [`crate::object`].
+///
+/// It goes without the tree that an [`Event`] keeps, which costs several times as much.
+pub fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Delivered<T> {
+        data: Carried<T>,
+    }
+    #[derive(Deserialize)]
+    struct Carried<T> {
+        object: T,
+    }
+    serde_json::from_slice::<Delivered<T>>(body).map(|event| event.data.object)
+}
+
 /// A whole event, owned, as `GET /v1/events` lists it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Event {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bursar_domain::event::ReceiveEvent;
 use bursar_domain::id::PaymentId;
 use bursar_domain::notice::{IntentFact, Notice, SessionFact, Standing};
-use bursar_stripe::event::{Envelope, EnvelopeError, Event};
+use bursar_stripe::event::{self, Envelope, EnvelopeError};
 use bursar_stripe::object::{
     Charge, CheckoutSession, IntentStatus, PaymentIntent, PaymentStatus, SessionStatus,
 };
@@ -141,8 +141,7 @@ fn intent_notice(
 }
 
 fn read_object<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    let event: Event = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    event.read_object().map_err(|error| describe(&error))
+    event::read_object(body).map_err(|error| describe(&error))
 }
 
 /// Where it stopped making sense, without what stands there: it may be personal.

@@ -45,7 +45,7 @@ const SECRET_KEY: &str = "sk_test_bench4Wq7Tz1Lk9Xr3Vn6Pd2Mf8Hs5";
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// How long the server may take to work off what it has stored.
-const WORK_OFF_MAX: Duration = Duration::from_secs(60);
+const WORK_OFF_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -162,7 +162,10 @@ async fn level(
         connections,
         ..Level::default()
     };
-    load::send(nothing.address, connections, WARM_UP, source).await?;
+    let before = nothing.usage();
+    let mut idle_answers = load::send(nothing.address, connections, WARM_UP, source)
+        .await?
+        .acknowledged();
     let warm_up = load::send(service.address, connections, WARM_UP, source).await?;
     (level.acknowledged, level.refused) = (warm_up.acknowledged(), warm_up.refused);
     work_off(&mut reader).await?;
@@ -170,6 +173,7 @@ async fn level(
     for _ in 0..webhooks.runs {
         let volley = load::send(nothing.address, connections, time, source).await?;
         level.refused += volley.refused;
+        idle_answers += volley.acknowledged();
         level.nothing.push(Run::new(&volley, 0, 0));
         let volley = load::send(service.address, connections, time, source).await?;
         let (backlog, worked_off_ms) = work_off(&mut reader).await?;
@@ -187,6 +191,8 @@ async fn level(
     let events = level.acknowledged.max(1);
     (level.resident, level.resident_peak) = (usage.resident, usage.resident_peak);
     level.processor_us_per_event = usage.processor_micros / events;
+    let idle_micros = nothing.usage().processor_micros - before.processor_micros;
+    level.nothing_processor_us_per_event = idle_micros / idle_answers.max(1);
     level.stored_bytes_per_event = files / events;
     level.written_bytes_per_event = usage.written / events;
     Ok(level)

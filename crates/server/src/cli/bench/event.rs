@@ -16,24 +16,33 @@ const TEMPLATES: [&str; 3] = [
 enum Slot {
     /// The event's own id.
     Event,
-    /// An id that the events of one purchase share: its prefix, and the number of characters behind it.
-    Shared(&'static str, usize),
+    /// An id that the events of one purchase share.
+    Shared(Id),
     /// Unix seconds, and so many more.
     Time(i64),
+}
+
+/// How an id is made up: the text in front, and what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Id {
+    /// The moment, the account, then random characters: how events, charges and intents are named.
+    Dated(&'static str),
+    /// So many random characters.
+    Random(&'static str, usize),
 }
 
 impl Slot {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "event" => Self::Event,
-            "session" => Self::Shared("cs_test_a1", 58),
-            "intent" => Self::Shared("pi_3", 23),
-            "charge" => Self::Shared("ch_3", 23),
-            "customer" => Self::Shared("cus_", 14),
-            "method" => Self::Shared("pm_1", 23),
-            "configuration" => Self::Shared("pmc_1", 23),
-            "request" => Self::Shared("req_", 14),
-            "purchase" => Self::Shared("", 16),
+            "session" => Self::Shared(Id::Random("cs_test_a1", 58)),
+            "intent" => Self::Shared(Id::Dated("pi_3")),
+            "charge" => Self::Shared(Id::Dated("ch_3")),
+            "method" => Self::Shared(Id::Dated("pm_1")),
+            "configuration" => Self::Shared(Id::Dated("pmc_1")),
+            "customer" => Self::Shared(Id::Random("cus_", 14)),
+            "request" => Self::Shared(Id::Random("req_", 14)),
+            "purchase" => Self::Shared(Id::Random("", 16)),
             "now" => Self::Time(0),
             "later" => Self::Time(86_400),
             _ => return None,
@@ -101,8 +110,8 @@ impl Source {
         for (piece, slot) in &template.pieces {
             body.extend_from_slice(piece.as_bytes());
             match *slot {
-                Slot::Event => write_id(&mut body, "evt_1", 23, number),
-                Slot::Shared(prefix, length) => write_id(&mut body, prefix, length, number / 3),
+                Slot::Event => Id::Dated("evt_1").write(&mut body, number),
+                Slot::Shared(id) => id.write(&mut body, number / 3),
                 Slot::Time(more) => body.extend_from_slice((now + more).to_string().as_bytes()),
             }
         }
@@ -112,29 +121,50 @@ impl Source {
     }
 }
 
-/// An id that looks random: 11 characters that differ for each number, then others that depend on number and prefix.
-///
-/// Real ids are scattered, and that is what makes an index of them expensive; ids in order would flatter the figures.
-fn write_id(body: &mut Vec<u8>, prefix: &str, length: usize, number: u64) {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    body.extend_from_slice(prefix.as_bytes());
-    let mut bits = scattered(number);
-    for place in 0..length {
-        if place > 0 && place % 11 == 0 {
-            let salt = u64::from(prefix.as_bytes().first().copied().unwrap_or(0));
-            bits = scattered(number ^ (salt << 48) ^ ((place as u64) << 56));
+impl Id {
+    /// Writes the id of this number. Two numbers give two ids.
+    ///
+    /// The shape matters: an index of ids that begin with the moment grows at its end, one of random ids everywhere. Events
+    /// are given out as if a thousand were made in a second.
+    fn write(self, body: &mut Vec<u8>, number: u64) {
+        const ACCOUNT: &[u8; 10] = b"7bUqxLw0Kd";
+        match self {
+            Self::Dated(prefix) => {
+                body.extend_from_slice(prefix.as_bytes());
+                write_digits(body, 400_000_000 + number / 1_000, 5);
+                body.extend_from_slice(ACCOUNT);
+                write_digits(body, scattered(number), 8);
+            }
+            Self::Random(prefix, length) => {
+                body.extend_from_slice(prefix.as_bytes());
+                let end = body.len() + length;
+                let mut bits = number;
+                while body.len() < end {
+                    bits = scattered(bits);
+                    write_digits(body, bits, 8.min(end - body.len()));
+                }
+            }
         }
-        body.push(ALPHABET[(bits % 62) as usize]);
-        bits /= 62;
     }
 }
 
-/// The finisher of SplitMix64: a different result for each number, without pattern.
+/// The last `count` digits of a number, to the base of 62. Their order is that of the numbers.
+fn write_digits(body: &mut Vec<u8>, mut number: u64, count: usize) {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let begin = body.len();
+    body.resize(begin + count, 0);
+    for place in body[begin..].iter_mut().rev() {
+        *place = DIGITS[(number % 62) as usize];
+        number /= 62;
+    }
+}
+
+/// Numbers of eight digits to the base of 62, scattered over their range: a multiplication that can be undone, since the
+/// factor has no divisor in common with the range.
 fn scattered(number: u64) -> u64 {
-    let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
+    const RANGE: u128 = 62_u128.pow(8);
+    const FACTOR: u128 = 134_942_606_358_731;
+    u64::try_from((u128::from(number) + 1) * FACTOR % RANGE).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(super) struct Level {
     pub(super) resident_peak: u64,
     /// Processor time of the server for an event, working it off included, in microseconds.
     pub(super) processor_us_per_event: u64,
+    /// Processor time of the handler that does nothing for a request, in microseconds.
+    pub(super) nothing_processor_us_per_event: u64,
     /// Size of the files for each event, in bytes.
     pub(super) stored_bytes_per_event: u64,
     /// Bytes written to the disk for each event.
@@ -118,17 +120,18 @@ impl Report {
                 level.refused,
             );
         }
-        text.push_str("\nconnections   acknowledged   found after kill -9   backlog   worked off ms   CPU us/event   RSS MB (peak)   bytes/event on disk (written)\n");
+        text.push_str("\nconnections   acknowledged   found after kill -9   backlog   worked off ms   CPU us/event (nothing)   RSS MB (peak)   bytes/event on disk (written)\n");
         for level in &self.levels {
             let _ = writeln!(
                 text,
-                "{:>11} {:>14} {:>21} {:>9} {:>15} {:>14} {:>9} ({:>3}) {:>21} ({})",
+                "{:>11} {:>14} {:>21} {:>9} {:>15} {:>14} ({:>7}) {:>9} ({:>3}) {:>21} ({})",
                 level.connections,
                 level.acknowledged,
                 level.stored,
                 median(&level.service, |run| run.backlog),
                 median(&level.service, |run| run.worked_off_ms),
                 level.processor_us_per_event,
+                level.nothing_processor_us_per_event,
                 level.resident / 1_000_000,
                 level.resident_peak / 1_000_000,
                 level.stored_bytes_per_event,
