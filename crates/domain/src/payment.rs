@@ -292,3 +292,6 @@ pub(crate) fn record_failure(
         payment.updated_at = now;
     });
 }
+
+#[cfg(test)]
+mod tests;
