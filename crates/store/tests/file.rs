@@ -10,7 +10,6 @@ mod books;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command as Process;
 use std::sync::{Arc, Mutex};
 
 use bursar_domain::api_key::{IssueKey, Role};
@@ -68,37 +67,6 @@ fn nobody_else_may_read_the_files() {
     }
     let expected = ["books.db", "books.db-shm", "books.db-wal", "books.lock"];
     assert_eq!(names, expected.map(str::to_owned).into());
-}
-
-/// The other process: this test itself, told by the environment which file to open.
-#[test]
-fn a_second_process_is_refused() {
-    const FILE: &str = "BURSAR_TEST_FILE";
-    if let Some(path) = std::env::var_os(FILE) {
-        let refused = Sqlite::open_writer(Path::new(&path)).map(drop);
-        assert!(
-            matches!(&refused, Err(StoreError::Unusable(why)) if why.contains("another process")),
-            "{refused:?}"
-        );
-        return;
-    }
-    let folder = folder();
-    let path = folder.path().join("books.db");
-    let books = Books::at(&path);
-    let other = Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_second_process_is_refused"])
-        .env(FILE, &path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&other.stdout);
-    assert!(
-        other.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-    // Reading is allowed, and the lock goes with whoever held it.
-    Reader::open_sqlite(&path).unwrap();
-    drop(books);
-    Sqlite::open_writer(&path).unwrap();
 }
 
 #[test]
