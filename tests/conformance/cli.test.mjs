@@ -7,13 +7,16 @@ import Stripe from 'stripe';
 import { start, temporaryFolder } from '../harness/process.mjs';
 import { startReceiver, startSandbox } from '../harness/sandbox.mjs';
 
-const require = createRequire(import.meta.url);
-const program = () => {
-  const platform = require('@stripe/cli/platforms.json')[`${process.platform}-${process.arch}`];
-  assert.ok(platform, `npm has no Stripe CLI for ${process.platform}-${process.arch}`);
-  // The binary itself: the wrapper around it would survive when its child is stopped, or the other way round.
-  return path.join(path.dirname(require.resolve(`${platform.pkg}/package.json`)), 'bin', platform.bin);
-};
+/** The program: named in STRIPE_CLI, or the binary that npm `@stripe/cli` consists of on this platform. */
+function program() {
+  if (process.env.STRIPE_CLI) return process.env.STRIPE_CLI;
+  try {
+    return path.join(path.dirname(createRequire(import.meta.url).resolve(`@stripe/cli-${process.platform}-${process.arch}/package.json`)), 'bin', 'stripe');
+  } catch {
+    return undefined;
+  }
+}
+const skip = !program() && `skipped: no Stripe CLI for ${process.platform}-${process.arch}; name one in STRIPE_CLI`;
 
 const folder = temporaryFolder('cli');
 // Its requests still carry `payment_method_types`, so the account has the version from before those were refused.
@@ -37,7 +40,7 @@ const TRIGGERS = [
   'customer.created', 'customer.updated', 'customer.deleted', 'product.created', 'price.created',
 ];
 
-describe('stripe listen', () => {
+describe('stripe listen', { skip }, () => {
   let listener;
   let secret;
   before(async () => {
@@ -58,13 +61,13 @@ describe('stripe listen', () => {
   }
 });
 
-test('stripe listen --print-secret says what it signs with', async () => {
+test('stripe listen --print-secret says what it signs with', { skip }, async () => {
   const listener = stripe(['listen', '--print-secret']);
   assert.equal((await listener.exited).code, 0);
   assert.match(listener.lines.join('\n'), /whsec_\w{16,}/);
 });
 
-test('stripe get reads what the sandbox keeps', async () => {
+test('stripe get reads what the sandbox keeps', { skip }, async () => {
   const made = stripe(['post', '/v1/customers', '-d', 'name=Ada']);
   assert.equal((await made.exited).code, 0, made.lines.join('\n'));
   const { id } = JSON.parse(made.lines.join('\n'));
