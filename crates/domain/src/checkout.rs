@@ -94,6 +94,8 @@ pub(crate) fn open(
         topup.payment = Some(payment.id.clone());
         topup.updated_at = now;
     });
+    // Nothing can be owed for a fresh id. Whoever ends the top-up in the same batch has to know.
+    state.jobs.load(payment.job(JobKind::CloseSession), None);
     job::owe_later(state, now, payment.job(JobKind::OpenSession));
     state.payments.insert(payment.id.clone(), payment.clone());
     Ok(payment)

@@ -4,6 +4,7 @@
 //! the other, and writes what changed. A table remembers which rows were changed, so that a decision cannot forget to
 //! save.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -40,12 +41,15 @@ struct Slot<V> {
 #[derive(Debug, Clone)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, Slot<V>>,
+    /// The first row that was looked up without having been loaded.
+    missed: OnceCell<String>,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Self {
             rows: BTreeMap::new(),
+            missed: OnceCell::new(),
         }
     }
 }
@@ -64,10 +68,14 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
         });
     }
 
-    /// The row, if there is one. It must have been loaded.
+    /// The row, if there is one. It must have been loaded: one that was not reads as absent, and [`State::missed`] tells, so
+    /// that nothing of what was decided on it is written.
     pub fn get(&self, key: &K) -> Option<&V> {
-        debug_assert!(self.is_loaded(key), "{key:?} was not asked for in `needs`");
-        self.rows.get(key).and_then(|slot| slot.value.as_ref())
+        let slot = self.rows.get(key);
+        if slot.is_none() {
+            self.missed.get_or_init(|| format!("{key:?}"));
+        }
+        slot.and_then(|slot| slot.value.as_ref())
     }
 
     /// Takes in a row that is kept elsewhere (an index), over whatever was loaded. Nothing is written for it.
@@ -207,6 +215,30 @@ pub struct State {
     pub api_keys: Table<ApiKeyId, ApiKey>,
     /// Answers remembered under idempotency keys.
     pub answers: Table<AnswerKey, Answer>,
+}
+
+impl State {
+    /// A row that a decision looked up although no command had asked for it. What was decided may rest on a row that the
+    /// store has and the state has not, so it must not be written.
+    pub fn missed(&self) -> Option<&str> {
+        [
+            &self.accounts.missed,
+            &self.causes.missed,
+            &self.topups.missed,
+            &self.payments.missed,
+            &self.payment_of_session.missed,
+            &self.payment_of_intent.missed,
+            &self.event_numbers.missed,
+            &self.events.missed,
+            &self.waiting_events.missed,
+            &self.unmatched_events.missed,
+            &self.jobs.missed,
+            &self.api_keys.missed,
+            &self.answers.missed,
+        ]
+        .into_iter()
+        .find_map(|missed| missed.get().map(String::as_str))
+    }
 }
 
 /// Keys of the rows that commands ask for.

@@ -1,5 +1,6 @@
 //! One batch: needs, load, decide, commit. Used by the writer, and by whoever runs the engine step by step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bursar_domain::command::{self, Context, Reply, Request};
@@ -32,11 +33,14 @@ pub struct Batch {
     pub clock: Arc<dyn Clock>,
 }
 
+/// One answer for each request, in their order, and whether it was given before.
+pub type Answers = Vec<(Result<Reply, Refusal>, bool)>;
+
 /// The answers of a batch, and who has to be woken.
 #[derive(Debug)]
 pub struct Outcome {
-    /// One answer for each request, in their order, and whether it was given before.
-    pub answers: Vec<(Result<Reply, Refusal>, bool)>,
+    /// What was answered.
+    pub answers: Answers,
     /// Whether stored events wait to be worked off.
     pub has_events: bool,
     /// Whether jobs were added or changed.
@@ -44,20 +48,20 @@ pub struct Outcome {
 }
 
 impl Batch {
-    /// Runs the requests one after the other and commits them together. Durable when it returns.
+    /// Runs the requests one after the other and commits them together. Durable when it returns. After an error nothing has
+    /// changed, and the next batch can be run.
     pub fn run(&mut self, requests: &[&Request]) -> Result<Outcome, StoreError> {
-        let mut state = self.store.state();
-        self.load(requests, &mut state)?;
-        let now = self.clock.now();
-        let mut context = Context {
-            now,
-            ids: self.ids.as_mut(),
-            policy: &self.policy,
+        // A bug in a decision must cost the request that meets it, and not the writer: without a writer nothing works any
+        // more, and after a restart a stored event would stop it again.
+        let decided = catch_unwind(AssertUnwindSafe(|| self.decide(requests)));
+        let decided = decided.unwrap_or_else(|_| Err(bug("a decision panicked")));
+        let (state, answers) = match decided {
+            Ok(decided) => decided,
+            Err(error) => {
+                self.store.give_up()?;
+                return Err(error);
+            }
         };
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            answers.push(command::answer(&mut state, &mut context, request));
-        }
         if has_changes(&state) {
             self.store.commit(&state)?;
         } else {
@@ -74,6 +78,24 @@ impl Batch {
         })
     }
 
+    fn decide(&mut self, requests: &[&Request]) -> Result<(State, Answers), StoreError> {
+        let mut state = self.store.state();
+        self.load(requests, &mut state)?;
+        let mut context = Context {
+            now: self.clock.now(),
+            ids: self.ids.as_mut(),
+            policy: &self.policy,
+        };
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(command::answer(&mut state, &mut context, request));
+        }
+        match state.missed() {
+            Some(key) => Err(bug(&format!("no command asked for {key}"))),
+            None => Ok((state, answers)),
+        }
+    }
+
     fn load(&mut self, requests: &[&Request], state: &mut State) -> Result<(), StoreError> {
         for _ in 0..ROUNDS_MAX {
             let mut needs = Needs::default();
@@ -85,9 +107,12 @@ impl Batch {
             }
             self.store.load(&needs, state)?;
         }
-        debug_assert!(false, "commands ask in circles");
-        Ok(())
+        Err(bug("commands ask in circles"))
     }
+}
+
+fn bug(what: &str) -> StoreError {
+    StoreError::Unusable(format!("{what}; nothing was changed: please report this"))
 }
 
 /// Refusals and repetitions leave nothing to write, and cost no sync.

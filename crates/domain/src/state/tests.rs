@@ -86,10 +86,13 @@ fn an_index_is_set_and_never_written() {
 }
 
 #[test]
-#[cfg(debug_assertions)]
-#[should_panic(expected = "was not asked for")]
-fn looking_at_what_was_not_loaded_is_a_mistake() {
-    table(&[]).get(&"a");
+fn looking_at_what_was_not_loaded_is_noticed() {
+    let mut state = State::default();
+    let (known, unknown) = (Cause::new("test", "known"), Cause::new("test", "unknown"));
+    state.causes.load(known.clone(), None);
+    assert_eq!((state.causes.get(&known), state.missed()), (None, None));
+    assert_eq!(state.causes.get(&unknown), None);
+    assert!(state.missed().is_some_and(|key| key.contains("unknown")));
 }
 
 #[test]

@@ -1,0 +1,309 @@
+//! Commands that meet in one batch: the same books as if each had come alone, and none of them looks at a row that was not
+//! loaded. Which commands meet is chance, so every order of a few about one payment is tried.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+#[path = "desk/books.rs"]
+mod books;
+mod desk;
+#[path = "spec/stripe.rs"]
+mod stripe;
+
+use std::sync::Arc;
+
+use bursar_domain::checkout::{OpenCheckout, SessionOpened, SessionRead};
+use bursar_domain::command::{Adjust, Command, Reply, Request};
+use bursar_domain::id::{TopupId, UserId};
+use bursar_domain::job::{Claim, JobKey, JobKind};
+use bursar_domain::journal::Remark;
+use bursar_domain::notice::{ApplyEvent, SessionFact};
+use bursar_domain::payment::Payment;
+use bursar_domain::policy::Policy;
+use bursar_domain::time::Time;
+use bursar_domain::topup::CreateTopup;
+use bursar_engine::bridge::inbound;
+use bursar_engine::clock::SystemClock;
+use bursar_engine::{Engine, EngineConfig, EngineError};
+
+use desk::Desk;
+use stripe::Told;
+
+const START: Time = Time::from_seconds(1_767_225_600);
+
+fn anna() -> UserId {
+    UserId::parse("anna").unwrap()
+}
+
+fn topup(desk: &mut Desk) -> TopupId {
+    let wish = CreateTopup {
+        user: anna(),
+        credits: 500,
+        remark: Remark::default(),
+    };
+    let Ok(Reply::Topup(topup)) = desk.ask(Command::CreateTopup(wish)) else {
+        panic!("no top-up");
+    };
+    topup.id
+}
+
+fn checkout(topup: &TopupId) -> Command {
+    Command::OpenCheckout(OpenCheckout {
+        topup: topup.clone(),
+        user: anna(),
+        success_url: String::new(),
+        cancel_url: String::new(),
+    })
+}
+
+fn finish(topup: &TopupId) -> Command {
+    Command::FinishTopup {
+        topup: topup.clone(),
+        remark: Remark::default(),
+    }
+}
+
+fn cancel(topup: &TopupId) -> Command {
+    Command::CancelTopup {
+        topup: topup.clone(),
+        remark: Remark::default(),
+    }
+}
+
+fn payment(desk: &mut Desk, topup: &TopupId) -> Payment {
+    let Ok(Reply::Payment(payment)) = desk.ask(checkout(topup)) else {
+        panic!("no payment");
+    };
+    payment
+}
+
+fn key(payment: &Payment, kind: JobKind) -> JobKey {
+    JobKey {
+        kind,
+        payment: payment.id.clone(),
+    }
+}
+
+fn claim(desk: &mut Desk, payment: &Payment, kind: JobKind) -> Claim {
+    let Ok(Reply::Claimed(claim)) = desk.ask(Command::ClaimJob(key(payment, kind))) else {
+        panic!("nothing to claim");
+    };
+    claim
+}
+
+/// What Stripe says about the session of a payment, with or without our name in it.
+fn told(payment: &Payment, standing: &str, is_named: bool) -> Told {
+    Told {
+        name: format!("S{}", payment.id),
+        amount: 500,
+        currency: "usd".to_owned(),
+        live: false,
+        payment: is_named.then(|| payment.id.to_string()),
+        intent: Some(format!("I{}", payment.id)),
+        failure: None,
+        standing: standing.to_owned(),
+    }
+}
+
+fn fact(payment: &Payment, standing: &str) -> SessionFact {
+    let session = stripe::session(&told(payment, standing, true));
+    inbound::session_fact(&serde_json::from_value(session).unwrap())
+}
+
+fn read(payment: &Payment, standing: &str, claim: Option<Claim>) -> Command {
+    Command::SessionRead(SessionRead {
+        payment: payment.id.clone(),
+        claim,
+        fact: fact(payment, standing),
+    })
+}
+
+/// Stores an event; the command that works it off.
+fn event(desk: &mut Desk, kind: &str, told: &Told) -> Command {
+    let is_named = told.payment.is_some();
+    let name = format!("{kind}.{}.{}.{is_named}", told.name, told.standing);
+    let body = stripe::event(&name, kind, told, 1_767_225_600, None);
+    let event = inbound::event(&body.clone().into()).unwrap();
+    let Ok(Reply::Received { number, .. }) = desk.ask(Command::ReceiveEvent(event)) else {
+        panic!("no event");
+    };
+    Command::ApplyEvents(vec![ApplyEvent {
+        number,
+        notice: inbound::notice(&body),
+    }])
+}
+
+/// A top-up that nobody has asked a checkout for.
+fn fresh(desk: &mut Desk) -> Vec<Command> {
+    let topup = topup(desk);
+    vec![checkout(&topup), cancel(&topup), finish(&topup)]
+}
+
+/// The call that opens the session is under way, and Stripe's events about it are faster than its answer.
+fn opening(desk: &mut Desk) -> Vec<Command> {
+    let topup = topup(desk);
+    let payment = payment(desk, &topup);
+    let claim = claim(desk, &payment, JobKind::OpenSession);
+    let intent = Told {
+        name: format!("I{}", payment.id),
+        ..told(&payment, "", true)
+    };
+    vec![
+        Command::SessionOpened(SessionOpened {
+            claim: claim.clone(),
+            checkout_url: None,
+            fact: fact(&payment, "open"),
+        }),
+        Command::SessionRefused {
+            claim: claim.clone(),
+            code: "no".to_owned(),
+            message: "no".to_owned(),
+        },
+        Command::DeferJob {
+            claim,
+            run_at: Time(0),
+            error: String::new(),
+        },
+        event(
+            desk,
+            "checkout.session.completed",
+            &told(&payment, "paid", true),
+        ),
+        event(
+            desk,
+            "checkout.session.completed",
+            &told(&payment, "paid", false),
+        ),
+        event(desk, "payment_intent.succeeded", &intent),
+        checkout(&topup),
+        cancel(&topup),
+    ]
+}
+
+/// The customer is about to pay, and everybody has something to say about it.
+fn paying(desk: &mut Desk) -> Vec<Command> {
+    let topup = topup(desk);
+    let payment = payment(desk, &topup);
+    let open = claim(desk, &payment, JobKind::OpenSession);
+    let opened = Command::SessionOpened(SessionOpened {
+        claim: open,
+        checkout_url: None,
+        fact: fact(&payment, "open"),
+    });
+    desk.ask(opened).unwrap();
+    let intent = Told {
+        name: format!("I{}", payment.id),
+        ..told(&payment, "", true)
+    };
+    // News of the intent make the reading due.
+    let news = event(desk, "payment_intent.created", &intent);
+    desk.ask(news).unwrap();
+    let reading = claim(desk, &payment, JobKind::ReadSession);
+    vec![
+        read(&payment, "paid", Some(reading.clone())),
+        read(&payment, "open", Some(reading.clone())),
+        Command::DropJob(reading),
+        read(&payment, "paid", None),
+        event(
+            desk,
+            "checkout.session.expired",
+            &told(&payment, "expired", false),
+        ),
+        event(desk, "payment_intent.succeeded", &intent),
+        cancel(&topup),
+        finish(&topup),
+        Command::ClaimJob(key(&payment, JobKind::CloseSession)),
+    ]
+}
+
+/// Runs every ordered choice of three commands, in one batch at one desk and one by one at the other.
+fn compare(prepare: fn(&mut Desk) -> Vec<Command>, count: usize) {
+    let (mut together, mut alone) = (Desk::new(), Desk::new());
+    let mut tried = 0_i64;
+    for a in 0..count {
+        for b in (0..count).filter(|b| *b != a) {
+            for c in (0..count).filter(|c| *c != a && *c != b) {
+                let pick = |commands: Vec<Command>| {
+                    assert_eq!(commands.len(), count);
+                    [a, b, c].map(|place| Request {
+                        command: commands[place].clone(),
+                        idempotency: None,
+                    })
+                };
+                let requests = pick(prepare(&mut together));
+                let answers = together.batch(&requests);
+                let one_by_one = pick(prepare(&mut alone)).map(|request| alone.request(&request));
+                assert_eq!(answers, one_by_one, "{requests:#?}");
+                tried += 1;
+                for desk in [&mut together, &mut alone] {
+                    desk.clock.set(START.plus_seconds(tried));
+                }
+            }
+        }
+    }
+    assert_eq!(books::of(&mut together), books::of(&mut alone));
+    let jobs = |desk: &mut Desk| desk.reader.due_jobs(Time(i64::MAX), 10_000).unwrap();
+    assert_eq!(jobs(&mut together), jobs(&mut alone));
+    assert_eq!(together.audit().differences, []);
+    let orders = count * (count - 1) * (count - 2);
+    assert_eq!(usize::try_from(tried).unwrap(), orders);
+    // What is on disk is the same too.
+    together.restart();
+    assert_eq!(books::of(&mut together), books::of(&mut alone));
+}
+
+#[test]
+fn a_checkout_and_its_end_in_one_batch() {
+    compare(fresh, 3);
+}
+
+#[test]
+fn a_session_being_opened_and_its_events_in_one_batch() {
+    compare(opening, 8);
+}
+
+#[test]
+fn everything_about_a_payment_in_one_batch() {
+    compare(paying, 9);
+}
+
+/// No policy the server lets through makes a decision panic; one that it would not let through stands for a bug.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_that_panics_costs_nobody_else_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut policy = Policy::standard();
+    policy.credit_price.denominator = 0;
+    let engine = Engine::start(EngineConfig {
+        database: folder.path().join("bursar.db"),
+        policy,
+        stripe: None,
+        clock: Arc::new(SystemClock),
+    })
+    .unwrap();
+    let wish = || {
+        Command::CreateTopup(CreateTopup {
+            user: anna(),
+            credits: 500,
+            remark: Remark::default(),
+        })
+    };
+    let add = || {
+        Command::Adjust(Adjust {
+            user: anna(),
+            credits: 1,
+            remark: Remark::default(),
+        })
+    };
+    for _ in 0..5 {
+        let [first, broken, last] = [add(), wish(), add()].map(|command| engine.submit(command));
+        let (first, broken, last) = tokio::join!(first, broken, last);
+        assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+        assert!(matches!(broken, Err(EngineError::Store(_))), "{broken:?}");
+    }
+    let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
+    assert_eq!(wallet.unwrap().balance, 10);
+    engine.shutdown().await;
+}
