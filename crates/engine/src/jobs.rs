@@ -49,7 +49,8 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let _ = tokio::time::timeout(PAUSE_MAX, calls.acquire_many(all)).await;
 }
 
-/// Starts as many due jobs as there is room for; how long to wait until the next look.
+/// Starts as many due jobs as there is room for; how long to wait until the next look. Never waits for a call to end: that
+/// wakes us, and a stop must not wait for Stripe.
 async fn start_due(
     engine: &Engine,
     client: &Client,
@@ -60,8 +61,8 @@ async fn start_due(
         .read(move |reader| reader.due_jobs(now, CALLS_MAX))
         .await?;
     for key in due {
-        let Ok(permit) = Arc::clone(calls).acquire_owned().await else {
-            return Err(EngineError::Stopping);
+        let Ok(permit) = Arc::clone(calls).try_acquire_owned() else {
+            return Ok(PAUSE_MAX);
         };
         let claimed = engine.submit(Command::ClaimJob(key)).await;
         let claim = match claimed {

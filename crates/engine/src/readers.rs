@@ -1,5 +1,6 @@
 //! A few connections that only read.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ const READERS: usize = 4;
 pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
+    database: Arc<Path>,
 }
 
 impl Readers {
@@ -25,6 +27,7 @@ impl Readers {
         Ok(Self {
             free: Arc::new(Mutex::new(readers)),
             permits: Arc::new(Semaphore::new(READERS)),
+            database: Arc::from(database),
         })
     }
 
@@ -36,13 +39,21 @@ impl Readers {
             .acquire_owned()
             .await
             .map_err(|_| EngineError::Stopping)?;
-        let free = Arc::clone(&self.free);
+        let (free, database) = (Arc::clone(&self.free), Arc::clone(&self.database));
         let asked = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let taken = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut reader =
                 taken.ok_or_else(|| StoreError::Unusable("no reader is free".into()))?;
-            let answer = question(&mut reader);
+            let answer = catch_unwind(AssertUnwindSafe(|| question(&mut reader)));
+            // A bug in a question must cost neither a reader nor look like a stop, at which workers end. The connection may
+            // be in the middle of something: it is replaced.
+            let answer = answer.unwrap_or_else(|_| {
+                reader = Reader::open_sqlite(&database)?;
+                Err(StoreError::Unusable(
+                    "a question to the database panicked: please report this".into(),
+                ))
+            });
             free.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(reader);

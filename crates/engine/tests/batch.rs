@@ -28,6 +28,7 @@ use bursar_domain::topup::CreateTopup;
 use bursar_engine::bridge::inbound;
 use bursar_engine::clock::SystemClock;
 use bursar_engine::{Engine, EngineConfig, EngineError};
+use bursar_store::StoreError;
 
 use desk::Desk;
 use stripe::Told;
@@ -301,6 +302,12 @@ async fn a_decision_that_panics_costs_nobody_else_anything() {
         let [first, broken, last] = [add(), wish(), add()].map(|command| engine.submit(command));
         let (first, broken, last) = tokio::join!(first, broken, last);
         assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+        assert!(matches!(broken, Err(EngineError::Store(_))), "{broken:?}");
+    }
+    // As many questions that panic as would use up all readers.
+    for _ in 0..10 {
+        let asked = engine.read(|_| -> Result<(), StoreError> { panic!("a bug") });
+        let broken = asked.await;
         assert!(matches!(broken, Err(EngineError::Store(_))), "{broken:?}");
     }
     let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
