@@ -24,7 +24,14 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     (
         "a top-up credited with another amount than it was for",
         "SELECT topup.id FROM topup JOIN ledger_transaction t ON t.cause_kind = 'topup' AND t.cause_id = topup.id \
-         JOIN posting p ON p.transaction_number = t.number WHERE p.amount <> topup.credits",
+         JOIN posting p ON p.transaction_number = t.number GROUP BY topup.id, topup.credits \
+         HAVING sum(p.amount) <> topup.credits",
+    ),
+    (
+        "a top-up whose credits do not come from those sold",
+        "SELECT topup.id FROM topup JOIN ledger_transaction t ON t.cause_kind = 'topup' AND t.cause_id = topup.id \
+         JOIN posting p ON p.transaction_number = t.number JOIN account a ON a.number = p.from_account \
+         WHERE a.kind <> 'sold'",
     ),
     (
         "a top-up credited to another wallet than its user's",
@@ -51,7 +58,43 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
         "a payment booked with another amount than it was for",
         "SELECT payment.id FROM payment JOIN ledger_transaction t ON t.cause_kind = 'payment' \
          AND t.cause_id = payment.id JOIN posting p ON p.transaction_number = t.number \
-         WHERE p.amount <> payment.amount_minor",
+         GROUP BY payment.id, payment.amount_minor HAVING sum(p.amount) <> payment.amount_minor",
+    ),
+    (
+        "a payment booked elsewhere than from what was received to its provider, in its currency",
+        "SELECT payment.id FROM payment JOIN ledger_transaction t ON t.cause_kind = 'payment' \
+         AND t.cause_id = payment.id JOIN posting p ON p.transaction_number = t.number \
+         JOIN account f ON f.number = p.from_account JOIN account a ON a.number = p.to_account \
+         WHERE f.kind <> 'received' OR a.kind <> 'clearing' OR a.owner <> payment.provider \
+         OR a.unit <> payment.amount_unit",
+    ),
+    (
+        "a payment without its top-up, or of another user or price than its top-up",
+        "SELECT payment.id FROM payment LEFT JOIN topup ON topup.id = payment.topup_id WHERE topup.id IS NULL \
+         OR topup.user_id <> payment.user_id OR topup.price_minor <> payment.amount_minor \
+         OR topup.price_unit <> payment.amount_unit",
+    ),
+    (
+        "a transaction of another kind than its cause",
+        "SELECT id FROM ledger_transaction WHERE (cause_kind, reason) NOT IN (('topup', 'topup'), \
+         ('payment', 'payment'), ('adjustment', 'add'), ('adjustment', 'sub'))",
+    ),
+    (
+        "an adjustment that is none between the house and a wallet",
+        "SELECT t.id FROM ledger_transaction t JOIN posting p ON p.transaction_number = t.number \
+         JOIN account f ON f.number = p.from_account JOIN account a ON a.number = p.to_account \
+         WHERE t.cause_kind = 'adjustment' AND (t.reason, f.kind, a.kind) \
+         NOT IN (('add', 'adjusted', 'wallet'), ('sub', 'wallet', 'adjusted'))",
+    ),
+    (
+        "a posting without its transaction",
+        "SELECT CAST(p.number AS TEXT) FROM posting p WHERE NOT EXISTS (SELECT 1 FROM ledger_transaction t \
+         WHERE t.number = p.transaction_number)",
+    ),
+    (
+        "an event that is applied to a payment which does not exist",
+        "SELECT id FROM stripe_event WHERE payment_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM payment \
+         WHERE payment.id = payment_id)",
     ),
     (
         "a transaction without postings",
@@ -80,7 +123,7 @@ fn read_books(connection: &mut dyn crate::connection::Connection) -> Result<Repo
         "SELECT {} FROM posting WHERE number > $1 ORDER BY number LIMIT {CHUNK}",
         record::POSTING
     );
-    let mut last = 0;
+    let mut last = i64::MIN;
     loop {
         let rows = connection.rows(&postings, vec![last.into()])?;
         if rows.is_empty() {

@@ -101,6 +101,10 @@ const TAMPERINGS: &[(&str, Kind)] = &[
     ("DELETE FROM posting WHERE number = 2", |found| {
         matches!(found, Difference::Gap { after: 1, found: 3 })
     }),
+    // Before the first number nobody looks by chance.
+    ("UPDATE posting SET number = -1 WHERE number = 5", |found| {
+        matches!(found, Difference::Gap { found: -1, .. })
+    }),
     ("UPDATE posting SET number = 12 WHERE number = 5", |found| {
         matches!(
             found,
@@ -251,6 +255,53 @@ fn every_contradiction_between_rows_is_found() {
         (
             "DELETE FROM posting WHERE number = 5",
             "a transaction without postings",
+        ),
+        // Credited twice in one transaction: each posting has the right amount.
+        (
+            "INSERT INTO posting SELECT 6, transaction_number, amount, from_account, NULL, NULL, to_account, 4, 1070 \
+             FROM posting WHERE number = 4; \
+             UPDATE account SET balance = 1070, entries = 4, head = 6 WHERE owner = 'anna'",
+            "a top-up credited with another amount",
+        ),
+        (
+            "UPDATE posting SET from_account = (SELECT number FROM account WHERE kind = 'adjusted') WHERE number = 4",
+            "a top-up whose credits do not come from those sold",
+        ),
+        (
+            "UPDATE account SET owner = 'other' WHERE kind = 'clearing'",
+            "a payment booked elsewhere",
+        ),
+        (
+            "UPDATE account SET unit = 'eur/2' WHERE owner = 'stripe'",
+            "a payment booked elsewhere",
+        ),
+        (
+            "UPDATE payment SET user_id = 'bob' WHERE status = 'paid'",
+            "a payment without its top-up, or of another user",
+        ),
+        (
+            "UPDATE topup SET price_minor = 1 WHERE status = 'pending'",
+            "a payment without its top-up, or of another user or price",
+        ),
+        (
+            "DELETE FROM topup WHERE status = 'expired'",
+            "a payment without its top-up",
+        ),
+        (
+            "UPDATE ledger_transaction SET cause_kind = 'gift' WHERE number = 1",
+            "a transaction of another kind than its cause",
+        ),
+        (
+            "UPDATE ledger_transaction SET reason = 'sub' WHERE number = 1",
+            "an adjustment that is none",
+        ),
+        (
+            "UPDATE posting SET transaction_number = 77 WHERE number = 1",
+            "a posting without its transaction",
+        ),
+        (
+            "UPDATE stripe_event SET payment_id = 'pay_00000000000000000000000000'",
+            "an event that is applied to a payment which does not exist",
         ),
     ] {
         let report = audit_after(sql).unwrap();
