@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{Engine, EngineError, bridge};
 
 /// Most events in one command, so that others get their turn in between.
-const BATCH_MAX: usize = 256;
+const BATCH_MAX: usize = 128;
 
 /// How long events are gathered after some have been worked off.
 const BREATH: Duration = Duration::from_millis(10);

@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod bridge;
 mod checkout;
+mod checkpointer;
 pub mod clock;
 mod ids;
 mod inbox;
@@ -139,8 +140,12 @@ impl Engine {
             policy: config.policy,
             clock: Arc::clone(&config.clock),
         };
-        let writer =
-            writer::Writer::start(batch, Arc::clone(&events_wake), Arc::clone(&jobs_wake))?;
+        let writer = writer::Writer::start(
+            batch,
+            checkpointer::Checkpointer::start(&config.database)?,
+            Arc::clone(&events_wake),
+            Arc::clone(&jobs_wake),
+        )?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             writer,

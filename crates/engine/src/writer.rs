@@ -10,6 +10,7 @@ use bursar_store::StoreError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::batch::{Batch, Outcome};
+use crate::checkpointer::Checkpointer;
 use crate::{Answered, EngineError};
 
 /// Most commands in one transaction.
@@ -31,6 +32,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(
         batch: Batch,
+        checkpointer: Checkpointer,
         events_wake: Arc<Notify>,
         jobs_wake: Arc<Notify>,
     ) -> Result<Self, EngineError> {
@@ -38,6 +40,7 @@ impl Writer {
         let run = move || {
             Run {
                 batch,
+                checkpointer,
                 events_wake,
                 jobs_wake,
             }
@@ -92,6 +95,7 @@ impl Writer {
 
 struct Run {
     batch: Batch,
+    checkpointer: Checkpointer,
     events_wake: Arc<Notify>,
     jobs_wake: Arc<Notify>,
 }
@@ -105,7 +109,14 @@ impl Run {
                 submissions.push(next);
             }
             self.commit(submissions);
+            self.checkpointer.wake();
+            if self.checkpointer.log_is_long()
+                && let Err(error) = self.batch.store.begin_log_anew()
+            {
+                tracing::warn!(%error, "the write-ahead log could not begin anew; trying again");
+            }
         }
+        self.checkpointer.stop();
         if let Err(error) = self.batch.store.checkpoint() {
             tracing::warn!(%error, "the write-ahead log could not be folded in; the next start does it");
         }

@@ -182,6 +182,12 @@ pub trait Connection: Send {
     /// Gives the transaction up.
     fn rollback(&mut self) -> Result<(), StoreError>;
 
+    /// Moves what was committed from the log into the database file, as far as nobody is in the way and without making
+    /// anybody wait; how many pages the log has. Does nothing where there is no such log.
+    fn fold(&mut self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     /// Brings the files into their most compact state.
     fn checkpoint(&mut self) -> Result<(), StoreError>;
 

@@ -14,6 +14,10 @@ pub mod query;
 mod record;
 pub mod sqlite;
 
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+
 use bursar_domain::state::{Needs, Sequence, State};
 
 use connection::Connection;
@@ -98,10 +102,57 @@ impl Store {
         Ok(())
     }
 
+    /// Moves what is left in the write-ahead log into the database file, so that the next commit begins the log anew. To be
+    /// asked for when a [`Checkpointer`] has just moved the bulk: it holds the writer up.
+    pub fn begin_log_anew(&mut self) -> Result<(), StoreError> {
+        self.give_up()?;
+        self.connection.fold().map(drop)
+    }
+
     /// Moves the write-ahead log into the database file. For a clean stop.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.give_up()?;
         self.connection.checkpoint()
+    }
+}
+
+/// Moves the write-ahead log into the database file while the writer goes on.
+pub struct Checkpointer {
+    connection: Box<dyn Connection>,
+    /// The database file, to be synced. Never closed: the first closing of any handle of a file ends all locks that the
+    /// process has on it, those of SQLite too (<https://sqlite.org/howtocorrupt.html>, section 2.2).
+    file: ManuallyDrop<File>,
+}
+
+impl std::fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Checkpointer")
+    }
+}
+
+impl Checkpointer {
+    /// For the SQLite file at `path`, which the writer has opened.
+    pub fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        let connection = Box::new(sqlite::Sqlite::open_checkpointer(path)?);
+        let file = File::open(path).map_err(|error| {
+            StoreError::Unusable(format!("{} cannot be used: {error}", path.display()))
+        })?;
+        Ok(Self {
+            connection,
+            file: ManuallyDrop::new(file),
+        })
+    }
+
+    /// Moves what was committed so far; how many pages the log has.
+    ///
+    /// SQLite syncs the file only when nothing is left in the log. It is synced here each time, so that this last sync,
+    /// which the writer waits for, finds little to do.
+    pub fn fold(&mut self) -> Result<u64, StoreError> {
+        let pages = self.connection.fold()?;
+        let synced = self.file.sync_data();
+        synced
+            .map_err(|error| StoreError::Refused(format!("the file cannot be synced: {error}")))?;
+        Ok(pages)
     }
 }
 

@@ -7,7 +7,7 @@ use bursar_domain::amount::Unit;
 use bursar_domain::api_key::ApiKey;
 use bursar_domain::event::{EventStatus, StoredEvent};
 use bursar_domain::id::{PaymentId, TopupId, TransactionId, UserId};
-use bursar_domain::job::{Job, JobKey};
+use bursar_domain::job::{Job, JobKey, JobKind};
 use bursar_domain::journal::{Reason, Remark};
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_domain::time::Time;
@@ -368,22 +368,17 @@ impl Reader {
         })
     }
 
-    /// Jobs that may run now and that nobody holds, and when the next one becomes due.
+    /// Jobs that may run now and that nobody holds, and when the next one becomes due. Those a customer waits for come first:
+    /// after a time without Stripe there are many others, all of them older.
     pub fn due_jobs(
         &mut self,
         now: Time,
         limit: usize,
     ) -> Result<(Vec<JobKey>, Option<Time>), StoreError> {
-        let sql = format!(
-            "SELECT {} FROM job ORDER BY run_at LIMIT {}",
-            record::JOB,
-            limit.saturating_mul(4)
-        );
-        let rows = self.connection.rows(&sql, vec![])?;
-        let jobs: Vec<Job> = rows
-            .iter()
-            .map(record::read_job)
-            .collect::<Result<_, _>>()?;
+        let waited_for = JobKind::OpenSession;
+        let mut jobs = self.jobs(&format!("WHERE kind = '{}'", waited_for.as_str()), limit)?;
+        let others = self.jobs("", limit)?;
+        jobs.extend(others.into_iter().filter(|job| job.key.kind != waited_for));
         let ready_at = |job: &Job| {
             job.lease
                 .map_or(job.run_at, |lease| lease.until.max(job.run_at))
@@ -394,6 +389,17 @@ impl Reader {
             due.into_iter().take(limit).map(|job| job.key).collect(),
             next,
         ))
+    }
+
+    /// The oldest jobs, four times as many as can be done: some of them may be held.
+    fn jobs(&mut self, condition: &str, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM job {condition} ORDER BY run_at LIMIT {}",
+            record::JOB,
+            limit.saturating_mul(4)
+        );
+        let rows = self.connection.rows(&sql, vec![])?;
+        rows.iter().map(record::read_job).collect()
     }
 
     /// The API key whose secret has this SHA-256, revoked or not.

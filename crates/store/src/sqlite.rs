@@ -37,13 +37,28 @@ impl Sqlite {
         create_private(path)?;
         let connection =
             rusqlite::Connection::open(path).map_err(|error| unusable(path, &error))?;
+        // The log is moved into the file beside the writer (crate `bursar-engine`); the writer's own limit is for programs
+        // that do without.
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                        PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384; \
-                       PRAGMA wal_autocheckpoint = 1000; PRAGMA temp_store = MEMORY;";
+                       PRAGMA wal_autocheckpoint = 65536; PRAGMA temp_store = MEMORY;";
         connection
             .execute_batch(pragmas)
             .map_err(|error| unusable(path, &error))?;
         Ok(Self::prepared(connection, Some(lock)))
+    }
+
+    /// Opens the file for moving the log into it beside the writer, who must have created it.
+    pub fn open_checkpointer(path: &Path) -> Result<Self, StoreError> {
+        let connection =
+            rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+                .map_err(|error| unusable(path, &error))?;
+        connection
+            .execute_batch(
+                "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -64;",
+            )
+            .map_err(|error| unusable(path, &error))?;
+        Ok(Self::prepared(connection, None))
     }
 
     /// Opens the file for reading. The writer must have created it.
@@ -197,6 +212,14 @@ impl Connection for Sqlite {
             Ok(TransactionState::None) if self.connection.is_autocommit() => Ok(()),
             _ => self.execute("ROLLBACK", &[vec![]]).map(drop),
         }
+    }
+
+    fn fold(&mut self) -> Result<u64, StoreError> {
+        // Columns: whether somebody was in the way, pages in the log, pages moved.
+        let rows = self.rows("PRAGMA wal_checkpoint(PASSIVE)", vec![])?;
+        let pages = rows.first().map_or(Ok(0), |row| row.integer(1))?;
+        // -1 without a log.
+        Ok(u64::try_from(pages).unwrap_or(0))
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
