@@ -76,15 +76,15 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ),
     (
         "a transaction of another kind than its cause",
-        "SELECT id FROM ledger_transaction WHERE (cause_kind, reason) NOT IN (('topup', 'topup'), \
-         ('payment', 'payment'), ('adjustment', 'add'), ('adjustment', 'sub'))",
+        "SELECT id FROM ledger_transaction WHERE cause_kind <> CASE reason WHEN 'add' THEN 'adjustment' \
+         WHEN 'sub' THEN 'adjustment' ELSE reason END",
     ),
     (
         "an adjustment that is none between the house and a wallet",
         "SELECT t.id FROM ledger_transaction t JOIN posting p ON p.transaction_number = t.number \
          JOIN account f ON f.number = p.from_account JOIN account a ON a.number = p.to_account \
-         WHERE t.cause_kind = 'adjustment' AND (t.reason, f.kind, a.kind) \
-         NOT IN (('add', 'adjusted', 'wallet'), ('sub', 'wallet', 'adjusted'))",
+         WHERE t.cause_kind = 'adjustment' AND CASE t.reason WHEN 'add' THEN 'adjusted wallet' \
+         ELSE 'wallet adjusted' END <> f.kind || ' ' || a.kind",
     ),
     (
         "a posting without its transaction",

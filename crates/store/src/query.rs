@@ -368,17 +368,24 @@ impl Reader {
         })
     }
 
-    /// Jobs that may run now and that nobody holds, and when the next one becomes due. Those a customer waits for come first:
-    /// after a time without Stripe there are many others, all of them older.
+    /// Jobs that may run now and that nobody holds, and when the next one becomes due. Those a customer waits for come first,
+    /// the newest before the others: after a time without Stripe many jobs are due, all of them longer than his.
     pub fn due_jobs(
         &mut self,
         now: Time,
         limit: usize,
     ) -> Result<(Vec<JobKey>, Option<Time>), StoreError> {
         let waited_for = JobKind::OpenSession;
-        let mut jobs = self.jobs(&format!("WHERE kind = '{}'", waited_for.as_str()), limit)?;
-        let others = self.jobs("", limit)?;
-        jobs.extend(others.into_iter().filter(|job| job.key.kind != waited_for));
+        let newest = format!(
+            "WHERE kind = '{}' ORDER BY payment_id DESC",
+            waited_for.as_str()
+        );
+        let mut jobs = self.jobs(&newest, limit)?;
+        for job in self.jobs("ORDER BY run_at", limit)? {
+            if !jobs.iter().any(|other| other.key == job.key) {
+                jobs.push(job);
+            }
+        }
         let ready_at = |job: &Job| {
             job.lease
                 .map_or(job.run_at, |lease| lease.until.max(job.run_at))
@@ -391,13 +398,10 @@ impl Reader {
         ))
     }
 
-    /// The oldest jobs, four times as many as can be done: some of them may be held.
-    fn jobs(&mut self, condition: &str, limit: usize) -> Result<Vec<Job>, StoreError> {
-        let sql = format!(
-            "SELECT {} FROM job {condition} ORDER BY run_at LIMIT {}",
-            record::JOB,
-            limit.saturating_mul(4)
-        );
+    /// Four times as many as can be done: some of them may be held, or not yet due.
+    fn jobs(&mut self, which: &str, limit: usize) -> Result<Vec<Job>, StoreError> {
+        let (columns, most) = (record::JOB, limit.saturating_mul(4));
+        let sql = format!("SELECT {columns} FROM job {which} LIMIT {most}");
         let rows = self.connection.rows(&sql, vec![])?;
         rows.iter().map(record::read_job).collect()
     }

@@ -13,9 +13,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bursar_domain::api_key::{IssueKey, Role};
+use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{AnswerKey, Command, Reply, Request};
 use bursar_domain::event::EventStatus;
-use bursar_domain::journal::Reason;
+use bursar_domain::job::JobKind;
+use bursar_domain::journal::{Reason, Remark};
 use bursar_domain::notice::{ApplyEvent, IntentFact, Notice, Standing};
 use bursar_domain::payment::PaymentStatus;
 use bursar_domain::time::Time;
@@ -164,6 +166,43 @@ fn claims_do_not_outlive_who_held_them() {
     assert_eq!(due(&path), vec![job]);
 }
 
+/// After a time without Stripe every open session is due to be read.
+#[test]
+fn the_call_a_customer_waits_for_comes_first() {
+    let folder = folder();
+    let path = folder.path().join("books.db");
+    let mut books = Books::at(&path);
+    for _ in 0..40 {
+        books.checkout("anna", 500);
+    }
+    let wish = CreateTopup {
+        user: user("bob"),
+        credits: 500,
+        remark: Remark::default(),
+    };
+    let Ok(Reply::Topup(topup)) = books.ask(Command::CreateTopup(wish)) else {
+        panic!("no top-up");
+    };
+    let wish = OpenCheckout {
+        topup: topup.id,
+        user: user("bob"),
+        success_url: String::new(),
+        cancel_url: String::new(),
+    };
+    let Ok(Reply::Payment(payment)) = books.ask(Command::OpenCheckout(wish)) else {
+        panic!("no payment");
+    };
+    let mut reader = Reader::open_sqlite(&path).unwrap();
+    let (due, _) = reader.due_jobs(Time(i64::MAX), 8).unwrap();
+    assert_eq!(
+        (due.len(), due[0].kind, &due[0].payment),
+        (8, JobKind::OpenSession, &payment.id)
+    );
+    let (all, _) = reader.due_jobs(Time(i64::MAX), 100).unwrap();
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 41);
+    assert_eq!(all.len(), 41);
+}
+
 #[test]
 fn a_refused_commit_leaves_nothing_behind() {
     let folder = folder();
@@ -194,7 +233,7 @@ fn a_refused_commit_leaves_nothing_behind() {
         command: Command::CreateTopup(CreateTopup {
             user: user("anna"),
             credits: 500,
-            remark: bursar_domain::journal::Remark::default(),
+            remark: Remark::default(),
         }),
         idempotency: Some((answer, "digest".to_owned())),
     };
