@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bursar_domain::command::Command;
 use bursar_domain::notice::ApplyEvent;
+use bursar_store::StoreError;
 use bursar_store::query::Reader;
 use tokio::sync::watch;
 
@@ -60,6 +61,7 @@ async fn work_off(engine: &Engine) -> Result<usize, EngineError> {
     let count = events.len();
     match engine.submit(Command::ApplyEvents(events.clone())).await {
         Ok(_) => Ok(count),
+        Err(error @ EngineError::Store(StoreError::Unavailable(_))) => Err(error),
         Err(EngineError::Store(error)) if count > 1 => {
             tracing::warn!(%error, events = count, "stored events could not be worked off together; trying one by one");
             one_by_one(engine, events).await

@@ -122,7 +122,8 @@ impl Run {
         }
     }
 
-    /// A batch that the database refuses is run again one by one, so that only the culprit fails.
+    /// A batch that the database refuses is run again one by one, so that only the culprit fails. Where nothing can be
+    /// written at all there is no culprit, and to wait for each of hundreds would take the better part of an hour.
     fn commit(&mut self, submissions: Vec<Submission>) {
         let requests: Vec<&Request> = submissions
             .iter()
@@ -130,14 +131,19 @@ impl Run {
             .collect();
         match self.batch.run(&requests) {
             Ok(outcome) => self.answer(submissions, outcome),
+            Err(StoreError::Unavailable(why)) => {
+                let commands = submissions.len();
+                tracing::error!(why, commands, "nothing can be written");
+                for submission in submissions {
+                    let unavailable = StoreError::Unavailable(why.clone());
+                    let _ = submission.answer.send(Err(unavailable.into()));
+                }
+            }
             Err(error) if submissions.len() == 1 => {
                 tracing::error!(%error, "the database refused a command");
                 for submission in submissions {
-                    let _ = submission
-                        .answer
-                        .send(Err(EngineError::Store(StoreError::Refused(
-                            error.to_string(),
-                        ))));
+                    let refused = StoreError::Refused(error.to_string());
+                    let _ = submission.answer.send(Err(refused.into()));
                 }
             }
             Err(error) => {

@@ -14,6 +14,7 @@ mod desk;
 mod stripe;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bursar_domain::checkout::{OpenCheckout, SessionOpened, SessionRead};
 use bursar_domain::command::{Adjust, Command, Reply, Request};
@@ -29,6 +30,9 @@ use bursar_engine::bridge::inbound;
 use bursar_engine::clock::SystemClock;
 use bursar_engine::{Engine, EngineConfig, EngineError};
 use bursar_store::StoreError;
+use bursar_store::connection::Connection as _;
+use bursar_store::sqlite::Sqlite;
+use tokio::task::JoinSet;
 
 use desk::Desk;
 use stripe::Told;
@@ -312,5 +316,49 @@ async fn a_decision_that_panics_costs_nobody_else_anything() {
     }
     let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
     assert_eq!(wallet.unwrap().balance, 10);
+    engine.shutdown().await;
+}
+
+/// Another program, a backup say, has locked the file. Nobody waits for more than the batch before his own and his own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_file_keeps_nobody_waiting_in_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("bursar.db");
+    let engine = Engine::start(EngineConfig {
+        database: database.clone(),
+        policy: Policy::standard(),
+        stripe: None,
+        clock: Arc::new(SystemClock),
+    })
+    .unwrap();
+    let add = || {
+        Command::Adjust(Adjust {
+            user: anna(),
+            credits: 1,
+            remark: Remark::default(),
+        })
+    };
+    let mut other = Sqlite::open_checkpointer(&database).unwrap();
+    other.begin().unwrap();
+    let begun = Instant::now();
+    let mut asked = JoinSet::new();
+    for _ in 0..20 {
+        let engine = engine.clone();
+        asked.spawn(async move { engine.submit(add()).await });
+    }
+    for answer in asked.join_all().await {
+        let unavailable = matches!(answer, Err(EngineError::Store(StoreError::Unavailable(_))));
+        assert!(unavailable, "{answer:?}");
+    }
+    // SQLite waits five seconds for a lock.
+    assert!(
+        begun.elapsed() < Duration::from_secs(14),
+        "{:?}",
+        begun.elapsed()
+    );
+    other.rollback().unwrap();
+    engine.submit(add()).await.unwrap();
+    let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
+    assert_eq!(wallet.unwrap().balance, 1);
     engine.shutdown().await;
 }

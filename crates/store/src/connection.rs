@@ -145,9 +145,13 @@ pub enum StoreError {
     /// The database cannot be used as it is: another process has it, the library is too old, the file cannot be opened.
     #[error("{0}")]
     Unusable(String),
-    /// The database refused a statement: disk full, read-only file, a broken constraint. Nothing was changed.
+    /// The database refused a statement, for what is in it: a broken constraint, as a rule. Nothing was changed.
     #[error("the database refused: {0}")]
     Refused(String),
+    /// The database takes nothing from anybody at the moment: disk full, file locked by another program, broken disk.
+    /// Nothing was changed.
+    #[error("the database cannot be used at the moment: {0}")]
+    Unavailable(String),
     /// A page was asked for after a cursor that no page has given out.
     #[error("the cursor is not one that was given out for this list")]
     BadCursor,

@@ -150,8 +150,9 @@ impl Checkpointer {
     pub fn fold(&mut self) -> Result<u64, StoreError> {
         let pages = self.connection.fold()?;
         let synced = self.file.sync_data();
-        synced
-            .map_err(|error| StoreError::Refused(format!("the file cannot be synced: {error}")))?;
+        synced.map_err(|error| {
+            StoreError::Unavailable(format!("the file cannot be synced: {error}"))
+        })?;
         Ok(pages)
     }
 }

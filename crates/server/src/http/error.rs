@@ -189,9 +189,8 @@ impl From<EngineError> for ApiError {
             EngineError::Store(StoreError::BadCursor) => {
                 Self::invalid("cursor", "is not one that was given out for this list")
             }
-            // A full disk or a locked file, as a rule: somebody else's request may work, and this one later.
-            EngineError::Store(error @ StoreError::Refused(_)) => {
-                tracing::error!(%error, "the database did not do as asked");
+            // A full disk or a locked file; the writer has logged it once for all who waited.
+            EngineError::Store(StoreError::Unavailable(_)) => {
                 let message = "the database cannot do this at the moment; nothing was done: try again; the request id \
                                leads to the reason in the log";
                 unavailable("database_unavailable", message.to_owned()).with_retry_after(5)
@@ -225,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_worth_another_try_and_says_nothing_about_the_disk() {
-        let full = StoreError::Refused("database or disk is full at /secret".into());
+        let full = StoreError::Unavailable("database or disk is full at /secret".into());
         let error = ApiError::from(EngineError::Store(full));
         assert_eq!((error.status.as_u16(), error.retry_after), (503, Some(5)));
         assert!(!error.body("rq_1").to_string().contains("secret"));
