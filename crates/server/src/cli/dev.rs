@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let data = asked.data.clone();
     let mut kept = Keepsake::open(&data, SystemClock.now().seconds())?;
 
-    let listener = bind(&asked.listen).await?;
+    let listener = bind(&asked.listen, "--listen").await?;
     let address = listener.local_addr()?;
     let sandbox_listener = bind_sandbox(&arguments, address, &kept).await?;
     let sandbox_address = sandbox_listener.local_addr()?;
@@ -116,10 +116,10 @@ fn quiet(filter: &str) -> String {
     }
 }
 
-async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
+async fn bind(listen: &str, option: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(listen)
         .await
-        .with_context(|| format!("cannot listen on {listen}; choose another port with --listen"))
+        .with_context(|| format!("cannot listen on {listen}; choose another port with {option}"))
 }
 
 /// The port that was asked for; else the one after the service's, the one of last time, any free one.
@@ -129,7 +129,7 @@ async fn bind_sandbox(
     kept: &Keepsake,
 ) -> anyhow::Result<TcpListener> {
     if let Some(listen) = &arguments.sandbox_listen {
-        return bind(listen).await;
+        return bind(listen, "--sandbox-listen").await;
     }
     let asked_for_any = arguments
         .sources

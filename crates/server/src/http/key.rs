@@ -95,7 +95,7 @@ pub(super) async fn create(
         (true, Some(_)) => {
             return Err(ApiError::invalid(
                 "user_id",
-                "an admin key belongs to no user",
+                "must be left out: an admin key belongs to no user",
             ));
         }
     };
