@@ -39,9 +39,9 @@ impl Sqlite {
             rusqlite::Connection::open(path).map_err(|error| unusable(path, &error))?;
         // The log is moved into the file beside the writer (crate `bursar-engine`); the writer's own limit is for programs
         // that do without.
-        let pragmas = &*format!("PRAGMA page_size={}; ", std::env::var("X_PAGE").ok().and_then(|v| v.parse::<u64>().ok()).unwrap_or(4096)) ; let pragmas = &*format!("{pragmas}{}", "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                        PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384; \
-                       PRAGMA wal_autocheckpoint = 65536; PRAGMA temp_store = MEMORY;");
+                       PRAGMA wal_autocheckpoint = 65536; PRAGMA temp_store = MEMORY;";
         connection
             .execute_batch(pragmas)
             .map_err(|error| unusable(path, &error))?;
