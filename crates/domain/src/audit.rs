@@ -57,6 +57,10 @@ pub enum Difference {
         account: i64,
         available: i64,
     },
+    HeldForNothing {
+        account: i64,
+        held: i64,
+    },
     Unexplained {
         what: String,
     },
@@ -131,6 +135,9 @@ impl fmt::Display for Difference {
                     f,
                     "account {account} has {available} available, less than nothing"
                 )
+            }
+            Self::HeldForNothing { account, held } => {
+                write!(f, "account {account} holds {held} back, and for nothing")
             }
             Self::Unexplained { what } => f.write_str(what),
         }
@@ -305,6 +312,13 @@ fn compare(rebuilt: &Rebuilt) -> Vec<Difference> {
         found.push(Difference::BelowZero {
             account: number,
             available: account.available(),
+        });
+    }
+    // Nothing can be reserved yet, so nothing explains a hold; it would keep a customer from spending what is his.
+    if account.held != 0 {
+        found.push(Difference::HeldForNothing {
+            account: number,
+            held: account.held,
         });
     }
     found

@@ -190,6 +190,10 @@ const TAMPERINGS: &[(&str, Kind)] = &[
         "UPDATE account SET held = 571 WHERE owner = 'anna'",
         |found| matches!(found, Difference::BelowZero { available: -1, .. }),
     ),
+    (
+        "UPDATE account SET held = 5 WHERE owner = 'anna'",
+        |found| matches!(found, Difference::HeldForNothing { held: 5, .. }),
+    ),
     ("DELETE FROM account WHERE owner = 'bob'", |found| {
         matches!(found, Difference::UnknownAccount { .. })
     }),

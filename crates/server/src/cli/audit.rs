@@ -31,7 +31,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(ExitCode::SUCCESS)
     } else {
         println!(
-            "{} differences in {accounts} accounts and {postings} postings",
+            "differences: {}, in {accounts} accounts and {postings} postings",
             report.differences.len()
         );
         Ok(ExitCode::FAILURE)
