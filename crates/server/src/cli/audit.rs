@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bursar_store::query::Reader;
 
-use super::data_folder;
+use super::{data_folder, say};
 use crate::app::DATABASE;
 
 #[derive(Debug, clap::Args)]
@@ -21,19 +21,19 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("there is no database to audit at {}", database.display()))?;
     let report = bursar_store::audit::run(&mut reader)?;
     for difference in &report.differences {
-        println!("{difference}");
+        say(format_args!("{difference}\n"));
     }
     let (accounts, postings) = (report.accounts, report.postings);
     if report.differences.is_empty() {
-        println!(
-            "the books are right: {accounts} accounts, {postings} postings, every balance as the journal says"
-        );
+        say(format_args!(
+            "the books are right: {accounts} accounts, {postings} postings, every balance as the journal says\n"
+        ));
         Ok(ExitCode::SUCCESS)
     } else {
-        println!(
-            "differences: {}, in {accounts} accounts and {postings} postings",
+        say(format_args!(
+            "differences: {}, in {accounts} accounts and {postings} postings\n",
             report.differences.len()
-        );
+        ));
         Ok(ExitCode::FAILURE)
     }
 }

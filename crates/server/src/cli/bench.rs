@@ -29,6 +29,7 @@ use self::child::Server;
 use self::event::Source;
 use self::machine::Machine;
 use self::report::{Level, Report, Run};
+use super::say;
 use crate::app::{DATABASE, make_private_folder};
 use crate::http::WEBHOOK_PATH;
 use crate::http::error::ApiError;
@@ -135,7 +136,7 @@ async fn bench(webhooks: &Webhooks) -> anyhow::Result<ExitCode> {
         report.levels.push(level);
         std::fs::remove_dir_all(&data)?;
     }
-    println!("{}", report.text());
+    say(format_args!("{}\n", report.text()));
     if let Some(file) = &webhooks.json {
         std::fs::write(file, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("{} cannot be written", file.display()))?;

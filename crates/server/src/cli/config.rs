@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::SourceArguments;
+use super::{SourceArguments, say};
 use crate::config::{self, Config, DEFAULTS, Values};
 
 #[derive(Debug, clap::Args)]
@@ -16,11 +16,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.default {
-        print!("{DEFAULTS}");
+        say(format_args!("{DEFAULTS}"));
         return ExitCode::SUCCESS;
     }
     let (values, problems) = Values::read(&arguments.sources.sources());
-    print!("{}", config::table(&values));
+    say(format_args!("{}", config::table(&values)));
     match Config::check(&values, problems) {
         Ok(_) => ExitCode::SUCCESS,
         Err(problems) => {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::credentials::{Credentials, Endpoint, Keepsake};
 use super::sandbox::{Running, address_of};
-use super::{SourceArguments, start_logging};
+use super::{SourceArguments, say, start_logging};
 use crate::api_key;
 use crate::app::{App, Demo, make_private_folder};
 use crate::config::{Config, Values};
@@ -96,11 +96,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }));
     credentials.write(&data)?;
-    print!("{}", guide(&credentials, &data));
+    say(format_args!("{}", guide(&credentials, &data)));
     serving.await?;
     app.stop().await;
     sandbox.stop().await;
-    println!("Stopped. The same command goes on where this left off.");
+    say(format_args!(
+        "Stopped. The same command goes on where this left off.\n"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,7 @@ use bursar_stripe::client::Client;
 use bursar_stripe::object::{List, WebhookEndpoint};
 use bursar_stripe::request;
 
-use super::{SourceArguments, trigger};
+use super::{SourceArguments, say, trigger};
 use crate::app::DATABASE;
 use crate::config::{Config, Values};
 use crate::http::{EVENTS, WEBHOOK_PATH};
@@ -90,10 +90,10 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         format!("{}, needs 3.51.3 or newer", bursar_store::sqlite::version()),
     );
     for (verdict, what, said) in &report.0 {
-        println!("{verdict:<5} {what:<17} {said}");
+        say(format_args!("{verdict:<5} {what:<17} {said}\n"));
     }
     let (fails, warnings) = (report.count(Verdict::Fail), report.count(Verdict::Warn));
-    println!("\n{fails} to fix, {warnings} to look at");
+    say(format_args!("\n{fails} to fix, {warnings} to look at\n"));
     Ok(if fails == 0 {
         ExitCode::SUCCESS
     } else {

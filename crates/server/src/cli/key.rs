@@ -9,7 +9,7 @@ use bursar_domain::id::{ApiKeyId, UserId};
 use bursar_store::query::PageRequest;
 use serde_json::{Value, json};
 
-use super::{SourceArguments, data_folder, trigger};
+use super::{SourceArguments, data_folder, say, trigger};
 use crate::api_key;
 use crate::app::App;
 use crate::config::Config;
@@ -102,14 +102,14 @@ async fn act(app: &App, action: &Action) -> anyhow::Result<()> {
         Action::Revoke { id } => {
             let id = ApiKeyId::parse(id).context("that is no id of a key: they look like key_…")?;
             app.engine().submit(Command::RevokeKey(id)).await?;
-            println!("revoked");
+            say(format_args!("revoked\n"));
         }
     }
     Ok(())
 }
 
 fn show_new(id: &str, secret: &str) {
-    println!("{secret}");
+    say(format_args!("{secret}\n"));
     eprintln!("bursar: this is key {id}; it is not shown again");
 }
 
@@ -121,10 +121,10 @@ fn show(key: &ApiKey) {
     let state = key
         .revoked_at
         .map_or("valid".to_owned(), |at| format!("revoked {at}"));
-    println!(
-        "{}  …{}  {whom}  {state}  made {}  {}",
+    say(format_args!(
+        "{}  …{}  {whom}  {state}  made {}  {}\n",
         key.id, key.hint, key.created_at, key.label
-    );
+    ));
 }
 
 /// The same over HTTP.
@@ -150,7 +150,7 @@ async fn ask(server: &str, admin_key: &str, action: &Action) -> anyhow::Result<(
                 &json!({ "api_key_id": id }),
             )
             .await?;
-            println!("revoked");
+            say(format_args!("revoked\n"));
         }
     }
     Ok(())
@@ -171,7 +171,10 @@ async fn list(server: &str, admin_key: &str) -> anyhow::Result<()> {
                 "created_at",
                 "label",
             ];
-            println!("{}", columns.map(|name| text(key, name)).join("  "));
+            say(format_args!(
+                "{}\n",
+                columns.map(|name| text(key, name)).join("  ")
+            ));
         }
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),

@@ -11,7 +11,8 @@ mod sandbox;
 mod serve;
 mod trigger;
 
-use std::io::IsTerminal as _;
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -88,6 +89,12 @@ fn data_folder(flag: Option<String>) -> PathBuf {
     )
 }
 
+/// Writes to standard output. `println!` would panic when the reader has gone, as in `bursar audit | head -1`: the command
+/// then ends with its own result all the same.
+fn say(text: fmt::Arguments<'_>) {
+    io::stdout().write_fmt(text).ok();
+}
+
 /// Runs the command the program was called with.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -146,8 +153,8 @@ fn start_logging(filter: &str) {
     use tracing_subscriber::util::SubscriberInitExt as _;
     let targets: Targets = filter.parse().unwrap_or_default();
     let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     let _ = tracing_subscriber::registry()
         .with(lines)
         .with(targets)

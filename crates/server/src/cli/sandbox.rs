@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::credentials::Keepsake;
-use super::start_logging;
+use super::{say, start_logging};
 use crate::app::make_private_folder;
 use crate::listener;
 
@@ -104,11 +104,14 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let running = Running::start_with(listener, &arguments.data, config)?;
     if arguments.print_json {
         let line = serde_json::json!({ "stripe_api_base": base, "stripe_secret_key": kept.stripe_secret_key });
-        println!("{line}");
+        say(format_args!("{line}\n"));
     } else {
-        println!("Stripe sandbox on {base}");
-        println!("  API key          {}", kept.stripe_secret_key);
-        println!("  control page     {base}/sandbox");
+        say(format_args!("Stripe sandbox on {base}\n"));
+        say(format_args!(
+            "  API key          {}\n",
+            kept.stripe_secret_key
+        ));
+        say(format_args!("  control page     {base}/sandbox\n"));
     }
     listener::asked_to_stop().await;
     running.stop().await;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::credentials::Credentials;
-use super::data_folder;
+use super::{data_folder, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -39,13 +39,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     .await?;
     let events = answer["events"].as_array().cloned().unwrap_or_default();
     for event in events.iter().filter_map(Value::as_str) {
-        println!("{event}");
+        say(format_args!("{event}\n"));
     }
-    println!(
-        "{} events of {} are on their way to every registered endpoint",
+    say(format_args!(
+        "{} events of {} are on their way to every registered endpoint\n",
         events.len(),
         arguments.event
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
