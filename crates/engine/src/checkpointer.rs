@@ -18,7 +18,7 @@ use crate::EngineError;
 
 /// How long commits are gathered before their pages are moved. Longer rounds write less, as pages that were changed several
 /// times are moved once; shorter ones are noticed less by whoever waits for a sync.
-const GATHER: Duration = Duration::from_millis(25);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Pages in a log that is to begin anew: 16 MB. Overwriting a log is quicker than making it longer, and a short one stays in
 /// the processor's reach.
