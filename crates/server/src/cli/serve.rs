@@ -51,11 +51,20 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Without a base URL a checkout still knows its return address if both are set, or if the origins that may be asked for are
+/// listed.
+fn knows_where_to_return(config: &Config) -> bool {
+    let stripe = &config.stripe;
+    (stripe.success_url.is_some() && stripe.cancel_url.is_some())
+        || !config.allowed_origins.is_empty()
+}
+
 /// Everything that keeps the service from its work, each with the way to set it.
 fn missing(config: &Config, without_payments: bool) -> Vec<String> {
     let mut missing = Vec::new();
     let stripe = &config.stripe;
     match &config.base_url {
+        None if knows_where_to_return(config) => {}
         None => missing.push(
             "the public address of this server: BURSAR_BASE_URL=https://billing.example.com (or base_url in bursar.toml)"
                 .to_owned(),
@@ -106,4 +115,43 @@ async fn warn_without_admin(app: &App) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::config::Sources;
+
+    fn wants_an_address(pairs: &[(&str, &str)]) -> bool {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let sources = Sources {
+            environment: pairs.collect(),
+            ..Sources::default()
+        };
+        let config = Config::load(&sources).unwrap().0;
+        missing(&config, true)
+            .iter()
+            .any(|line| line.contains("BURSAR_BASE_URL"))
+    }
+
+    #[test]
+    fn starts_only_when_it_knows_where_customers_return_to() {
+        let success = ("STRIPE_SUCCESS_URL", "https://app.example.com/thanks");
+        let cancel = ("STRIPE_CANCEL_URL", "https://app.example.com/cart");
+        assert!(wants_an_address(&[]));
+        assert!(wants_an_address(&[success]));
+        assert!(!wants_an_address(&[success, cancel]));
+        assert!(!wants_an_address(&[(
+            "BURSAR_BASE_URL",
+            "https://pay.example.com"
+        )]));
+        assert!(!wants_an_address(&[(
+            "BURSAR_ALLOWED_ORIGINS",
+            "https://app.example.com"
+        )]));
+    }
 }
