@@ -8,6 +8,8 @@ pub mod audit;
 mod commit;
 pub mod connection;
 mod inbox;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store does not ask it yet"))]
+mod key_index;
 mod load;
 mod migrate;
 pub mod query;

@@ -148,3 +148,23 @@ CREATE TABLE answer (
     at           INTEGER NOT NULL,
     PRIMARY KEY (principal, route, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Where the answer of an idempotency key is: sorted runs of keys, each of consecutive pages (crates/store/src/key_index.rs).
+-- The state of a run is 'building', 'whole' or 'dropped'.
+CREATE TABLE key_run (
+    number        INTEGER PRIMARY KEY,
+    level         INTEGER NOT NULL,
+    state         TEXT    NOT NULL,
+    merged_into   INTEGER,
+    entries       INTEGER NOT NULL CHECK (entries > 0),
+    last_answer   INTEGER NOT NULL,
+    first_page    INTEGER NOT NULL,
+    page_bytes    INTEGER NOT NULL,
+    filter_blocks INTEGER NOT NULL,
+    filter_probes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE key_page (
+    number INTEGER PRIMARY KEY,
+    body   BLOB    NOT NULL
+) STRICT;
