@@ -10,10 +10,20 @@ use crate::time::Time;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountKind {
-    /// Credits of one user. The only kind that keeps a running balance and a chain of entries.
+    /// Value of one user in one unit. The only kind that keeps a running balance and a chain of entries.
     Wallet,
     /// Where sold credits come from: its sum is minus all credits ever sold.
     Sold,
+    /// Where value comes from that is given and not sold: its sum is minus all of it.
+    Granted,
+    /// Where value goes that customers spend.
+    Spent,
+    /// Where value goes that expired unused.
+    Breakage,
+    /// The other side of an exchange of one unit for another.
+    Exchanged,
+    /// What passes from an expired grant to the one that follows it; always sums to zero.
+    RolledOver,
     /// The other side of corrections by an administrator.
     Adjusted,
     /// Money customers have paid to a provider: its sum is minus all money received.
@@ -28,6 +38,11 @@ impl AccountKind {
         match self {
             Self::Wallet => "wallet",
             Self::Sold => "sold",
+            Self::Granted => "granted",
+            Self::Spent => "spent",
+            Self::Breakage => "breakage",
+            Self::Exchanged => "exchanged",
+            Self::RolledOver => "rolled_over",
             Self::Adjusted => "adjusted",
             Self::Received => "received",
             Self::Clearing => "clearing",
@@ -39,6 +54,11 @@ impl AccountKind {
         [
             Self::Wallet,
             Self::Sold,
+            Self::Granted,
+            Self::Spent,
+            Self::Breakage,
+            Self::Exchanged,
+            Self::RolledOver,
             Self::Adjusted,
             Self::Received,
             Self::Clearing,
@@ -68,10 +88,15 @@ pub struct AccountKey {
 impl AccountKey {
     /// The credits of `user`.
     pub fn wallet(user: &UserId) -> Self {
+        Self::wallet_in(user, Unit::CREDIT)
+    }
+
+    /// What `user` has in `unit`. Wallets of different units are different accounts and never mix.
+    pub fn wallet_in(user: &UserId, unit: Unit) -> Self {
         Self {
             kind: AccountKind::Wallet,
             owner: user.as_str().to_owned(),
-            unit: Unit::CREDIT,
+            unit,
         }
     }
 
@@ -94,7 +119,7 @@ impl AccountKey {
     }
 }
 
-/// An account as stored. `available = balance - held`.
+/// An account as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Its number in the database.
@@ -103,8 +128,6 @@ pub struct Account {
     pub key: AccountKey,
     /// What came in minus what went out, in smallest steps. Zero for kinds that keep no balance.
     pub balance: i64,
-    /// What is reserved and not yet spent, in smallest steps.
-    pub held: i64,
     /// How many entries the account has.
     pub entries: i64,
     /// Number of the newest posting that touches it; 0 if none. The start of its chain of entries.
@@ -115,13 +138,6 @@ pub struct Account {
     pub updated_at: Time,
 }
 
-impl Account {
-    /// What may be spent, in smallest steps.
-    pub const fn available(&self) -> i64 {
-        self.balance.saturating_sub(self.held)
-    }
-}
-
 impl AccountKey {
     /// A new, empty account under this key.
     pub(crate) fn open(self, number: i64, now: Time) -> Account {
@@ -129,7 +145,6 @@ impl AccountKey {
             number,
             key: self,
             balance: 0,
-            held: 0,
             entries: 0,
             head: 0,
             opened_at: now,

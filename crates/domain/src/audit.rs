@@ -1,11 +1,16 @@
-//! Rebuilds every balance from the journal and compares.
+//! Rebuilds every balance, and what is left of every grant, from the journal and compares.
+//!
+//! Rows of wallets and grants are written later than the postings that change them (the store says by how many postings at most),
+//! so each is compared with the journal as it was at the row's `head`; what came later must be within that distance.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::account::{Account, AccountKey};
+use crate::account::{Account, AccountKey, AccountKind};
 use crate::amount::Unit;
-use crate::journal::{PostingRow, Side};
+use crate::grant::{Grant, Part};
+use crate::id::GrantId;
+use crate::journal::{PostingRow, Reason, Side};
 
 /// Something that does not add up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +58,43 @@ pub enum Difference {
         stored: i64,
         rebuilt: i64,
     },
-    BelowZero {
+    RowTooOld {
         account: i64,
-        available: i64,
+        head: i64,
+        posting: i64,
     },
-    HeldForNothing {
+    ForeignGrant {
+        posting: i64,
+        grant: GrantId,
+    },
+    WrongRemaining {
+        grant: GrantId,
+        stored: i64,
+        rebuilt: i128,
+    },
+    BelowZero {
+        grant: GrantId,
+        left: i128,
+    },
+    HeldTwice {
+        grant: GrantId,
+        held: i128,
+        left: i128,
+    },
+    Overpaid {
         account: i64,
-        held: i64,
+        paid: i128,
+    },
+    WrongWay {
+        posting: i64,
+        reason: Reason,
+        from: AccountKind,
+        to: AccountKind,
+    },
+    TransactionGap {
+        posting: i64,
+        after: i64,
+        found: i64,
     },
     Unexplained {
         what: String,
@@ -130,15 +165,57 @@ impl fmt::Display for Difference {
                     "account {account} points to posting {stored} as its newest; it is {rebuilt}"
                 )
             }
-            Self::BelowZero { account, available } => {
-                write!(
-                    f,
-                    "account {account} has {available} available, less than nothing"
-                )
+            Self::RowTooOld {
+                account,
+                head,
+                posting,
+            } => write!(
+                f,
+                "the row of account {account} was written at posting {head} and misses posting {posting}"
+            ),
+            Self::ForeignGrant { posting, grant } => write!(
+                f,
+                "posting {posting} moves value of {grant}, which is not a grant of that wallet"
+            ),
+            Self::WrongRemaining {
+                grant,
+                stored,
+                rebuilt,
+            } => write!(
+                f,
+                "{grant} has {stored} left; the journal adds up to {rebuilt}"
+            ),
+            Self::BelowZero { grant, left } => {
+                write!(f, "{grant} has {left} left, less than nothing")
             }
-            Self::HeldForNothing { account, held } => {
-                write!(f, "account {account} holds {held} back, and for nothing")
-            }
+            Self::HeldTwice { grant, held, left } => write!(
+                f,
+                "open holds reserve {held} of {grant}, which has {left} left"
+            ),
+            Self::Overpaid { account, paid } => write!(
+                f,
+                "account {account} was paid {paid} back without a debt and without a grant"
+            ),
+            Self::WrongWay {
+                posting,
+                reason,
+                from,
+                to,
+            } => write!(
+                f,
+                "posting {posting} of a transaction with the reason {} goes from {} to {}",
+                reason.as_str(),
+                from.as_str(),
+                to.as_str()
+            ),
+            Self::TransactionGap {
+                posting,
+                after,
+                found,
+            } => write!(
+                f,
+                "posting {posting} belongs to transaction {found} and follows one of transaction {after}"
+            ),
             Self::Unexplained { what } => f.write_str(what),
         }
     }
@@ -150,13 +227,33 @@ struct Rebuilt {
     balance: i128,
     entries: i64,
     head: i64,
+    /// What moved in without a grant: minus the debt.
+    without_grant: i128,
+    /// Whether its row was met at its head.
+    compared: bool,
 }
 
-/// An audit under way: give it all accounts, then all postings in the order of their numbers.
+#[derive(Debug)]
+struct RebuiltGrant {
+    grant: Grant,
+    account: i64,
+    left: i128,
+    /// What was left at the head of the wallet's row.
+    left_at_head: i128,
+    held: i128,
+}
+
+/// An audit under way: give it all accounts, grants and reservations, then all postings in the order of their numbers.
 #[derive(Debug)]
 pub struct Audit {
-    accounts: BTreeMap<i64, Rebuilt>,
+    /// By number.
+    accounts: Vec<Option<Rebuilt>>,
+    /// By number.
+    grants: Vec<Option<RebuiltGrant>>,
     last_posting: i64,
+    last_transaction: i64,
+    newest_posting: i64,
+    lag: i64,
     differences: Vec<Difference>,
 }
 
@@ -167,6 +264,8 @@ pub struct Report {
     pub accounts: usize,
     /// How many postings were read.
     pub postings: i64,
+    /// The transaction of the last one: transactions are numbered without gaps, and each has postings.
+    pub transactions: i64,
     /// Every account's balance as rebuilt: the trial balance.
     pub balances: BTreeMap<AccountKey, i128>,
     /// Sum of all balances of each unit as rebuilt: always zero, since every posting has two sides.
@@ -175,29 +274,108 @@ pub struct Report {
     pub differences: Vec<Difference>,
 }
 
-impl Audit {
-    /// Begins with the accounts as stored.
-    pub fn of(accounts: impl IntoIterator<Item = Account>) -> Self {
-        let rebuilt = |account: Account| {
-            (
-                account.number,
-                Rebuilt {
-                    account,
-                    balance: 0,
-                    entries: 0,
-                    head: 0,
-                },
-            )
+/// The rows that an audit compares with the journal.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// All accounts.
+    pub accounts: Vec<Account>,
+    /// All grants.
+    pub grants: Vec<Grant>,
+    /// What open holds reserve.
+    pub reserved: Vec<Part>,
+    /// The number of the newest posting.
+    pub newest_posting: i64,
+    /// How many postings a wallet's row may lag behind.
+    pub lag: i64,
+}
+
+/// Rows by their number, which has no gaps in a sound database; a number out of all proportion is a corrupt row and left out.
+fn by_number<T>(rows: impl Iterator<Item = (i64, T)>) -> Vec<Option<T>> {
+    let mut table = Vec::new();
+    for (number, row) in rows {
+        let Ok(place) = usize::try_from(number) else {
+            continue;
         };
+        if place > table.len() + 1_000_000 {
+            continue;
+        }
+        if place >= table.len() {
+            table.resize_with(place + 1, || None);
+        }
+        table[place] = Some(row);
+    }
+    table
+}
+
+fn at<T>(table: &mut [Option<T>], number: i64) -> Option<&mut T> {
+    let place = usize::try_from(number).ok()?;
+    table.get_mut(place)?.as_mut()
+}
+
+impl Audit {
+    /// Begins with the rows as stored.
+    pub fn of(books: Books) -> Self {
+        let numbers: BTreeMap<AccountKey, i64> = books
+            .accounts
+            .iter()
+            .map(|account| (account.key.clone(), account.number))
+            .collect();
+        let rebuilt = |account: Account| {
+            let rebuilt = Rebuilt {
+                balance: 0,
+                entries: 0,
+                head: 0,
+                without_grant: 0,
+                compared: account.head == 0 && account.balance == 0,
+                account,
+            };
+            (rebuilt.account.number, rebuilt)
+        };
+        let rebuilt_grant = |grant: Grant| {
+            let rebuilt = RebuiltGrant {
+                account: numbers.get(&grant.wallet).copied().unwrap_or(0),
+                left: 0,
+                left_at_head: 0,
+                held: 0,
+                grant,
+            };
+            (rebuilt.grant.id.number(), rebuilt)
+        };
+        let mut grants = by_number(books.grants.into_iter().map(rebuilt_grant));
+        let mut differences = Vec::new();
+        for part in books.reserved {
+            match at(&mut grants, part.grant.number()) {
+                Some(grant) => grant.held += i128::from(part.amount),
+                None => differences.push(Difference::Unexplained {
+                    what: format!(
+                        "a hold reserves some of {}, which does not exist",
+                        part.grant
+                    ),
+                }),
+            }
+        }
         Self {
-            accounts: accounts.into_iter().map(rebuilt).collect(),
+            accounts: by_number(books.accounts.into_iter().map(rebuilt)),
+            grants,
             last_posting: 0,
-            differences: Vec::new(),
+            last_transaction: 0,
+            newest_posting: books.newest_posting,
+            lag: books.lag,
+            differences,
         }
     }
 
-    /// Takes in the next posting.
-    pub fn read(&mut self, row: &PostingRow) {
+    /// Takes in the next posting, which belongs to this transaction.
+    pub fn read(&mut self, row: &PostingRow, transaction: i64, reason: Reason) {
+        let after = self.last_transaction;
+        if transaction != after && transaction != after + 1 {
+            self.differences.push(Difference::TransactionGap {
+                posting: row.number,
+                after,
+                found: transaction,
+            });
+        }
+        self.last_transaction = transaction;
         if row.number != self.last_posting + 1 {
             self.differences.push(Difference::Gap {
                 after: self.last_posting,
@@ -210,22 +388,31 @@ impl Audit {
                 posting: row.number,
             });
         }
-        let units = [&row.from, &row.to]
-            .map(|side| self.accounts.get(&side.account).map(|a| a.account.key.unit));
-        if let [Some(from), Some(to)] = units
-            && from != to
-        {
-            self.differences.push(Difference::MixedUnits {
-                posting: row.number,
-            });
+        let mut side = |side: &Side| {
+            let key = &at(&mut self.accounts, side.account)?.account.key;
+            Some((key.kind, key.unit))
+        };
+        if let (Some((from, from_unit)), Some((to, to_unit))) = (side(&row.from), side(&row.to)) {
+            let posting = row.number;
+            if from_unit != to_unit {
+                self.differences.push(Difference::MixedUnits { posting });
+            }
+            if !is_way_of(reason, from, to) {
+                self.differences.push(Difference::WrongWay {
+                    posting,
+                    reason,
+                    from,
+                    to,
+                });
+            }
         }
-        self.read_side(row.number, row.from, -i128::from(row.amount));
-        self.read_side(row.number, row.to, i128::from(row.amount));
+        self.read_side(row, row.from, -i128::from(row.amount));
+        self.read_side(row, row.to, i128::from(row.amount));
     }
 
-    fn read_side(&mut self, posting: i64, side: Side, delta: i128) {
-        let number = side.account;
-        let Some(rebuilt) = self.accounts.get_mut(&number) else {
+    fn read_side(&mut self, row: &PostingRow, side: Side, delta: i128) {
+        let (posting, number) = (row.number, side.account);
+        let Some(rebuilt) = at(&mut self.accounts, number) else {
             self.differences.push(Difference::UnknownAccount {
                 posting,
                 account: number,
@@ -239,21 +426,66 @@ impl Audit {
         }
         rebuilt.entries += 1;
         rebuilt.head = posting;
-        let Some(link) = side.chain.filter(|link| link.previous == previous) else {
+        if posting == rebuilt.account.head {
+            rebuilt.compared = true;
+            self.differences.extend(compare(rebuilt));
+        } else if posting > rebuilt.account.head && posting <= self.newest_posting - self.lag {
+            self.differences.push(Difference::RowTooOld {
+                account: number,
+                head: rebuilt.account.head,
+                posting,
+            });
+        }
+        let balance = rebuilt.balance;
+        if side.chain.is_none_or(|link| link.previous != previous) {
             self.differences.push(Difference::BrokenChain {
                 posting,
                 account: number,
             });
-            return;
-        };
-        if i128::from(link.balance) != rebuilt.balance {
-            let (stored, rebuilt) = (link.balance, rebuilt.balance);
+        }
+        if let Some(link) = side.chain
+            && i128::from(link.balance) != balance
+        {
             self.differences.push(Difference::WrongRunningBalance {
                 posting,
                 account: number,
-                stored,
-                rebuilt,
+                stored: link.balance,
+                rebuilt: balance,
             });
+        }
+        self.read_grant(row, number, delta);
+    }
+
+    fn read_grant(&mut self, row: &PostingRow, account: i64, delta: i128) {
+        let Some(rebuilt) = at(&mut self.accounts, account) else {
+            return;
+        };
+        let Some(id) = row.grant else {
+            rebuilt.without_grant += delta;
+            if rebuilt.without_grant > 0 {
+                let paid = rebuilt.without_grant;
+                self.differences
+                    .push(Difference::Overpaid { account, paid });
+            }
+            return;
+        };
+        let is_in_row = row.number <= rebuilt.account.head;
+        match at(&mut self.grants, id.number()).filter(|grant| grant.account == account) {
+            Some(grant) => {
+                grant.left += delta;
+                if is_in_row {
+                    grant.left_at_head = grant.left;
+                }
+                if grant.left < 0 {
+                    let left = grant.left;
+                    self.differences
+                        .push(Difference::BelowZero { grant: id, left });
+                }
+            }
+            None => self.differences.push(Difference::ForeignGrant {
+                posting: row.number,
+                grant: id,
+            }),
         }
     }
 
@@ -265,15 +497,37 @@ impl Audit {
     /// Compares what was rebuilt with what is stored.
     pub fn finish(mut self) -> Report {
         let (mut sums, mut balances) = (BTreeMap::new(), BTreeMap::new());
-        for rebuilt in self.accounts.values() {
+        let mut accounts = 0;
+        for rebuilt in self.accounts.iter().flatten() {
             let key = &rebuilt.account.key;
+            accounts += 1;
             *sums.entry(key.unit).or_insert(0) += rebuilt.balance;
             balances.insert(key.clone(), rebuilt.balance);
-            self.differences.extend(compare(rebuilt));
+            if key.kind.keeps_balance() && !rebuilt.compared {
+                self.differences.extend(compare(rebuilt));
+            }
+        }
+        for grant in self.grants.iter().flatten() {
+            let id = grant.grant.id;
+            if i128::from(grant.grant.remaining) != grant.left_at_head {
+                self.differences.push(Difference::WrongRemaining {
+                    grant: id,
+                    stored: grant.grant.remaining,
+                    rebuilt: grant.left_at_head,
+                });
+            }
+            if grant.held > grant.left {
+                self.differences.push(Difference::HeldTwice {
+                    grant: id,
+                    held: grant.held,
+                    left: grant.left,
+                });
+            }
         }
         Report {
-            accounts: self.accounts.len(),
+            accounts,
             postings: self.last_posting,
+            transactions: self.last_transaction,
             balances,
             sums,
             differences: self.differences,
@@ -281,12 +535,31 @@ impl Audit {
     }
 }
 
+/// Whether transactions with this reason move value from such an account to such another.
+const fn is_way_of(reason: Reason, from: AccountKind, to: AccountKind) -> bool {
+    use AccountKind::{
+        Adjusted, Breakage, Clearing, Exchanged, Granted, Received, RolledOver, Sold, Spent, Wallet,
+    };
+    match reason {
+        Reason::Topup => matches!((from, to), (Sold, Wallet)),
+        Reason::Payment => matches!((from, to), (Received, Clearing)),
+        Reason::Add => matches!((from, to), (Adjusted, Wallet)),
+        Reason::Sub => matches!((from, to), (Wallet, Adjusted)),
+        Reason::Grant => matches!((from, to), (Sold | Granted, Wallet)),
+        Reason::Charge | Reason::Settle => matches!((from, to), (Wallet, Spent)),
+        Reason::Expire => matches!((from, to), (Wallet, Breakage) | (Breakage, Wallet)),
+        Reason::Void => matches!(
+            (from, to),
+            (Wallet, Sold | Granted | Adjusted | Exchanged | RolledOver)
+        ),
+        Reason::RollOver => matches!((from, to), (Wallet, RolledOver) | (RolledOver, Wallet)),
+        Reason::Exchange => matches!((from, to), (Wallet, Exchanged) | (Exchanged, Wallet)),
+    }
+}
+
 fn compare(rebuilt: &Rebuilt) -> Vec<Difference> {
     let account = &rebuilt.account;
     let (number, mut found) = (account.number, Vec::new());
-    if !account.key.kind.keeps_balance() {
-        return found;
-    }
     if i128::from(account.balance) != rebuilt.balance {
         found.push(Difference::WrongBalance {
             account: number,
@@ -306,19 +579,6 @@ fn compare(rebuilt: &Rebuilt) -> Vec<Difference> {
             account: number,
             stored: account.head,
             rebuilt: rebuilt.head,
-        });
-    }
-    if account.available() < 0 {
-        found.push(Difference::BelowZero {
-            account: number,
-            available: account.available(),
-        });
-    }
-    // Nothing can be reserved yet, so nothing explains a hold; it would keep a customer from spending what is his.
-    if account.held != 0 {
-        found.push(Difference::HeldForNothing {
-            account: number,
-            held: account.held,
         });
     }
     found

@@ -78,10 +78,123 @@ ids! {
     TopupId = "top_";
     /// Names a [`Payment`](crate::payment::Payment). Also Stripe's idempotency key for opening its checkout session.
     PaymentId = "pay_";
-    /// Names a [`Transaction`](crate::journal::Transaction) of the journal.
-    TransactionId = "ltx_";
     /// Names an [`ApiKey`](crate::api_key::ApiKey); not the secret itself.
     ApiKeyId = "key_";
+}
+
+/// Ids of rows that are numbered anyway: the number, scattered over 60 bits and written with 12 characters. Such an id needs no
+/// index and no column, and does not show at a glance how many there are. It is no secret: whoever has the program can
+/// compute the number.
+mod numbered {
+    use super::ALPHABET;
+
+    const BITS: u32 = 60;
+    const MASK: u64 = (1 << BITS) - 1;
+    pub(super) const DIGITS: usize = 12;
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014), cut down to 60 bits: every step can be undone.
+    const MULTIPLIERS: [u64; 2] = [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+
+    /// The inverse of an odd number modulo 2^64, by Newton's iteration: each step doubles the bits that are right.
+    const fn inverse(odd: u64) -> u64 {
+        let mut inverse = odd;
+        let mut step = 0;
+        while step < 5 {
+            inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+            step += 1;
+        }
+        inverse
+    }
+
+    const fn scatter(number: u64) -> u64 {
+        let mut x = number & MASK;
+        x ^= x >> 30;
+        x = x.wrapping_mul(MULTIPLIERS[0]) & MASK;
+        x ^= x >> 30;
+        x = x.wrapping_mul(MULTIPLIERS[1]) & MASK;
+        x ^ (x >> 30)
+    }
+
+    const fn gather(scattered: u64) -> u64 {
+        // With a shift of half the width, the shift undoes itself.
+        let mut x = scattered ^ (scattered >> 30);
+        x = x.wrapping_mul(inverse(MULTIPLIERS[1])) & MASK;
+        x ^= x >> 30;
+        x = x.wrapping_mul(inverse(MULTIPLIERS[0])) & MASK;
+        x ^ (x >> 30)
+    }
+
+    pub(super) fn write(number: i64, salt: u64) -> [u8; DIGITS] {
+        let mut bits = scatter(number.cast_unsigned() ^ salt);
+        let mut digits = [b'0'; DIGITS];
+        for digit in digits.iter_mut().rev() {
+            *digit = ALPHABET[usize::try_from(bits & 31).unwrap_or(0)];
+            bits >>= 5;
+        }
+        digits
+    }
+
+    pub(super) fn read(text: &str, salt: u64) -> Option<i64> {
+        if text.len() != DIGITS {
+            return None;
+        }
+        let mut bits = 0;
+        for byte in text.bytes() {
+            let digit = ALPHABET.iter().position(|known| *known == byte)?;
+            bits = bits << 5 | u64::try_from(digit).ok()?;
+        }
+        i64::try_from(gather(bits) ^ salt)
+            .ok()
+            .filter(|number| *number > 0)
+    }
+}
+
+macro_rules! numbered_ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $salt:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(i64);
+
+        impl $name {
+            /// What every id of this kind begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// The id of the row with this number, which is positive.
+            pub const fn of(number: i64) -> Self {
+                Self(number)
+            }
+
+            /// The id, if `text` has the form of one. Whether it exists is another question.
+            pub fn parse(text: &str) -> Option<Self> {
+                numbered::read(text.strip_prefix(Self::PREFIX)?, $salt).map(Self)
+            }
+
+            /// The number of the row.
+            pub const fn number(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(Self::PREFIX)?;
+                let digits = numbered::write(self.0, $salt);
+                digits.iter().try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+            }
+        }
+    )*};
+}
+
+// The salts are arbitrary: rows of one number and different kinds shall not look alike.
+numbered_ids! {
+    /// Names a [`Transaction`](crate::journal::Transaction) of the journal; a charge is named by its transaction.
+    TransactionId = "ltx_", 0x0a5c_31d2_77e1_094b;
+    /// Names a [`Grant`](crate::grant::Grant).
+    GrantId = "grt_", 0x0b17_90ce_5a3f_d286;
+    /// Names a [`Hold`](crate::hold::Hold).
+    HoldId = "hld_", 0x0c83_6ef4_12b9_a75d;
+    /// Names a [`SpendingLimit`](crate::limit::SpendingLimit).
+    LimitId = "lim_", 0x0de9_2b40_f86c_1375;
 }
 
 /// A customer of the product, under the product's own id (`sub` of its tokens).
@@ -114,7 +227,9 @@ impl fmt::Display for UserId {
 
 #[cfg(test)]
 mod tests {
-    use super::{IdSource, TopupId, UserId};
+    use proptest::prelude::*;
+
+    use super::{GrantId, IdSource, TopupId, TransactionId, UserId};
     use crate::time::Time;
 
     struct Counter(u128);
@@ -158,6 +273,27 @@ mod tests {
         assert!(UserId::parse("a".repeat(128).as_str()).is_some());
         for text in ["", "a b", "a\n", "ü", "<script>", "a".repeat(129).as_str()] {
             assert!(UserId::parse(text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbered_ids_read_back_and_belong_to_their_kind(number in 1_i64..1 << 59) {
+            let id = TransactionId::of(number);
+            prop_assert_eq!(TransactionId::parse(&id.to_string()), Some(id));
+            prop_assert_eq!(id.to_string().len(), 16);
+            let renamed = id.to_string().replace("ltx_", "grt_");
+            prop_assert_ne!(GrantId::parse(&renamed), Some(GrantId::of(number)));
+        }
+    }
+
+    #[test]
+    fn neighbours_do_not_look_alike() {
+        let [one, two] = [1, 2].map(|number| TransactionId::of(number).to_string());
+        let same = one.bytes().zip(two.bytes()).skip(4).filter(|(a, b)| a == b);
+        assert!(same.count() < 6, "{one} {two}");
+        for text in ["ltx_", "ltx_0", "ltx_uuuuuuuuuuuu", "ltx_0000000000000"] {
+            assert_eq!(TransactionId::parse(text), None, "{text}");
         }
     }
 }

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::AccountKey;
 use crate::amount::Amount;
-use crate::id::TransactionId;
+use crate::id::{GrantId, TransactionId};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
+use crate::wallet;
 
 /// Why value moved: what a statement shows as the kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,9 +26,38 @@ pub enum Reason {
     Add,
     /// An administrator took credits away.
     Sub,
+    /// Value was granted.
+    Grant,
+    /// The product spent.
+    Charge,
+    /// The product spent what it had reserved.
+    Settle,
+    /// A grant expired with something left.
+    Expire,
+    /// A grant was taken back.
+    Void,
+    /// What was left of an expired grant passed to a new one.
+    RollOver,
+    /// One unit was given for another.
+    Exchange,
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Topup,
+        Self::Payment,
+        Self::Add,
+        Self::Sub,
+        Self::Grant,
+        Self::Charge,
+        Self::Settle,
+        Self::Expire,
+        Self::Void,
+        Self::RollOver,
+        Self::Exchange,
+    ];
+
     /// As written in the database and on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,21 +65,26 @@ impl Reason {
             Self::Payment => "payment",
             Self::Add => "add",
             Self::Sub => "sub",
+            Self::Grant => "grant",
+            Self::Charge => "charge",
+            Self::Settle => "settle",
+            Self::Expire => "expire",
+            Self::Void => "void",
+            Self::RollOver => "roll_over",
+            Self::Exchange => "exchange",
         }
     }
 
     /// The reason written as `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Topup, Self::Payment, Self::Add, Self::Sub]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 
 /// What caused a transaction. At most one transaction ever has a given cause.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cause {
-    /// The kind of thing: `topup`, `payment`, `adjustment`.
+    /// The kind of thing: `topup`, `payment`, `hold`.
     pub kind: String,
     /// Which one.
     pub id: String,
@@ -85,21 +120,24 @@ pub struct Posting {
     pub to: AccountKey,
     /// How much; more than zero.
     pub amount: Amount,
+    /// The grant whose value moves, if a side is a wallet. Without one the wallet goes into debt, or pays it back.
+    pub grant: Option<GrantId>,
 }
 
 /// An immutable group of postings with a reason and a cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    /// Its id.
-    pub id: TransactionId,
     /// Why.
     pub reason: Reason,
-    /// What caused it; unique for ever.
-    pub cause: Cause,
+    /// What caused it; unique for ever. None if nothing outside did: it is then its own cause, and its request's idempotency
+    /// key keeps it from happening twice.
+    pub cause: Option<Cause>,
     /// When.
     pub at: Time,
     /// What was said about it.
     pub remark: Remark,
+    /// What it was for, as words that programs read: `action:picture*3 key:k-7 label:team-red`.
+    pub tags: String,
     /// The movements, at least one.
     pub postings: Vec<Posting>,
 }
@@ -134,11 +172,15 @@ pub struct PostingRow {
     pub to: Side,
     /// Smallest steps moved; more than zero.
     pub amount: i64,
+    /// The grant whose value moved.
+    pub grant: Option<GrantId>,
 }
 
 /// A transaction that was posted in this batch and has to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
+    /// Its id, which tells its number.
+    pub id: TransactionId,
     /// What was posted.
     pub transaction: Transaction,
     /// Its postings with their numbers and chains.
@@ -147,10 +189,11 @@ pub struct Posted {
 
 /// Moves value. The accounts and the cause must have been loaded; missing accounts are opened.
 ///
-/// Refuses a cause that was already used, a transaction that moves nothing, an amount that is not positive, two units in one posting, and a balance
-/// beyond 64 bits. After the first write nothing can be refused any more.
-pub fn post(state: &mut State, transaction: Transaction) -> Result<(), Refusal> {
+/// Refuses a cause that was already used, a transaction that moves nothing, an amount that is not positive, two units in one
+/// posting, and a balance beyond 64 bits. After the first write nothing can be refused any more.
+pub fn post(state: &mut State, transaction: Transaction) -> Result<TransactionId, Refusal> {
     check(state, &transaction)?;
+    let id = TransactionId::of(state.sequence.next_transaction());
     let mut rows = Vec::with_capacity(transaction.postings.len());
     for posting in &transaction.postings {
         let number = state.sequence.next_posting();
@@ -162,18 +205,27 @@ pub fn post(state: &mut State, transaction: Transaction) -> Result<(), Refusal> 
             from,
             to,
             amount,
+            grant: posting.grant,
         });
     }
-    state.causes.insert(transaction.cause.clone(), ());
-    state.journal.push(Posted { transaction, rows });
-    Ok(())
+    if let Some(cause) = &transaction.cause {
+        state.causes.insert(cause.clone(), ());
+    }
+    state.journal.push(Posted {
+        id,
+        transaction,
+        rows,
+    });
+    Ok(id)
 }
 
 /// Whether [`post`] would take this transaction.
 pub(crate) fn check(state: &State, transaction: &Transaction) -> Result<(), Refusal> {
-    if state.causes.get(&transaction.cause).is_some() {
+    if let Some(cause) = &transaction.cause
+        && state.causes.get(cause).is_some()
+    {
         return Err(Refusal::AlreadyPosted {
-            cause: transaction.cause.clone(),
+            cause: cause.clone(),
         });
     }
     if transaction.postings.is_empty() {
@@ -188,15 +240,12 @@ pub(crate) fn check(state: &State, transaction: &Transaction) -> Result<(), Refu
             return Err(Refusal::Unbalanced);
         }
     }
-    let mut touched: Vec<&AccountKey> = transaction
+    let sides = transaction
         .postings
         .iter()
-        .flat_map(|posting| [&posting.from, &posting.to])
-        .collect();
-    touched.sort();
-    touched.dedup();
-    touched
-        .into_iter()
+        .flat_map(|posting| [&posting.from, &posting.to]);
+    sides
+        .filter(|key| key.kind.keeps_balance())
         .try_for_each(|key| check_range(state, transaction, key))
 }
 
@@ -211,7 +260,12 @@ fn check_range(state: &State, transaction: &Transaction, key: &AccountKey) -> Re
             .map(|posting| i128::from(posting.amount.minor))
             .sum()
     };
-    let balance = i128::from(state.accounts.get(key).map_or(0, |account| account.balance));
+    let balance = i128::from(
+        state
+            .wallets
+            .get(key)
+            .map_or(0, |wallet| wallet.account.balance),
+    );
     let (lowest, highest) = (
         balance - sum(|posting| &posting.from),
         balance + sum(|posting| &posting.to),
@@ -225,20 +279,21 @@ fn check_range(state: &State, transaction: &Transaction, key: &AccountKey) -> Re
 }
 
 fn move_balance(state: &mut State, key: &AccountKey, delta: i64, posting: i64, now: Time) -> Side {
-    if state.accounts.get(key).is_none() {
-        let number = state.sequence.next_account();
-        state
-            .accounts
-            .insert(key.clone(), key.clone().open(number, now));
-    }
     if !key.kind.keeps_balance() {
+        if state.accounts.get(key).is_none() {
+            let number = state.sequence.next_account();
+            let account = key.clone().open(number, now);
+            state.accounts.insert(key.clone(), account);
+        }
         let number = state.accounts.get(key).map_or(0, |account| account.number);
         return Side {
             account: number,
             chain: None,
         };
     }
-    state.accounts.change(key, |account| {
+    wallet::open(state, key, now);
+    wallet::change(state, key, |wallet| {
+        let account = &mut wallet.account;
         let previous = account.head;
         account.balance += delta;
         account.entries += 1;

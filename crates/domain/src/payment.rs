@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::Amount;
 use crate::command::Context;
-use crate::id::{PaymentId, TopupId, TransactionId, UserId};
+use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
 use crate::notice::{Mismatch, SessionFact, Standing};
@@ -222,7 +222,7 @@ fn advance(
     match next {
         PaymentStatus::Paid => {
             // Both or neither: the second is checked before the first is written.
-            let money = money_received(context, payment);
+            let money = money_received(context.now, payment);
             journal::check(state, &money)?;
             topup::finish(state, context, &payment.topup, Voucher::Payment(payment))?;
             journal::post(state, money)?;
@@ -255,21 +255,22 @@ fn close_topup(state: &mut State, now: Time, payment: &Payment, end: TopupStatus
 }
 
 /// Books the customer's money as held by the provider.
-fn money_received(context: &mut Context<'_>, payment: &Payment) -> Transaction {
+fn money_received(now: Time, payment: &Payment) -> Transaction {
     let [received, clearing] = money_accounts(payment);
     Transaction {
-        id: TransactionId::new(context.ids, context.now),
         reason: Reason::Payment,
-        cause: cause(&payment.id),
-        at: context.now,
+        cause: Some(cause(&payment.id)),
+        at: now,
         remark: Remark {
             reference: payment.session.clone().unwrap_or_default(),
             ..Remark::default()
         },
+        tags: String::new(),
         postings: vec![Posting {
             from: received,
             to: clearing,
             amount: payment.amount,
+            grant: None,
         }],
     }
 }

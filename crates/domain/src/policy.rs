@@ -1,6 +1,8 @@
 //! What the operator decided: limits and prices, as arguments to the rules.
 
 use crate::amount::{CreditPrice, Unit};
+use crate::charge::Actions;
+use crate::hold::Overage;
 
 /// Settings that rules ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +17,24 @@ pub struct Policy {
     pub livemode: bool,
     /// What a customer sees as the thing bought.
     pub item_name: String,
+    /// What actions cost.
+    pub actions: Actions,
+    /// How far below zero a charge that may make debt can take a wallet that has no setting of its own, in smallest steps.
+    pub overdraft: i64,
+    /// Falling below so much is announced, in smallest steps; 0 or less: only falling below zero is.
+    pub balance_low: i64,
+    /// For how long a hold lasts that says nothing, in seconds.
+    pub hold_seconds: i64,
+    /// What happens when more was used than a hold reserves that says nothing.
+    pub hold_overage: Overage,
+    /// How long before its expiry a grant is announced, in seconds.
+    pub expiry_notice_seconds: i64,
 }
 
 impl Policy {
     /// One credit is one US cent; top-ups from 50 to 1,000,000 credits; test mode. The least of 50 is Stripe's own smallest
-    /// charge in US dollars.
+    /// charge in US dollars. Debt up to 1,000,000 credits where a charge may make any; holds last 15 minutes; grants are
+    /// announced a week before they expire.
     ///
     /// # Panics
     /// Never: `usd` is in the table of currencies.
@@ -36,6 +51,12 @@ impl Policy {
             },
             livemode: false,
             item_name: "Credits".to_owned(),
+            actions: Actions::new(),
+            overdraft: 1_000_000,
+            balance_low: 0,
+            hold_seconds: 900,
+            hold_overage: Overage::Charge,
+            expiry_notice_seconds: 7 * 86_400,
         }
     }
 }

@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Unit;
+use crate::grant::GrantEnd;
+use crate::hold::HoldStatus;
+use crate::id::LimitId;
 use crate::journal::Cause;
+use crate::limit::{Period, Subject};
+use crate::time::Time;
 use crate::topup::TopupStatus;
 
 /// A named no. The text is for people, [`code`](Refusal::code) for programs; codes never change their meaning.
@@ -29,6 +34,43 @@ pub enum Refusal {
     PaymentNotFound,
     #[error("the wallet has {available} credits available, {missing} too few")]
     InsufficientCredits { available: i64, missing: i64 },
+    #[error(
+        "there is no action {name:?} with a price: add it to [actions] of the configuration, or name the credits"
+    )]
+    ActionUnknown { name: String },
+    #[error("{field} {rule}")]
+    TimeOrder { field: String, rule: String },
+    #[error("there would be more than {most} {what}: end some first")]
+    TooMany { what: String, most: i64 },
+    #[error("there is no such grant")]
+    GrantNotFound,
+    #[error("nothing is left of the grant: it is {}", end.as_str())]
+    GrantEnded { end: GrantEnd },
+    #[error("there is no such hold")]
+    HoldNotFound,
+    #[error("the hold is {}: make a new one", status.as_str())]
+    HoldEnded { status: HoldStatus },
+    #[error("the hold reserves {held}, and {given} are more: extend it first")]
+    HoldExceeded { held: i64, given: i64 },
+    #[error("there is no such spending limit")]
+    LimitNotFound,
+    #[error(
+        "the limit of {} {} allows {most} {}; {used} are used, and {given} more would exceed it{}",
+        subject.kind.as_str(), subject.name, each(*period), resets(*resets_at)
+    )]
+    SpendingLimitReached {
+        limit: LimitId,
+        subject: Subject,
+        period: Period,
+        most: i64,
+        used: i64,
+        given: i64,
+        resets_at: Option<Time>,
+    },
+    #[error("both sides are the same unit: nothing to exchange")]
+    SameUnit,
+    #[error("nothing of the batch was done: charge {position} was refused: {why}")]
+    BatchRefused { position: usize, why: Box<Self> },
     #[error("the price would be beyond what {currency} amounts can hold: buy fewer credits")]
     PriceOutOfRange { currency: Unit },
     #[error("the balance would leave the range of 64 bits: use a smaller amount")]
@@ -56,6 +98,22 @@ impl Refusal {
             Self::TopupNotPending { .. } => "topup_not_pending",
             Self::PaymentNotFound => "payment_not_found",
             Self::InsufficientCredits { .. } => "insufficient_credits",
+            Self::ActionUnknown { .. } => "action_unknown",
+            Self::TimeOrder { .. } => "parameter_invalid",
+            Self::TooMany { .. } => "too_many",
+            Self::GrantNotFound => "grant_not_found",
+            Self::GrantEnded { .. } => "grant_ended",
+            Self::HoldNotFound => "hold_not_found",
+            Self::HoldEnded { status } => match status {
+                HoldStatus::Open | HoldStatus::Settled => "hold_settled",
+                HoldStatus::Released => "hold_released",
+                HoldStatus::Expired => "hold_expired",
+            },
+            Self::HoldExceeded { .. } => "hold_exceeded",
+            Self::LimitNotFound => "limit_not_found",
+            Self::SpendingLimitReached { .. } => "spending_limit_reached",
+            Self::SameUnit => "same_unit",
+            Self::BatchRefused { why, .. } => why.code(),
             Self::PriceOutOfRange { .. } => "price_out_of_range",
             Self::BalanceOutOfRange => "balance_out_of_range",
             Self::AlreadyPosted { .. } => "already_posted",
@@ -69,14 +127,23 @@ impl Refusal {
     /// The field of the request that is to blame, if one is.
     pub fn param(&self) -> Option<&str> {
         match self {
-            Self::OutOfRange { field, .. } => Some(field),
+            Self::OutOfRange { field, .. } | Self::TimeOrder { field, .. } => Some(field),
+            Self::ActionUnknown { .. } => Some("action"),
+            Self::GrantNotFound | Self::GrantEnded { .. } => Some("grant_id"),
+            Self::HoldNotFound | Self::HoldEnded { .. } => Some("hold_id"),
+            Self::LimitNotFound => Some("limit_id"),
+            Self::SameUnit => Some("to"),
+            Self::BatchRefused { .. } => Some("charges"),
             Self::TopupNotFound | Self::TopupNotPending { .. } => Some("topup_id"),
             Self::PaymentNotFound => Some("payment_id"),
             Self::InsufficientCredits { .. }
+            | Self::HoldExceeded { .. }
+            | Self::SpendingLimitReached { .. }
             | Self::PriceOutOfRange { .. }
             | Self::BalanceOutOfRange => Some("credits"),
             Self::ApiKeyNotFound => Some("api_key_id"),
             Self::AlreadyPosted { .. }
+            | Self::TooMany { .. }
             | Self::Unbalanced
             | Self::IdempotencyKeyReused
             | Self::ClaimLost => None,
@@ -88,4 +155,17 @@ impl Refusal {
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::ClaimLost)
     }
+}
+
+fn each(period: Period) -> &'static str {
+    match period {
+        Period::Day => "a day",
+        Period::Week => "a week",
+        Period::Month => "a month",
+        Period::Ever => "in all",
+    }
+}
+
+fn resets(at: Option<Time>) -> String {
+    at.map_or_else(String::new, |at| format!("; it resets at {at}"))
 }

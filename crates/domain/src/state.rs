@@ -9,14 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::account::{Account, AccountKey};
+use crate::announcement::Announcement;
 use crate::api_key::ApiKey;
 use crate::command::{Answer, AnswerKey};
 use crate::event::StoredEvent;
-use crate::id::{ApiKeyId, PaymentId, TopupId};
+use crate::grant::Grant;
+use crate::hold::Hold;
+use crate::id::{ApiKeyId, GrantId, HoldId, LimitId, PaymentId, TopupId};
 use crate::job::{Job, JobKey};
 use crate::journal::{Cause, Posted};
+use crate::limit::{SpendingLimit, Subject};
 use crate::payment::Payment;
 use crate::topup::Topup;
+use crate::usage::UsageEvent;
+use crate::wallet::Wallet;
 
 /// What has to be done with a row at commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +117,17 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
         );
     }
 
+    /// Writes a row, whether or not there is one. For tables whose rows may be known from elsewhere, as the grants of a wallet.
+    pub fn put(&mut self, key: K, value: V) {
+        let change = match self.rows.get(&key) {
+            Some(slot) if slot.change == Change::Insert => Change::Insert,
+            Some(slot) if slot.value.is_none() => Change::Insert,
+            _ => Change::Update,
+        };
+        let value = Some(value);
+        self.rows.insert(key, Slot { value, change });
+    }
+
     /// Changes a row that is there.
     ///
     /// # Panics
@@ -140,6 +157,11 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
         }
     }
 
+    /// Whether there are rows to write.
+    pub fn has_changes(&self) -> bool {
+        self.changes().next().is_some()
+    }
+
     /// The rows to write, in key order. `None` with [`Change::Delete`].
     pub fn changes(&self) -> impl Iterator<Item = (&K, Change, Option<&V>)> {
         let changed = self
@@ -150,43 +172,61 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
     }
 }
 
-/// The last numbers given out. One writer gives them, so they have no gaps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sequence {
-    /// Number of the newest account.
-    pub account: i64,
-    /// Number of the newest transaction.
-    pub transaction: i64,
-    /// Number of the newest posting.
-    pub posting: i64,
-    /// Number of the newest stored event.
-    pub event: i64,
+macro_rules! sequence {
+    ($($name:ident, $next:ident: $what:literal;)*) => {
+        /// The last numbers given out. One writer gives them, so they have no gaps.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Sequence {
+            $(#[doc = concat!("Number of the newest ", $what, ".")] pub $name: i64,)*
+        }
+
+        impl Sequence {
+            $(pub(crate) const fn $next(&mut self) -> i64 {
+                self.$name += 1;
+                self.$name
+            })*
+        }
+    };
 }
 
-impl Sequence {
-    pub(crate) fn next_account(&mut self) -> i64 {
-        self.account += 1;
-        self.account
-    }
-
-    pub(crate) fn next_posting(&mut self) -> i64 {
-        self.posting += 1;
-        self.posting
-    }
-
-    pub(crate) fn next_event(&mut self) -> i64 {
-        self.event += 1;
-        self.event
-    }
+sequence! {
+    account, next_account: "account";
+    transaction, next_transaction: "transaction";
+    posting, next_posting: "posting";
+    event, next_event: "stored event";
+    grant, next_grant: "grant";
+    hold, next_hold: "hold";
+    limit, next_limit: "spending limit";
+    announcement, next_announcement: "announcement";
+    usage, next_usage: "usage event";
 }
 
 /// Rows a batch has loaded, and what its commands have made of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// Numbers given out so far.
     pub sequence: Sequence,
-    /// Accounts by name.
+    /// Accounts that are no wallets, by name.
     pub accounts: Table<AccountKey, Account>,
+    /// Wallets, by the name of their account. Shared with whoever else has loaded them until they are changed.
+    pub wallets: Table<AccountKey, Arc<Wallet>>,
+    /// Grants by themselves: new ones, those that have ended, and those asked for by their id. What is left of a live one, its
+    /// wallet knows.
+    pub grants: Table<GrantId, Grant>,
+    /// Holds.
+    pub holds: Table<HoldId, Hold>,
+    /// Whether there is any spending limit: if not, nobody has to look.
+    pub has_limits: bool,
+    /// The spending limits of each subject.
+    pub limits: Table<Subject, Vec<SpendingLimit>>,
+    /// Whose limit it is (an index, kept by the store).
+    pub limit_subjects: Table<LimitId, Subject>,
+    /// Limits that were taken away.
+    pub removed_limits: Vec<LimitId>,
+    /// What happened in this batch.
+    pub announcements: Vec<Announcement>,
+    /// Usage that was recorded in this batch.
+    pub usage: Vec<UsageEvent>,
     /// Causes that have been posted.
     pub causes: Table<Cause, ()>,
     /// Transactions posted in this batch.
@@ -223,6 +263,11 @@ impl State {
     pub fn missed(&self) -> Option<&str> {
         [
             &self.accounts.missed,
+            &self.wallets.missed,
+            &self.grants.missed,
+            &self.holds.missed,
+            &self.limits.missed,
+            &self.limit_subjects.missed,
             &self.causes.missed,
             &self.topups.missed,
             &self.payments.missed,
@@ -241,6 +286,27 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether there is anything to write. Refusals, repetitions and questions leave nothing, and cost no sync.
+    pub fn has_changes(&self) -> bool {
+        !(self.journal.is_empty()
+            && self.announcements.is_empty()
+            && self.usage.is_empty()
+            && self.removed_limits.is_empty())
+            || self.accounts.has_changes()
+            || self.wallets.has_changes()
+            || self.grants.has_changes()
+            || self.holds.has_changes()
+            || self.limits.has_changes()
+            || self.topups.has_changes()
+            || self.payments.has_changes()
+            || self.events.has_changes()
+            || self.jobs.has_changes()
+            || self.api_keys.has_changes()
+            || self.answers.has_changes()
+    }
+}
+
 /// Keys of the rows that commands ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(
@@ -249,6 +315,11 @@ impl State {
 )]
 pub struct Needs {
     pub accounts: BTreeSet<AccountKey>,
+    pub wallets: BTreeSet<AccountKey>,
+    pub grants: BTreeSet<GrantId>,
+    pub holds: BTreeSet<HoldId>,
+    pub limits: BTreeSet<Subject>,
+    pub limit_subjects: BTreeSet<LimitId>,
     pub causes: BTreeSet<Cause>,
     pub topups: BTreeSet<TopupId>,
     pub payments: BTreeSet<PaymentId>,
@@ -296,9 +367,24 @@ impl<'a> Wanted<'a> {
         Self { state, needs }
     }
 
+    /// Whether there is any spending limit.
+    pub const fn has_limits(&self) -> bool {
+        self.state.has_limits
+    }
+
     wanted! {
-        /// Asks for an account.
+        /// Asks for an account that is no wallet.
         account(accounts: AccountKey);
+        /// Asks for a wallet.
+        wallet(wallets: AccountKey);
+        /// Asks for a grant; gives it if it is here.
+        grant(grants: GrantId) -> Grant;
+        /// Asks for a hold; gives it if it is here.
+        hold(holds: HoldId) -> Hold;
+        /// Asks for the spending limits of a subject.
+        limits(limits: Subject);
+        /// Asks whose limit it is; gives the subject if it is here.
+        limit_subject(limit_subjects: LimitId) -> Subject;
         /// Asks whether a cause has been posted.
         cause(causes: Cause);
         /// Asks for a top-up; gives it if it is here.

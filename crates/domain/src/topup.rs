@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::amount::{Amount, Unit};
+use crate::amount::Amount;
 use crate::command::Context;
-use crate::id::{PaymentId, TopupId, TransactionId, UserId};
-use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
+use crate::grant::{self, Category, CreateGrant, Source};
+use crate::id::{PaymentId, TopupId, UserId};
+use crate::journal::{Cause, Reason, Remark, Transaction};
 use crate::payment::Payment;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -137,8 +138,7 @@ pub(crate) fn needs_to_finish(wanted: &mut Wanted<'_>, id: &TopupId) {
     let Some(topup) = wanted.topup(id) else {
         return;
     };
-    wanted.account(&AccountKey::wallet(&topup.user));
-    wanted.account(&AccountKey::house(AccountKind::Sold, Unit::CREDIT));
+    grant::needs_to_give(wanted, &AccountKey::wallet(&topup.user), AccountKind::Sold);
     wanted.cause(&cause(id));
 }
 
@@ -168,20 +168,21 @@ pub(crate) fn finish(
         }
         Voucher::Admin(remark) => merge(&topup.remark, remark),
     };
-    let posting = Posting {
-        from: AccountKey::house(AccountKind::Sold, Unit::CREDIT),
-        to: AccountKey::wallet(&topup.user),
-        amount: Amount::credits(topup.credits),
-    };
+    let terms = CreateGrant::plain(
+        topup.user.clone(),
+        Amount::credits(topup.credits),
+        Category::Paid,
+        Source::Topup,
+    );
     let transaction = Transaction {
-        id: TransactionId::new(context.ids, context.now),
         reason: Reason::Topup,
-        cause: cause(id),
+        cause: Some(cause(id)),
         at: context.now,
         remark: remark.clone(),
-        postings: vec![posting],
+        tags: String::new(),
+        postings: vec![],
     };
-    journal::post(state, transaction)?;
+    grant::give(state, &terms, AccountKind::Sold, transaction)?;
     let now = context.now;
     state.topups.change(id, |topup| {
         if let Voucher::Admin(_) = voucher {

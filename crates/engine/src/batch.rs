@@ -62,7 +62,7 @@ impl Batch {
                 return Err(error);
             }
         };
-        if has_changes(&state) {
+        if state.has_changes() {
             self.store.commit(&state)?;
         } else {
             self.store.give_up()?;
@@ -70,7 +70,7 @@ impl Batch {
         let mut events = state.events.changes();
         let has_events = events
             .any(|(_, _, event)| event.is_some_and(|event| event.status == EventStatus::Pending));
-        let has_jobs = state.jobs.changes().next().is_some();
+        let has_jobs = state.jobs.has_changes();
         Ok(Outcome {
             answers,
             has_events,
@@ -113,16 +113,4 @@ impl Batch {
 
 fn bug(what: &str) -> StoreError {
     StoreError::Unusable(format!("{what}; nothing was changed: please report this"))
-}
-
-/// Refusals and repetitions leave nothing to write, and cost no sync.
-fn has_changes(state: &State) -> bool {
-    !state.journal.is_empty()
-        || state.accounts.changes().next().is_some()
-        || state.topups.changes().next().is_some()
-        || state.payments.changes().next().is_some()
-        || state.events.changes().next().is_some()
-        || state.jobs.changes().next().is_some()
-        || state.api_keys.changes().next().is_some()
-        || state.answers.changes().next().is_some()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bursar_domain::checkout::{OpenCheckout, SessionRead};
-use bursar_domain::command::{AnswerKey, Command, Reply, Request};
+use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
 use bursar_domain::id::PaymentId;
 use bursar_domain::payment::Payment;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -21,7 +21,7 @@ impl Engine {
     pub async fn open_checkout(
         &self,
         wish: OpenCheckout,
-        idempotency: Option<(AnswerKey, String)>,
+        idempotency: Option<(AnswerKey, RequestHash)>,
     ) -> Result<(Payment, bool), EngineError> {
         if !self.has_provider() {
             return Err(EngineError::NoProvider);

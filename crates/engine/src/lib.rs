@@ -13,6 +13,8 @@ mod ids;
 mod inbox;
 mod jobs;
 mod readers;
+mod ticker;
+mod wallet;
 mod writer;
 
 use std::path::PathBuf;
@@ -108,6 +110,7 @@ pub(crate) struct Shared {
     writer: writer::Writer,
     readers: readers::Readers,
     clock: Arc<dyn Clock>,
+    expiry_notice_seconds: i64,
     stripe: Option<Client>,
     events_wake: Arc<Notify>,
     jobs_wake: Arc<Notify>,
@@ -134,6 +137,7 @@ impl Engine {
         let store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
         let readers = readers::Readers::open(&config.database)?;
         let (events_wake, jobs_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let expiry_notice_seconds = config.policy.expiry_notice_seconds;
         let batch = batch::Batch {
             store,
             ids: Box::new(RandomIds::default()),
@@ -151,6 +155,7 @@ impl Engine {
             writer,
             readers,
             clock: config.clock,
+            expiry_notice_seconds,
             stripe: config.stripe,
             events_wake,
             jobs_wake,
@@ -161,7 +166,8 @@ impl Engine {
         let engine = Self { shared };
         let workers = vec![
             tokio::spawn(inbox::run(engine.clone(), stopped.clone())),
-            tokio::spawn(jobs::run(engine.clone(), stopped)),
+            tokio::spawn(jobs::run(engine.clone(), stopped.clone())),
+            tokio::spawn(ticker::run(engine.clone(), stopped)),
         ];
         *engine
             .shared

@@ -117,6 +117,9 @@ impl Run {
             }
         }
         self.checkpointer.stop();
+        if let Err(error) = self.batch.store.catch_up() {
+            tracing::warn!(%error, "the rows of wallets could not be written; the next start catches up");
+        }
         if let Err(error) = self.batch.store.checkpoint() {
             tracing::warn!(%error, "the write-ahead log could not be folded in; the next start does it");
         }

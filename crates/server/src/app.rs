@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use axum::Router;
-use bursar_domain::command::{AnswerKey, Command, Request};
+use bursar_domain::command::{AnswerKey, Command, Request, RequestHash};
 use bursar_domain::policy::Policy;
 use bursar_engine::clock::SystemClock;
 use bursar_engine::{Answered, Clock, Engine, EngineConfig, EngineError};
@@ -148,7 +148,7 @@ impl App {
     pub(crate) async fn submit(
         &self,
         command: Command,
-        idempotency: Option<(AnswerKey, String)>,
+        idempotency: Option<(AnswerKey, RequestHash)>,
     ) -> Result<Answered, EngineError> {
         self.engine()
             .submit_once(Request {

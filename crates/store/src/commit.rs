@@ -2,36 +2,91 @@
 
 use std::sync::Arc;
 
-use bursar_domain::journal::Posted;
+use bursar_domain::account::{Account, AccountKey};
 use bursar_domain::state::{Change, Sequence, State, Table};
 
 use crate::connection::{Connection, Parameters, StoreError, Value};
 use crate::record::{self, Shape};
+use crate::seal::{Seal, Sealing};
+use crate::{Memory, answers, load, wallets};
 
-/// The numbers given out after this batch is written.
-pub(crate) fn sequence_after(before: Sequence, state: &State) -> Sequence {
-    let transactions = i64::try_from(state.journal.len()).unwrap_or(i64::MAX);
-    Sequence {
-        transaction: before.transaction + transactions,
-        ..state.sequence
+/// What memory takes over when the transaction is on disk.
+#[derive(Debug)]
+pub(crate) struct Step {
+    sequence: Sequence,
+    accounts: Vec<Account>,
+    wallets: wallets::Step,
+    answers: Option<answers::Step>,
+    seal: Seal,
+    limits: i64,
+}
+
+impl Memory {
+    pub(crate) fn take_over(&mut self, step: Step) {
+        self.sequence = step.sequence;
+        let accounts = step.accounts.into_iter();
+        self.accounts
+            .extend(accounts.map(|account| (account.key.clone(), account)));
+        self.wallets.apply(step.wallets);
+        if let Some(answers) = step.answers {
+            self.answers.apply(answers);
+        }
+        self.seal = step.seal;
+        self.limits = step.limits;
     }
 }
 
 /// Writes everything that changed. The caller begins and ends the transaction.
 pub(crate) fn changes(
     connection: &mut dyn Connection,
-    before: Sequence,
+    memory: &mut Memory,
     state: &State,
-) -> Result<(), StoreError> {
+) -> Result<Step, StoreError> {
     let mut writer = Writer { connection };
-    writer.table(&record::ACCOUNTS, &state.accounts, record::write_account)?;
-    writer.journal(before, &state.journal)?;
+    let accounts = writer.accounts(state)?;
+    let wallets = memory
+        .wallets
+        .write(writer.connection, state, memory.sequence.posting + 1)?;
+    let rows_to = memory.wallets.rows_to(&wallets, state.sequence.posting);
+    let seal = writer.journal(&memory.seal, state, rows_to)?;
+    let limits = writer.limits(state)?.unwrap_or(memory.limits);
+    writer.holds(state)?;
+    writer.announcements(state)?;
+    let usage: Vec<Parameters> = state.usage.iter().map(record::write_usage).collect();
+    writer.run(&record::insert("usage_event", record::USAGE), &usage)?;
     writer.table(&record::TOPUPS, &state.topups, record::write_topup)?;
     writer.table(&record::PAYMENTS, &state.payments, record::write_payment)?;
     writer.events(state)?;
     writer.jobs(state)?;
     writer.table(&record::API_KEYS, &state.api_keys, record::write_api_key)?;
-    writer.answers(state)
+    let answers = memory.answers.write(writer.connection, state)?;
+    Ok(Step {
+        sequence: state.sequence,
+        accounts,
+        wallets,
+        answers: Some(answers),
+        seal,
+        limits,
+    })
+}
+
+/// Writes the rows of wallets that are behind. The caller begins and ends the transaction.
+pub(crate) fn rows_behind(
+    connection: &mut dyn Connection,
+    memory: &mut Memory,
+) -> Result<Step, StoreError> {
+    let wallets = memory.wallets.write_all(connection)?;
+    let rows_to = memory.sequence.posting;
+    let sql = "UPDATE seal SET rows_to = $2 WHERE number = $1";
+    connection.execute(sql, &[vec![memory.seal.number.into(), rows_to.into()]])?;
+    Ok(Step {
+        sequence: memory.sequence,
+        accounts: vec![],
+        wallets,
+        answers: None,
+        seal: memory.seal,
+        limits: memory.limits,
+    })
 }
 
 struct Writer<'a> {
@@ -53,42 +108,142 @@ impl Writer<'_> {
             changed.filter_map(|(_, _, value)| value.map(&write))
         };
         let inserts: Vec<Parameters> = rows(Change::Insert).collect();
-        self.run(&insert(shape.table, shape.columns), &inserts)?;
+        let updates: Vec<Parameters> = rows(Change::Update).collect();
+        self.write_rows(shape, inserts, updates)
+    }
+
+    fn write_rows(
+        &mut self,
+        shape: &Shape,
+        inserts: Vec<Parameters>,
+        updates: Vec<Parameters>,
+    ) -> Result<(), StoreError> {
+        self.run(&record::insert(shape.table, shape.columns), &inserts)?;
+        if updates.is_empty() {
+            return Ok(());
+        }
         let changeable = changeable(shape);
         let places = |mut row: Parameters| {
             let take = |(place, _): &(usize, _)| std::mem::replace(&mut row[*place], Value::Null);
             changeable.iter().map(take).collect()
         };
-        let updates: Vec<Parameters> = rows(Change::Update).map(places).collect();
+        let updates: Vec<Parameters> = updates.into_iter().map(places).collect();
         self.run(&update(shape.table, &changeable), &updates)
     }
 
-    fn journal(&mut self, before: Sequence, journal: &[Posted]) -> Result<(), StoreError> {
-        let (mut transactions, mut postings) = (Vec::new(), Vec::new());
-        let mut number = before.transaction;
-        for posted in journal {
-            number += 1;
-            let transaction = &posted.transaction;
-            let mut row: Parameters = vec![
-                number.into(),
-                transaction.id.as_str().into(),
-                transaction.reason.as_str().into(),
-                transaction.cause.kind.as_str().into(),
-                transaction.cause.id.as_str().into(),
-                transaction.at.into(),
-            ];
-            row.extend(record::write_remark(&transaction.remark));
-            transactions.push(row);
-            postings.extend(
-                posted
-                    .rows
-                    .iter()
-                    .map(|posting| record::write_posting(number, posting)),
-            );
+    /// Accounts that are no wallets; those that were opened.
+    fn accounts(&mut self, state: &State) -> Result<Vec<Account>, StoreError> {
+        let opened = state
+            .accounts
+            .changes()
+            .filter_map(|(_, _, account)| account);
+        let opened: Vec<Account> = opened.cloned().collect();
+        let rows: Vec<Parameters> = opened.iter().map(record::write_account).collect();
+        self.run(&record::insert("account", record::ACCOUNT), &rows)?;
+        Ok(opened)
+    }
+
+    /// Transactions, postings, and a seal over them and the accounts that were opened.
+    fn journal(&mut self, before: &Seal, state: &State, rows_to: i64) -> Result<Seal, StoreError> {
+        let mut sealing = Sealing::after(before);
+        let mut opened: Vec<&Account> = state
+            .accounts
+            .changes()
+            .filter_map(|(_, _, account)| account)
+            .chain(state.wallets.changes().filter_map(|(_, change, wallet)| {
+                wallet
+                    .filter(|_| change == Change::Insert)
+                    .map(|wallet| &wallet.account)
+            }))
+            .collect();
+        if opened.is_empty() && state.journal.is_empty() {
+            return Ok(*before);
         }
-        let columns = "number, id, reason, cause_kind, cause_id, at, note, reference, meta";
-        self.run(&insert("ledger_transaction", columns), &transactions)?;
-        self.run(&insert("posting", record::POSTING), &postings)
+        opened.sort_by_key(|account| account.number);
+        for account in opened {
+            let mut row: Parameters = vec![account.number.into()];
+            row.extend(record::account_key(&account.key));
+            row.push(account.opened_at.into());
+            sealing.row(&row);
+        }
+        let (mut transactions, mut postings) = (Vec::new(), Vec::new());
+        for posted in &state.journal {
+            let number = posted.id.number();
+            let row = record::write_transaction(number, &posted.transaction);
+            sealing.row(&row);
+            transactions.push(row);
+            for posting in &posted.rows {
+                let row = record::write_posting(number, posting);
+                sealing.row(&row);
+                postings.push(row);
+            }
+        }
+        self.run(
+            &record::insert("ledger_transaction", record::TRANSACTION),
+            &transactions,
+        )?;
+        self.run(&record::insert("posting", record::POSTING), &postings)?;
+        let seal = Seal {
+            number: before.number + 1,
+            account: state.sequence.account,
+            transaction: state.sequence.transaction,
+            hash: sealing.finish(),
+        };
+        let row = vec![
+            seal.number.into(),
+            seal.account.into(),
+            seal.transaction.into(),
+            rows_to.into(),
+            Value::Bytes(seal.hash.as_slice().into()),
+        ];
+        let columns = "number, account_number, transaction_number, rows_to, hash";
+        self.run(&record::insert("seal", columns), &[row])?;
+        Ok(seal)
+    }
+
+    fn holds(&mut self, state: &State) -> Result<(), StoreError> {
+        let (mut inserts, mut updates) = (Vec::new(), Vec::new());
+        for (_, change, hold) in state.holds.changes() {
+            let Some(hold) = hold else { continue };
+            let row = record::write_hold(hold, account_of(state, &hold.wallet)?)?;
+            match change {
+                Change::Insert => inserts.push(row),
+                _ => updates.push(row),
+            }
+        }
+        self.write_rows(&record::HOLDS, inserts, updates)
+    }
+
+    /// Writes limits that changed and deletes those taken away; how many there are now, if anything was done.
+    fn limits(&mut self, state: &State) -> Result<Option<i64>, StoreError> {
+        let removed: Vec<Parameters> = state
+            .removed_limits
+            .iter()
+            .map(|id| vec![id.number().into()])
+            .collect();
+        self.run("DELETE FROM spending_limit WHERE number = $1", &removed)?;
+        let changed = state.limits.changes().filter_map(|(_, _, limits)| limits);
+        let rows: Vec<Parameters> = changed.flatten().map(record::write_limit).collect();
+        let sql = format!(
+            "{} ON CONFLICT (number) DO UPDATE SET most = excluded.most, began_at = excluded.began_at, \
+             spent = excluded.spent, reserved = excluded.reserved, updated_at = excluded.updated_at",
+            record::insert("spending_limit", record::LIMIT)
+        );
+        self.run(&sql, &rows)?;
+        if rows.is_empty() && removed.is_empty() {
+            return Ok(None);
+        }
+        load::count_limits(self.connection).map(Some)
+    }
+
+    fn announcements(&mut self, state: &State) -> Result<(), StoreError> {
+        let rows = state
+            .announcements
+            .iter()
+            .map(|it| record::write_announcement(it, account_of(state, &it.wallet)?))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let columns = "number, account, kind, body, at";
+        self.run(&record::insert("announcement", columns), &rows)
     }
 
     fn events(&mut self, state: &State) -> Result<(), StoreError> {
@@ -97,7 +252,10 @@ impl Writer<'_> {
             vec![(*number).into(), Value::Bytes(Arc::clone(body))]
         };
         let bodies: Vec<Parameters> = state.event_bodies.iter().map(body).collect();
-        self.run(&insert("stripe_event_body", "number, body"), &bodies)
+        self.run(
+            &record::insert("stripe_event_body", "number, body"),
+            &bodies,
+        )
     }
 
     fn jobs(&mut self, state: &State) -> Result<(), StoreError> {
@@ -107,26 +265,7 @@ impl Writer<'_> {
             there.extend(job.map(record::write_job));
         }
         self.run("DELETE FROM job WHERE kind = $1 AND payment_id = $2", &gone)?;
-        self.run(&insert("job", record::JOB), &there)
-    }
-
-    fn answers(&mut self, state: &State) -> Result<(), StoreError> {
-        let mut rows = Vec::new();
-        for (key, _, answer) in state.answers.changes() {
-            let Some(answer) = answer else { continue };
-            rows.push(vec![
-                key.principal.as_str().into(),
-                key.route.as_str().into(),
-                key.key.as_str().into(),
-                answer.request_hash.as_str().into(),
-                record::write_outcome(answer)?,
-                answer.at.into(),
-            ]);
-        }
-        self.run(
-            &insert("answer", "principal, route, key, request_hash, outcome, at"),
-            &rows,
-        )
+        self.run(&record::insert("job", record::JOB), &there)
     }
 
     fn run(&mut self, sql: &str, rows: &[Parameters]) -> Result<(), StoreError> {
@@ -137,13 +276,11 @@ impl Writer<'_> {
     }
 }
 
-fn insert(table: &str, columns: &str) -> String {
-    let count = columns.split(',').count();
-    let places: Vec<String> = (1..=count).map(|place| format!("${place}")).collect();
-    format!(
-        "INSERT INTO {table} ({columns}) VALUES ({})",
-        places.join(", ")
-    )
+/// The number of a wallet's account. Whatever names a wallet has loaded it.
+fn account_of(state: &State, key: &AccountKey) -> Result<i64, StoreError> {
+    let wallet = state.wallets.get(key);
+    let number = wallet.map(|wallet| wallet.account.number);
+    number.ok_or_else(|| StoreError::Unusable(format!("the wallet of {} is not loaded", key.owner)))
 }
 
 /// The key and the columns that may change, each with its place in a row.

@@ -4,38 +4,57 @@
 //! readers. Both are written once, over the small [`Connection`](connection::Connection), in SQL that SQLite and PostgreSQL
 //! both take. The database holds no logic: tables, keys, checks.
 
+mod answers;
 pub mod audit;
 mod commit;
 pub mod connection;
+pub mod digest;
 mod inbox;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store does not ask it yet"))]
 mod key_index;
 mod load;
 mod migrate;
 pub mod query;
 mod record;
+pub mod seal;
 pub mod sqlite;
+mod wallets;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
+use bursar_domain::account::{Account, AccountKey};
 use bursar_domain::state::{Needs, Sequence, State};
 
+use answers::Answers;
 use connection::Connection;
 pub use connection::StoreError;
+use seal::Seal;
+use wallets::Wallets;
 
-/// The one writer's side of a database.
+/// The one writer's side of a database, with what it remembers of it.
 pub struct Store {
     connection: Box<dyn Connection>,
-    sequence: Sequence,
+    memory: Memory,
     in_transaction: bool,
+}
+
+/// What the writer remembers: always as of the last commit.
+pub(crate) struct Memory {
+    sequence: Sequence,
+    /// Accounts of the house and of providers. There are few, and their rows never change.
+    accounts: HashMap<AccountKey, Account>,
+    wallets: Wallets,
+    answers: Answers,
+    seal: Seal,
+    limits: i64,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
-            .field("sequence", &self.sequence)
+            .field("sequence", &self.memory.sequence)
             .finish_non_exhaustive()
     }
 }
@@ -46,10 +65,18 @@ impl Store {
     pub fn open(mut connection: Box<dyn Connection>) -> Result<Self, StoreError> {
         migrate::run(connection.as_mut())?;
         connection.execute(RELEASE_CLAIMS, &[vec![]])?;
-        let sequence = load::sequence(connection.as_mut())?;
+        let (seal, rows_to) = seal::newest(connection.as_mut())?;
+        let memory = Memory {
+            sequence: load::sequence(connection.as_mut())?,
+            accounts: HashMap::new(),
+            wallets: Wallets::open(connection.as_mut(), rows_to)?,
+            answers: Answers::open(connection.as_mut())?,
+            seal,
+            limits: load::count_limits(connection.as_mut())?,
+        };
         Ok(Self {
             connection,
-            sequence,
+            memory,
             in_transaction: false,
         })
     }
@@ -57,16 +84,21 @@ impl Store {
     /// A state to decide on, with nothing loaded.
     pub fn state(&self) -> State {
         State {
-            sequence: self.sequence,
+            sequence: self.memory.sequence,
+            has_limits: self.memory.limits > 0,
             ..State::default()
         }
     }
 
-    /// Loads what is asked for, inside the transaction that [`Store::commit`] or [`Store::give_up`] ends: nothing can
-    /// change in between, and the database is locked once and not for every row.
+    /// Loads what is asked for. What is not in memory is read inside the transaction that [`Store::commit`] or
+    /// [`Store::give_up`] ends: nothing can change in between, and the database is locked once and not for every row.
     pub fn load(&mut self, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+        let missing = load::from_memory(&mut self.memory, needs, state);
+        if missing.is_empty() {
+            return Ok(());
+        }
         self.begin()?;
-        let loaded = load::rows(self.connection.as_mut(), needs, state);
+        let loaded = load::rows(self.connection.as_mut(), &mut self.memory, &missing, state);
         if loaded.is_err() {
             self.give_up()?;
         }
@@ -94,14 +126,37 @@ impl Store {
     /// the error says that the outcome is unknown.
     pub fn commit(&mut self, state: &State) -> Result<(), StoreError> {
         self.begin()?;
-        if let Err(error) = commit::changes(self.connection.as_mut(), self.sequence, state) {
-            self.give_up()?;
-            return Err(error);
+        match commit::changes(self.connection.as_mut(), &mut self.memory, state) {
+            Ok(step) => self.finish(step),
+            Err(error) => {
+                self.give_up()?;
+                Err(error)
+            }
         }
+    }
+
+    fn finish(&mut self, step: commit::Step) -> Result<(), StoreError> {
         self.in_transaction = false;
         self.connection.commit()?;
-        self.sequence = commit::sequence_after(self.sequence, state);
+        self.memory.take_over(step);
         Ok(())
+    }
+
+    /// Writes the rows of wallets that are behind the journal, so that the next start finds nothing to catch up with.
+    pub fn catch_up(&mut self) -> Result<(), StoreError> {
+        self.begin()?;
+        match commit::rows_behind(self.connection.as_mut(), &mut self.memory) {
+            Ok(step) => self.finish(step),
+            Err(error) => {
+                self.give_up()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The newest seal over the journal.
+    pub const fn seal(&self) -> Seal {
+        self.memory.seal
     }
 
     /// Moves what is left in the write-ahead log into the database file, so that the next commit begins the log anew. To be

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use bursar_domain::grant::Grant;
 use bursar_domain::id::PaymentId;
 use bursar_domain::state::{Needs, Sequence, State, Table};
 
 use crate::connection::{Connection, Parameters, Row, StoreError};
-use crate::record;
+use crate::{Memory, record};
 
 /// The numbers given out so far.
 pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, StoreError> {
@@ -22,15 +23,59 @@ pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, Stor
         transaction: newest("ledger_transaction")?,
         posting: newest("posting")?,
         event: newest("stripe_event")?,
+        grant: newest("credit_grant")?,
+        hold: newest("hold")?,
+        limit: newest("spending_limit")?,
+        announcement: newest("announcement")?,
+        usage: newest("usage_event")?,
     })
+}
+
+/// How many spending limits there are.
+pub(crate) fn count_limits(connection: &mut dyn Connection) -> Result<i64, StoreError> {
+    let rows = connection.rows("SELECT count(*) FROM spending_limit", vec![])?;
+    rows.first().map_or(Ok(0), |row| row.integer(0))
+}
+
+/// Takes what is in memory; what is left to be read.
+pub(crate) fn from_memory(memory: &mut Memory, needs: &Needs, state: &mut State) -> Needs {
+    let mut missing = needs.clone();
+    missing
+        .wallets
+        .retain(|key| match memory.wallets.kept(key) {
+            Some(wallet) => {
+                state.wallets.load(key.clone(), Some(wallet));
+                false
+            }
+            None => true,
+        });
+    missing
+        .accounts
+        .retain(|key| match memory.accounts.get(key) {
+            Some(account) => {
+                state.accounts.load(key.clone(), Some(account.clone()));
+                false
+            }
+            None => true,
+        });
+    missing
 }
 
 /// Loads every row asked for that is not there yet; what the database does not have is remembered as absent.
 pub(crate) fn rows(
     connection: &mut dyn Connection,
+    memory: &mut Memory,
     needs: &Needs,
     state: &mut State,
 ) -> Result<(), StoreError> {
+    for key in &needs.wallets {
+        let wallet = memory.wallets.load(connection, key)?;
+        state.wallets.load(key.clone(), wallet);
+    }
+    for key in &needs.answers {
+        let answer = memory.answers.load(connection, key)?;
+        state.answers.load(key.clone(), answer);
+    }
     let mut loader = Loader { connection };
     let select = |columns: &str, table: &str, condition: &str| {
         format!("SELECT {columns} FROM {table} WHERE {condition}")
@@ -46,6 +91,13 @@ pub(crate) fn rows(
         record::account_key,
         record::read_account,
     )?;
+    for key in &needs.accounts {
+        if let Some(account) = state.accounts.get(key) {
+            memory.accounts.insert(key.clone(), account.clone());
+        }
+    }
+    grants_and_holds(&mut loader, needs, state)?;
+    limits(&mut loader, needs, state)?;
     loader.find(
         &needs.causes,
         &mut state.causes,
@@ -100,14 +152,76 @@ pub(crate) fn rows(
         &select(record::API_KEY, "api_key", "id = $1"),
         |id| vec![id.as_str().into()],
         record::read_api_key,
+    )
+}
+
+/// A hold with the key of its account behind it.
+pub(crate) fn select_holds(condition: &str) -> String {
+    format!(
+        "SELECT {}, a.kind, a.owner, a.unit FROM hold h JOIN account a ON a.number = h.account {condition}",
+        record::columns_of("h", record::HOLD)
+    )
+}
+
+/// A grant with the key of its account behind it.
+pub(crate) fn select_grants(condition: &str) -> String {
+    format!(
+        "SELECT {}, a.kind, a.owner, a.unit FROM credit_grant g JOIN account a ON a.number = g.account {condition}",
+        record::columns_of("g", record::GRANT)
+    )
+}
+
+/// A row of [`select_grants`].
+pub(crate) fn read_grant(row: &Row) -> Result<Grant, StoreError> {
+    record::read_grant(row, &record::read_account_key(row, 18)?)
+}
+
+fn grants_and_holds(
+    loader: &mut Loader<'_>,
+    needs: &Needs,
+    state: &mut State,
+) -> Result<(), StoreError> {
+    loader.find(
+        &needs.grants,
+        &mut state.grants,
+        &select_grants("WHERE g.number = $1"),
+        |id| vec![id.number().into()],
+        read_grant,
     )?;
     loader.find(
-        &needs.answers,
-        &mut state.answers,
-        "SELECT request_hash, outcome, at FROM answer WHERE principal = $1 AND route = $2 AND key = $3",
-        |key| vec![key.principal.as_str().into(), key.route.as_str().into(), key.key.as_str().into()],
-        record::read_answer,
+        &needs.holds,
+        &mut state.holds,
+        &select_holds("WHERE h.number = $1"),
+        |id| vec![id.number().into()],
+        record::read_hold,
     )
+}
+
+fn limits(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    loader.find(
+        &needs.limit_subjects,
+        &mut state.limit_subjects,
+        "SELECT subject_kind, subject FROM spending_limit WHERE number = $1",
+        |id| vec![id.number().into()],
+        |row| record::read_subject(row, 0),
+    )?;
+    let sql = format!(
+        "SELECT {} FROM spending_limit WHERE subject_kind = $1 AND subject = $2 ORDER BY number",
+        record::LIMIT
+    );
+    for subject in &needs.limits {
+        let key = vec![subject.kind.as_str().into(), subject.name.as_str().into()];
+        let rows = loader.connection.rows(&sql, key)?;
+        let limits = rows
+            .iter()
+            .map(record::read_limit)
+            .collect::<Result<Vec<_>, _>>()?;
+        state.limits.load(
+            subject.clone(),
+            Some(limits).filter(|limits| !limits.is_empty()),
+        );
+    }
+    Ok(())
 }
 
 fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {

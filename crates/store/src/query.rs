@@ -1,14 +1,14 @@
 //! What readers ask: single rows, pages newest first, and what workers look for.
 
+mod statement;
+mod wallet;
+
 use std::path::Path;
 
-use bursar_domain::account::{Account, AccountKey};
-use bursar_domain::amount::Unit;
 use bursar_domain::api_key::ApiKey;
 use bursar_domain::event::{EventStatus, StoredEvent};
-use bursar_domain::id::{PaymentId, TopupId, TransactionId, UserId};
+use bursar_domain::id::{PaymentId, TopupId, UserId};
 use bursar_domain::job::{Job, JobKey, JobKind};
-use bursar_domain::journal::{Reason, Remark};
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_domain::time::Time;
 use bursar_domain::topup::{Topup, TopupStatus};
@@ -16,6 +16,9 @@ use bursar_domain::topup::{Topup, TopupStatus};
 use crate::connection::{Connection, Row, StoreError, Value};
 use crate::record;
 use crate::sqlite::Sqlite;
+
+pub use statement::{Chain, Entry, EntryFilter};
+pub use wallet::{GrantFilter, HoldFilter, UsageFilter, UsageSum};
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,27 +36,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The cursor for the next page; none if this is the last.
     pub next: Option<String>,
-}
-
-/// A line of a statement: one movement of one wallet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Number of its posting.
-    pub number: i64,
-    /// The transaction it belongs to.
-    pub transaction: TransactionId,
-    /// Whose wallet.
-    pub user: UserId,
-    /// Why.
-    pub reason: Reason,
-    /// Credits that came in; negative when they went out.
-    pub credits: i64,
-    /// The balance afterwards.
-    pub balance: i64,
-    /// What was said about it.
-    pub remark: Remark,
-    /// When.
-    pub at: Time,
 }
 
 /// Narrows a list of top-ups.
@@ -89,15 +71,6 @@ pub struct EventFilter {
     pub payment: Option<PaymentId>,
 }
 
-/// Narrows a list of entries.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EntryFilter {
-    /// Only this user's.
-    pub user: Option<UserId>,
-    /// Only those with this reason.
-    pub reason: Option<Reason>,
-}
-
 /// A reader's side of a database: sees everything that was committed before it asks.
 pub struct Reader {
     connection: Box<dyn Connection>,
@@ -127,6 +100,11 @@ impl Conditions {
             self.text
                 .push(format!("{column} {operator} ${}", self.parameters.len()));
         }
+    }
+
+    /// A condition without a parameter.
+    fn plain(&mut self, condition: &str) {
+        self.text.push(condition.to_owned());
     }
 
     fn written(&self) -> String {
@@ -183,108 +161,6 @@ impl Reader {
         let rows = self.connection.rows(&sql, conditions.parameters.clone())?;
         let items = rows.iter().map(read).collect::<Result<_, _>>()?;
         Ok(cut(items, request.limit, cursor_of))
-    }
-
-    /// The account under `key`; none if nothing ever touched it.
-    pub fn account(&mut self, key: &AccountKey) -> Result<Option<Account>, StoreError> {
-        let sql = format!(
-            "SELECT {} FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
-            record::ACCOUNT
-        );
-        self.connection
-            .rows(&sql, record::account_key(key))?
-            .first()
-            .map(record::read_account)
-            .transpose()
-    }
-
-    /// The wallet of `user`; none if nothing ever touched it.
-    pub fn wallet(&mut self, user: &UserId) -> Result<Option<Account>, StoreError> {
-        self.account(&AccountKey::wallet(user))
-    }
-
-    /// All wallets, the newest first.
-    pub fn wallets(&mut self, request: &PageRequest) -> Result<Page<Account>, StoreError> {
-        let mut conditions = Conditions::default();
-        conditions.equal("kind", Some("wallet"));
-        conditions.compare("number", "<", number_cursor(request)?);
-        let table = (record::ACCOUNT, "account", "number");
-        self.page(
-            table,
-            &conditions,
-            request,
-            record::read_account,
-            |account| account.number.to_string(),
-        )
-    }
-
-    /// Entries of one wallet or of all, the newest first.
-    pub fn entries(
-        &mut self,
-        filter: &EntryFilter,
-        request: &PageRequest,
-    ) -> Result<Page<Entry>, StoreError> {
-        let Some(user) = &filter.user else {
-            return self.entries_of_all(filter, request);
-        };
-        let Some(wallet) = self.wallet(user)? else {
-            return Ok(Page {
-                items: vec![],
-                next: None,
-            });
-        };
-        let mut number = number_cursor(request)?.unwrap_or(wallet.head);
-        let mut items = Vec::new();
-        while number != 0 && items.len() <= request.limit {
-            let posting = self.posting(number)?.ok_or(StoreError::BadCursor)?;
-            let (entry, previous) =
-                entry_of(&posting, wallet.number, user)?.ok_or(StoreError::BadCursor)?;
-            if filter.reason.is_none_or(|reason| reason == entry.reason) {
-                items.push(entry);
-            }
-            number = previous;
-        }
-        // A page of a chain begins with the posting its cursor names.
-        let next = items
-            .get(request.limit)
-            .map(|entry: &Entry| entry.number.to_string());
-        items.truncate(request.limit);
-        Ok(Page { items, next })
-    }
-
-    fn posting(&mut self, number: i64) -> Result<Option<Row>, StoreError> {
-        let sql = format!("{ENTRY} WHERE p.number = $1");
-        Ok(self.connection.rows(&sql, vec![number.into()])?.pop())
-    }
-
-    /// A posting between two wallets is an entry of both.
-    fn entries_of_all(
-        &mut self,
-        filter: &EntryFilter,
-        request: &PageRequest,
-    ) -> Result<Page<Entry>, StoreError> {
-        let sql = |side: &str, conditions: &Conditions| {
-            format!(
-                "{ENTRY} JOIN account a ON a.number = p.{side}_account {} ORDER BY p.number DESC LIMIT {}",
-                conditions.written(),
-                request.limit + 1
-            )
-        };
-        let mut items = Vec::new();
-        for side in ["from", "to"] {
-            let mut conditions = Conditions::default();
-            conditions.equal("a.kind", Some("wallet"));
-            conditions.equal("t.reason", filter.reason.map(Reason::as_str));
-            conditions.compare("p.number", "<", number_cursor(request)?);
-            let sql = sql(side, &conditions).replacen("SELECT ", "SELECT a.owner, a.number, ", 1);
-            for row in self.connection.rows(&sql, conditions.parameters)? {
-                let (user, account) = (row.parsed(0, UserId::parse)?, row.integer(1)?);
-                let posting = Row(row.0[2..].to_vec());
-                items.extend(entry_of(&posting, account, &user)?.map(|(entry, _)| entry));
-            }
-        }
-        items.sort_by_key(|entry: &Entry| std::cmp::Reverse(entry.number));
-        Ok(cut(items, request.limit, |entry| entry.number.to_string()))
     }
 
     /// One top-up.
@@ -422,44 +298,6 @@ impl Reader {
             key.id.to_string()
         })
     }
-
-    /// The sum of all wallets, in credits.
-    pub fn credits_outstanding(&mut self) -> Result<i64, StoreError> {
-        let sql =
-            "SELECT coalesce(sum(balance), 0) FROM account WHERE kind = 'wallet' AND unit = $1";
-        let rows = self
-            .connection
-            .rows(sql, vec![Unit::CREDIT.to_string().into()])?;
-        rows.first().map_or(Ok(0), |row| row.integer(0))
-    }
-}
-
-const ENTRY: &str = "SELECT p.number, p.transaction_number, p.amount, p.from_account, p.from_previous, p.from_balance, \
-                     p.to_account, p.to_previous, p.to_balance, t.id, t.reason, t.note, t.reference, t.meta, t.at \
-                     FROM posting p JOIN ledger_transaction t ON t.number = p.transaction_number";
-
-/// The entry a posting makes in `account`, and the number of the account's posting before it. None if it is not one of its.
-fn entry_of(row: &Row, account: i64, user: &UserId) -> Result<Option<(Entry, i64)>, StoreError> {
-    let posting = record::read_posting(row)?;
-    let (side, sign) = match account {
-        _ if posting.from.account == account => (posting.from, -1),
-        _ if posting.to.account == account => (posting.to, 1),
-        _ => return Ok(None),
-    };
-    let Some(link) = side.chain else {
-        return Ok(None);
-    };
-    let entry = Entry {
-        number: posting.number,
-        transaction: row.parsed(9, TransactionId::parse)?,
-        user: user.clone(),
-        reason: row.parsed(10, Reason::parse)?,
-        credits: sign * posting.amount,
-        balance: link.balance,
-        remark: record::read_remark(row, 11)?,
-        at: row.time(14)?,
-    };
-    Ok(Some((entry, link.previous)))
 }
 
 fn cut<T>(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Page<T> {

@@ -2,21 +2,36 @@
 
 use bursar_domain::account::{Account, AccountKey, AccountKind};
 use bursar_domain::amount::{Amount, Unit};
+use bursar_domain::announcement::Announcement;
 use bursar_domain::api_key::{ApiKey, Role};
-use bursar_domain::command::Answer;
 use bursar_domain::event::{EventStatus, StoredEvent};
-use bursar_domain::id::{ApiKeyId, PaymentId, TopupId, UserId};
+use bursar_domain::grant::{Category, Grant, GrantEnd, RollOver, Source};
+use bursar_domain::hold::{Hold, HoldStatus, Overage};
+use bursar_domain::id::{
+    ApiKeyId, GrantId, HoldId, LimitId, PaymentId, TopupId, TransactionId, UserId,
+};
 use bursar_domain::job::{Job, JobKey, JobKind, Lease};
-use bursar_domain::journal::{Link, PostingRow, Remark, Side};
+use bursar_domain::journal::{Link, PostingRow, Remark, Side, Transaction};
+use bursar_domain::limit::{Period, SpendingLimit, Subject, SubjectKind};
 use bursar_domain::payment::{Failure, Payment, PaymentStatus};
 use bursar_domain::topup::{Topup, TopupStatus};
+use bursar_domain::usage::{UsageEvent, UsageStatus};
+use bursar_domain::wallet::Reservation;
 
 use crate::connection::{Parameters, Row, StoreError, Value};
 
 pub(crate) const ACCOUNT: &str =
-    "number, kind, owner, unit, balance, held, entries, head, opened_at, updated_at";
+    "number, kind, owner, unit, balance, entries, head, opened_at, updated_at";
+pub(crate) const TRANSACTION: &str =
+    "number, reason, cause_kind, cause_id, at, note, reference, meta, tags";
 pub(crate) const POSTING: &str = "number, transaction_number, amount, from_account, from_previous, from_balance, \
-                                  to_account, to_previous, to_balance";
+                                  to_account, to_previous, to_balance, grant_number";
+pub(crate) const GRANT: &str = "number, category, source, origin, priority, starts_at, expires_at, roll_cap, roll_seconds, \
+                                granted, remaining, announced, note, reference, meta, end_kind, created_at, ended_at";
+pub(crate) const HOLD: &str = "number, account, amount, progress, parts, overage, spender, limits, status, settled, uncovered, \
+                               transaction_number, balance, note, reference, meta, created_at, expires_at, updated_at, ended_at";
+pub(crate) const LIMIT: &str = "number, subject_kind, subject, unit, period, most, began_at, spent, reserved, created_at, updated_at";
+pub(crate) const USAGE: &str = "number, user_id, service, variant, quantity, status, meta, at";
 pub(crate) const TOPUP: &str = "id, user_id, credits, price_minor, price_unit, status, payment_id, note, reference, \
                                 meta, created_at, updated_at, paid_at";
 pub(crate) const PAYMENT: &str = "id, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
@@ -38,10 +53,18 @@ pub(crate) struct Shape {
     pub(crate) fixed: &'static [&'static str],
 }
 
-pub(crate) const ACCOUNTS: Shape = Shape {
-    table: "account",
-    columns: ACCOUNT,
-    fixed: &["kind", "owner", "unit", "opened_at"],
+pub(crate) const HOLDS: Shape = Shape {
+    table: "hold",
+    columns: HOLD,
+    fixed: &[
+        "account",
+        "overage",
+        "spender",
+        "note",
+        "reference",
+        "meta",
+        "created_at",
+    ],
 };
 pub(crate) const TOPUPS: Shape = Shape {
     table: "topup",
@@ -83,25 +106,28 @@ pub(crate) fn account_key(key: &AccountKey) -> Parameters {
 pub(crate) fn write_account(account: &Account) -> Parameters {
     let mut row = vec![account.number.into()];
     row.extend(account_key(&account.key));
-    row.extend([account.balance, account.held, account.entries, account.head].map(Value::from));
+    row.extend([account.balance, account.entries, account.head].map(Value::from));
     row.extend([account.opened_at.into(), account.updated_at.into()]);
     row
+}
+
+pub(crate) fn read_account_key(row: &Row, column: usize) -> Result<AccountKey, StoreError> {
+    Ok(AccountKey {
+        kind: row.parsed(column, AccountKind::parse)?,
+        owner: row.text(column + 1)?.to_owned(),
+        unit: row.parsed(column + 2, Unit::parse)?,
+    })
 }
 
 pub(crate) fn read_account(row: &Row) -> Result<Account, StoreError> {
     Ok(Account {
         number: row.integer(0)?,
-        key: AccountKey {
-            kind: row.parsed(1, AccountKind::parse)?,
-            owner: row.text(2)?.to_owned(),
-            unit: row.parsed(3, Unit::parse)?,
-        },
+        key: read_account_key(row, 1)?,
         balance: row.integer(4)?,
-        held: row.integer(5)?,
-        entries: row.integer(6)?,
-        head: row.integer(7)?,
-        opened_at: row.time(8)?,
-        updated_at: row.time(9)?,
+        entries: row.integer(5)?,
+        head: row.integer(6)?,
+        opened_at: row.time(7)?,
+        updated_at: row.time(8)?,
     })
 }
 
@@ -118,7 +144,242 @@ pub(crate) fn write_posting(transaction: i64, posting: &PostingRow) -> Parameter
     ];
     row.extend(side(&posting.from));
     row.extend(side(&posting.to));
+    row.push(posting.grant.map(GrantId::number).into());
     row
+}
+
+pub(crate) fn write_transaction(number: i64, transaction: &Transaction) -> Parameters {
+    let cause = transaction.cause.as_ref();
+    let mut row: Parameters = vec![
+        number.into(),
+        transaction.reason.as_str().into(),
+        cause.map(|cause| cause.kind.as_str()).into(),
+        cause.map(|cause| cause.id.as_str()).into(),
+        transaction.at.into(),
+    ];
+    row.extend(write_remark(&transaction.remark));
+    row.push(transaction.tags.as_str().into());
+    row
+}
+
+pub(crate) fn write_grant(grant: &Grant, account: i64) -> Parameters {
+    let roll = grant.roll_over;
+    let mut row: Parameters = vec![
+        grant.id.number().into(),
+        grant.category.as_str().into(),
+        grant.source.as_str().into(),
+        grant.from.as_str().into(),
+        grant.priority.into(),
+        grant.starts_at.into(),
+        grant.expires_at.into(),
+        roll.map(|roll| roll.cap).into(),
+        roll.map(|roll| roll.seconds).into(),
+        grant.granted.into(),
+        grant.remaining.into(),
+        grant.announced.into(),
+    ];
+    row.extend(write_remark(&grant.remark));
+    row.push(grant.end.map(GrantEnd::as_str).into());
+    row.extend([grant.created_at.into(), grant.ended_at.into()]);
+    row.push(account.into());
+    row
+}
+
+pub(crate) fn read_grant(row: &Row, wallet: &AccountKey) -> Result<Grant, StoreError> {
+    let roll_over = match (row.optional_integer(7)?, row.optional_integer(8)?) {
+        (Some(cap), Some(seconds)) => Some(RollOver { cap, seconds }),
+        _ => None,
+    };
+    Ok(Grant {
+        id: GrantId::of(row.integer(0)?),
+        wallet: wallet.clone(),
+        category: row.parsed(1, Category::parse)?,
+        source: row.parsed(2, Source::parse)?,
+        from: row.parsed(3, AccountKind::parse)?,
+        priority: row.integer(4)?,
+        starts_at: row.optional_time(5)?,
+        expires_at: row.optional_time(6)?,
+        roll_over,
+        granted: row.integer(9)?,
+        remaining: row.integer(10)?,
+        held: 0,
+        announced: row.boolean(11)?,
+        remark: read_remark(row, 12)?,
+        end: row.optional_parsed(15, GrantEnd::parse)?,
+        created_at: row.time(16)?,
+        ended_at: row.optional_time(17)?,
+    })
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Value, StoreError> {
+    serde_json::to_string(value)
+        .map(Value::Text)
+        .map_err(|error| StoreError::corrupt(error.to_string()))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> Result<T, StoreError> {
+    row.parsed(column, |text| serde_json::from_str(text).ok())
+}
+
+/// `account` is the number of the wallet's account.
+pub(crate) fn write_hold(hold: &Hold, account: i64) -> Result<Parameters, StoreError> {
+    let mut row = vec![
+        hold.id.number().into(),
+        account.into(),
+        hold.amount.into(),
+        hold.progress.into(),
+        json(&hold.parts)?,
+        hold.overage.as_str().into(),
+        json(&hold.spender)?,
+        json(&hold.limits)?,
+        hold.status.as_str().into(),
+        hold.settled.into(),
+        hold.uncovered.into(),
+        hold.charge.map(TransactionId::number).into(),
+        hold.balance.into(),
+    ];
+    row.extend(write_remark(&hold.remark));
+    row.extend([hold.created_at, hold.expires_at, hold.updated_at].map(Value::from));
+    row.push(hold.ended_at.into());
+    Ok(row)
+}
+
+/// Behind the columns of the hold: kind, owner and unit of its account.
+pub(crate) fn read_hold(row: &Row) -> Result<Hold, StoreError> {
+    Ok(Hold {
+        id: HoldId::of(row.integer(0)?),
+        wallet: read_account_key(row, 20)?,
+        amount: row.integer(2)?,
+        progress: row.integer(3)?,
+        parts: read_json(row, 4)?,
+        overage: row.parsed(5, Overage::parse)?,
+        spender: read_json(row, 6)?,
+        limits: read_json(row, 7)?,
+        status: row.parsed(8, HoldStatus::parse)?,
+        settled: row.integer(9)?,
+        uncovered: row.integer(10)?,
+        charge: row.optional_integer(11)?.map(TransactionId::of),
+        balance: row.optional_integer(12)?,
+        remark: read_remark(row, 13)?,
+        created_at: row.time(16)?,
+        expires_at: row.time(17)?,
+        updated_at: row.time(18)?,
+        ended_at: row.optional_time(19)?,
+    })
+}
+
+/// Columns: number, parts.
+pub(crate) fn read_reservation(row: &Row) -> Result<Reservation, StoreError> {
+    Ok(Reservation {
+        hold: HoldId::of(row.integer(0)?),
+        parts: read_json(row, 1)?,
+    })
+}
+
+pub(crate) fn write_limit(limit: &SpendingLimit) -> Parameters {
+    vec![
+        limit.id.number().into(),
+        limit.subject.kind.as_str().into(),
+        limit.subject.name.as_str().into(),
+        limit.most.unit.to_string().into(),
+        limit.period.as_str().into(),
+        limit.most.minor.into(),
+        limit.began_at.into(),
+        limit.spent.into(),
+        limit.reserved.into(),
+        limit.created_at.into(),
+        limit.updated_at.into(),
+    ]
+}
+
+pub(crate) fn read_limit(row: &Row) -> Result<SpendingLimit, StoreError> {
+    let unit = row.parsed(3, Unit::parse)?;
+    Ok(SpendingLimit {
+        id: LimitId::of(row.integer(0)?),
+        subject: read_subject(row, 1)?,
+        most: Amount::new(row.integer(5)?, unit),
+        period: row.parsed(4, Period::parse)?,
+        began_at: row.time(6)?,
+        spent: row.integer(7)?,
+        reserved: row.integer(8)?,
+        created_at: row.time(9)?,
+        updated_at: row.time(10)?,
+    })
+}
+
+pub(crate) fn read_subject(row: &Row, column: usize) -> Result<Subject, StoreError> {
+    Ok(Subject {
+        kind: row.parsed(column, SubjectKind::parse)?,
+        name: row.text(column + 1)?.to_owned(),
+    })
+}
+
+/// `account` is the number of the wallet's account.
+pub(crate) fn write_announcement(
+    announcement: &Announcement,
+    account: i64,
+) -> Result<Parameters, StoreError> {
+    Ok(vec![
+        announcement.number.into(),
+        account.into(),
+        announcement.happening.kind().into(),
+        json(&announcement.happening)?,
+        announcement.at.into(),
+    ])
+}
+
+/// Columns: number, body, at, and kind, owner and unit of the account.
+pub(crate) fn read_announcement(row: &Row) -> Result<Announcement, StoreError> {
+    Ok(Announcement {
+        number: row.integer(0)?,
+        happening: read_json(row, 1)?,
+        at: row.time(2)?,
+        wallet: read_account_key(row, 3)?,
+    })
+}
+
+pub(crate) fn write_usage(event: &UsageEvent) -> Parameters {
+    vec![
+        event.number.into(),
+        event.user.as_str().into(),
+        event.service.as_str().into(),
+        event.variant.as_str().into(),
+        event.quantity.into(),
+        event.status.as_str().into(),
+        event.meta.as_str().into(),
+        event.at.into(),
+    ]
+}
+
+pub(crate) fn read_usage(row: &Row) -> Result<UsageEvent, StoreError> {
+    Ok(UsageEvent {
+        number: row.integer(0)?,
+        user: row.parsed(1, UserId::parse)?,
+        service: row.text(2)?.to_owned(),
+        variant: row.text(3)?.to_owned(),
+        quantity: row.integer(4)?,
+        status: row.parsed(5, UsageStatus::parse)?,
+        meta: row.text(6)?.to_owned(),
+        at: row.time(7)?,
+    })
+}
+
+/// The columns with the name of their table in front: `p.number, p.amount`.
+pub(crate) fn columns_of(table: &str, columns: &str) -> String {
+    let named = columns
+        .split(',')
+        .map(|column| format!("{table}.{}", column.trim()));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// A statement that inserts a row of these columns.
+pub(crate) fn insert(table: &str, columns: &str) -> String {
+    let count = columns.split(',').count();
+    let places: Vec<String> = (1..=count).map(|place| format!("${place}")).collect();
+    format!(
+        "INSERT INTO {table} ({columns}) VALUES ({})",
+        places.join(", ")
+    )
 }
 
 pub(crate) fn read_posting(row: &Row) -> Result<PostingRow, StoreError> {
@@ -140,6 +401,7 @@ pub(crate) fn read_posting(row: &Row) -> Result<PostingRow, StoreError> {
         amount: row.integer(2)?,
         from: side(3)?,
         to: side(6)?,
+        grant: row.optional_integer(9)?.map(GrantId::of),
     })
 }
 
@@ -361,20 +623,5 @@ pub(crate) fn read_api_key(row: &Row) -> Result<ApiKey, StoreError> {
         label: row.text(5)?.to_owned(),
         created_at: row.time(6)?,
         revoked_at: row.optional_time(7)?,
-    })
-}
-
-pub(crate) fn write_outcome(answer: &Answer) -> Result<Value, StoreError> {
-    serde_json::to_string(&answer.outcome)
-        .map(Value::Text)
-        .map_err(|error| StoreError::corrupt(error.to_string()))
-}
-
-/// Columns: request_hash, outcome, at.
-pub(crate) fn read_answer(row: &Row) -> Result<Answer, StoreError> {
-    Ok(Answer {
-        request_hash: row.text(0)?.to_owned(),
-        outcome: row.parsed(1, |text| serde_json::from_str(text).ok())?,
-        at: row.time(2)?,
     })
 }

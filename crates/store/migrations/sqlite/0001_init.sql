@@ -1,33 +1,35 @@
 -- The first schema. Times are microseconds since 1970 (UTC), amounts smallest steps of a unit, JSON is opaque text.
 -- Ledger rows (ledger_transaction, posting) are never updated or deleted.
 
+-- The row of a wallet may be older than the journal: `head` says how far it goes. seal.rows_to bounds how much is missing.
 CREATE TABLE account (
     number     INTEGER PRIMARY KEY,
     kind       TEXT    NOT NULL,
     owner      TEXT    NOT NULL,
     unit       TEXT    NOT NULL,
     balance    INTEGER NOT NULL,
-    held       INTEGER NOT NULL CHECK (held >= 0),
     entries    INTEGER NOT NULL CHECK (entries >= 0),
     head       INTEGER NOT NULL,
+    overdraft  INTEGER,
     opened_at  INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
 -- The owner first: a list of all wallets is read by number, and must not be tempted to sort a whole kind.
 CREATE UNIQUE INDEX account_key ON account (owner, kind, unit);
 
+-- Ids are made of numbers. A transaction without a cause is its own.
 CREATE TABLE ledger_transaction (
     number     INTEGER PRIMARY KEY,
-    id         TEXT    NOT NULL,
     reason     TEXT    NOT NULL,
-    cause_kind TEXT    NOT NULL,
-    cause_id   TEXT    NOT NULL,
+    cause_kind TEXT,
+    cause_id   TEXT,
     at         INTEGER NOT NULL,
     note       TEXT    NOT NULL,
     reference  TEXT    NOT NULL,
-    meta       TEXT    NOT NULL
+    meta       TEXT    NOT NULL,
+    tags       TEXT    NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX ledger_transaction_cause ON ledger_transaction (cause_kind, cause_id);
+CREATE UNIQUE INDEX ledger_transaction_cause ON ledger_transaction (cause_kind, cause_id) WHERE cause_id IS NOT NULL;
 
 -- Each side that keeps a balance names the account's previous posting and its balance afterwards: an account's entries
 -- are a chain, read from its head without an index.
@@ -41,8 +43,106 @@ CREATE TABLE posting (
     to_account         INTEGER NOT NULL REFERENCES account (number),
     to_previous        INTEGER,
     to_balance         INTEGER,
+    grant_number       INTEGER,
     CHECK (from_account <> to_account)
 ) STRICT;
+
+-- What was committed together, each seal over the one before it (docs/ledger.md). Rows of wallets and grants miss no posting
+-- up to rows_to.
+CREATE TABLE seal (
+    number             INTEGER PRIMARY KEY,
+    account_number     INTEGER NOT NULL,
+    transaction_number INTEGER NOT NULL,
+    rows_to            INTEGER NOT NULL,
+    hash               BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE credit_grant (
+    number       INTEGER PRIMARY KEY,
+    account      INTEGER NOT NULL REFERENCES account (number),
+    category     TEXT    NOT NULL,
+    source       TEXT    NOT NULL,
+    origin       TEXT    NOT NULL,
+    priority     INTEGER NOT NULL,
+    starts_at    INTEGER,
+    expires_at   INTEGER,
+    roll_cap     INTEGER,
+    roll_seconds INTEGER,
+    granted      INTEGER NOT NULL CHECK (granted > 0),
+    remaining    INTEGER NOT NULL CHECK (remaining >= 0),
+    announced    INTEGER NOT NULL,
+    note         TEXT    NOT NULL,
+    reference    TEXT    NOT NULL,
+    meta         TEXT    NOT NULL,
+    end_kind     TEXT,
+    created_at   INTEGER NOT NULL,
+    ended_at     INTEGER
+) STRICT;
+CREATE INDEX credit_grant_account ON credit_grant (account, number);
+CREATE INDEX credit_grant_live ON credit_grant (account) WHERE ended_at IS NULL;
+CREATE INDEX credit_grant_expiry ON credit_grant (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
+
+-- parts, spender and limits are JSON.
+CREATE TABLE hold (
+    number             INTEGER PRIMARY KEY,
+    account            INTEGER NOT NULL REFERENCES account (number),
+    amount             INTEGER NOT NULL CHECK (amount > 0),
+    progress           INTEGER NOT NULL,
+    parts              TEXT    NOT NULL,
+    overage            TEXT    NOT NULL,
+    spender            TEXT    NOT NULL,
+    limits             TEXT    NOT NULL,
+    status             TEXT    NOT NULL,
+    settled            INTEGER NOT NULL,
+    uncovered          INTEGER NOT NULL,
+    transaction_number INTEGER,
+    balance            INTEGER,
+    note               TEXT    NOT NULL,
+    reference          TEXT    NOT NULL,
+    meta               TEXT    NOT NULL,
+    created_at         INTEGER NOT NULL,
+    expires_at         INTEGER NOT NULL,
+    updated_at         INTEGER NOT NULL,
+    ended_at           INTEGER
+) STRICT;
+CREATE INDEX hold_account ON hold (account, number);
+CREATE INDEX hold_open ON hold (account) WHERE status = 'open';
+CREATE INDEX hold_due ON hold (expires_at) WHERE status = 'open';
+
+CREATE TABLE spending_limit (
+    number       INTEGER PRIMARY KEY,
+    subject_kind TEXT    NOT NULL,
+    subject      TEXT    NOT NULL,
+    unit         TEXT    NOT NULL,
+    period       TEXT    NOT NULL,
+    most         INTEGER NOT NULL CHECK (most >= 0),
+    began_at     INTEGER NOT NULL,
+    spent        INTEGER NOT NULL,
+    reserved     INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX spending_limit_subject ON spending_limit (subject_kind, subject, unit, period);
+
+CREATE TABLE announcement (
+    number  INTEGER PRIMARY KEY,
+    account INTEGER NOT NULL REFERENCES account (number),
+    kind    TEXT    NOT NULL,
+    body    TEXT    NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE usage_event (
+    number   INTEGER PRIMARY KEY,
+    user_id  TEXT    NOT NULL,
+    service  TEXT    NOT NULL,
+    variant  TEXT    NOT NULL,
+    quantity INTEGER NOT NULL CHECK (quantity > 0),
+    status   TEXT    NOT NULL,
+    meta     TEXT    NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX usage_event_user ON usage_event (user_id, number);
 
 CREATE TABLE topup (
     id          TEXT    PRIMARY KEY,
@@ -139,15 +239,14 @@ CREATE TABLE api_key (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
 
+-- Remembered for ever. Found by the first 8 bytes of the fingerprint, through key_page and key_run.
 CREATE TABLE answer (
-    principal    TEXT    NOT NULL,
-    route        TEXT    NOT NULL,
-    key          TEXT    NOT NULL,
-    request_hash TEXT    NOT NULL,
+    number       INTEGER PRIMARY KEY,
+    fingerprint  BLOB    NOT NULL,
+    request_hash BLOB    NOT NULL,
     outcome      TEXT    NOT NULL,
-    at           INTEGER NOT NULL,
-    PRIMARY KEY (principal, route, key)
-) STRICT, WITHOUT ROWID;
+    at           INTEGER NOT NULL
+) STRICT;
 
 -- Where the answer of an idempotency key is: sorted runs of keys, each of consecutive pages (crates/store/src/key_index.rs).
 -- The state of a run is 'building', 'whole' or 'dropped'.

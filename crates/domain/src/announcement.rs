@@ -1,0 +1,100 @@
+//! What happened that somebody may want to hear of, in order, to be read with a cursor.
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::AccountKey;
+use crate::id::{GrantId, HoldId, LimitId};
+use crate::state::State;
+use crate::time::Time;
+
+/// Something that happened to a wallet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[expect(
+    missing_docs,
+    reason = "docs/ledger.md lists them with their fields; amounts are smallest steps of the wallet's unit"
+)]
+pub enum Happening {
+    #[serde(rename = "balance.low")]
+    BalanceLow { available: i64, threshold: i64 },
+    #[serde(rename = "balance.negative")]
+    BalanceNegative { available: i64 },
+    #[serde(rename = "grant.expiring")]
+    GrantExpiring {
+        grant: GrantId,
+        remaining: i64,
+        expires_at: Time,
+    },
+    #[serde(rename = "grant.expired")]
+    GrantExpired {
+        grant: GrantId,
+        expired: i64,
+        rolled_over: i64,
+    },
+    #[serde(rename = "hold.expired")]
+    HoldExpired {
+        hold: HoldId,
+        settled: i64,
+        uncovered: i64,
+    },
+    #[serde(rename = "limit.reached")]
+    LimitReached { limit: LimitId, spent: i64 },
+}
+
+impl Happening {
+    /// As written on the wire: `balance.low`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::BalanceLow { .. } => "balance.low",
+            Self::BalanceNegative { .. } => "balance.negative",
+            Self::GrantExpiring { .. } => "grant.expiring",
+            Self::GrantExpired { .. } => "grant.expired",
+            Self::HoldExpired { .. } => "hold.expired",
+            Self::LimitReached { .. } => "limit.reached",
+        }
+    }
+}
+
+/// A happening with its place in the order of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its number: they are numbered without gaps.
+    pub number: i64,
+    /// Whose wallet.
+    pub wallet: AccountKey,
+    /// What happened.
+    pub happening: Happening,
+    /// When.
+    pub at: Time,
+}
+
+pub(crate) fn announce(state: &mut State, wallet: &AccountKey, now: Time, happening: Happening) {
+    let number = state.sequence.next_announcement();
+    state.announcements.push(Announcement {
+        number,
+        wallet: wallet.clone(),
+        happening,
+        at: now,
+    });
+}
+
+/// Says so when what is available has just fallen below the operator's threshold, or below zero.
+pub(crate) fn announce_fall(
+    state: &mut State,
+    wallet: &AccountKey,
+    now: Time,
+    threshold: i64,
+    (before, after): (i64, i64),
+) {
+    if before >= threshold && after < threshold {
+        let happening = Happening::BalanceLow {
+            available: after,
+            threshold,
+        };
+        announce(state, wallet, now, happening);
+    }
+    if before >= 0 && after < 0 {
+        let happening = Happening::BalanceNegative { available: after };
+        announce(state, wallet, now, happening);
+    }
+}

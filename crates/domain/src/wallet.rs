@@ -1,0 +1,142 @@
+//! Wallets: what one user has in one unit, as a whole.
+//!
+//! A wallet is an account, the grants its value is made of, and the holds that reserve some of it. One rule connects them:
+//! the account's balance is what the grants have left, minus the debt. Debt is what was spent beyond the grants, where that was
+//! allowed; the next grant pays it back first.
+
+use std::sync::Arc;
+
+use crate::account::{Account, AccountKey};
+use crate::grant::{Grant, Part};
+use crate::id::HoldId;
+use crate::state::State;
+use crate::time::Time;
+
+/// What one user has in one unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wallet {
+    /// Its account: balance and chain of entries.
+    pub account: Account,
+    /// How far below zero a charge that may make debt can take it, in smallest steps. None: as far as the operator's policy says.
+    pub overdraft: Option<i64>,
+    /// The grants with something left, in the order in which they burn.
+    pub grants: Vec<Grant>,
+    /// The open holds, in the order in which they were made.
+    pub holds: Vec<Reservation>,
+}
+
+/// What an open hold reserves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// Which hold.
+    pub hold: HoldId,
+    /// How much of which grant.
+    pub parts: Vec<Part>,
+}
+
+impl Wallet {
+    /// A new, empty wallet.
+    pub(crate) fn new(account: Account) -> Self {
+        Self {
+            account,
+            overdraft: None,
+            grants: Vec::new(),
+            holds: Vec::new(),
+        }
+    }
+
+    /// A wallet as stored: what holds reserve is counted on the grants here and nowhere else.
+    pub fn of_rows(
+        account: Account,
+        overdraft: Option<i64>,
+        mut grants: Vec<Grant>,
+        holds: Vec<Reservation>,
+    ) -> Self {
+        for part in holds.iter().flat_map(|hold| &hold.parts) {
+            if let Some(grant) = grants.iter_mut().find(|grant| grant.id == part.grant) {
+                grant.held += part.amount;
+            }
+        }
+        grants.sort_by_key(Grant::burn_order);
+        Self {
+            account,
+            overdraft,
+            grants,
+            holds,
+        }
+    }
+
+    /// What the customer owes, in smallest steps; 0 or more.
+    pub fn debt(&self) -> i64 {
+        let left: i64 = self.grants.iter().map(|grant| grant.remaining).sum();
+        left - self.account.balance
+    }
+
+    /// What is reserved by open holds.
+    pub fn held(&self) -> i64 {
+        self.grants.iter().map(|grant| grant.held).sum()
+    }
+
+    /// The balance without what has expired or has not begun; negative for a debt. What is left of an expired grant leaves the
+    /// books a moment later than it stops counting here. A hold keeps what it reserved of a grant that expires meanwhile.
+    pub fn credits(&self, now: Time) -> i64 {
+        self.available(now) + self.held()
+    }
+
+    /// What may be spent now; negative if there is more debt than value.
+    pub fn available(&self, now: Time) -> i64 {
+        let usable = self.grants.iter().filter(|grant| grant.is_usable(now));
+        usable.map(Grant::free).sum::<i64>() - self.debt()
+    }
+
+    /// What the grants pay of `amount`, in burn order. The rest, if any, is left over.
+    pub(crate) fn burn(&self, amount: i64, now: Time) -> (Vec<Part>, i64) {
+        let (mut parts, mut left) = (Vec::new(), amount);
+        for grant in self.grants.iter().filter(|grant| grant.is_usable(now)) {
+            let paid = left.min(grant.free());
+            if paid > 0 {
+                parts.push(Part {
+                    grant: grant.id,
+                    amount: paid,
+                });
+                left -= paid;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        (parts, left)
+    }
+
+    pub(crate) fn grant_mut(&mut self, part: &Part) -> Option<&mut Grant> {
+        self.grants.iter_mut().find(|grant| grant.id == part.grant)
+    }
+}
+
+/// Opens the wallet if nothing ever touched it.
+pub(crate) fn open(state: &mut State, key: &AccountKey, now: Time) {
+    if state.wallets.get(key).is_none() {
+        let number = state.sequence.next_account();
+        let wallet = Wallet::new(key.clone().open(number, now));
+        state.wallets.insert(key.clone(), Arc::new(wallet));
+    }
+}
+
+/// Changes a wallet that is there.
+pub(crate) fn change<R>(
+    state: &mut State,
+    key: &AccountKey,
+    edit: impl FnOnce(&mut Wallet) -> R,
+) -> R {
+    state
+        .wallets
+        .change(key, |wallet| edit(Arc::make_mut(wallet)))
+}
+
+/// What may be spent of a wallet now; 0 if nothing ever touched it.
+pub(crate) fn available(state: &State, key: &AccountKey, now: Time) -> i64 {
+    state
+        .wallets
+        .get(key)
+        .map_or(0, |wallet| wallet.available(now))
+}

@@ -1,0 +1,73 @@
+//! Questions about wallets: the writer knows them to the last posting, readers know what lies behind.
+
+use std::sync::Arc;
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::command::{Command, Reply};
+use bursar_domain::journal::Reason;
+use bursar_domain::time::Time;
+use bursar_domain::wallet::Wallet;
+use bursar_store::query::{Chain, Entry, EntryFilter, Page, PageRequest};
+
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// A wallet as it stands; none if nothing ever touched it.
+    pub async fn wallet(&self, key: AccountKey) -> Result<Option<Arc<Wallet>>, EngineError> {
+        Ok(self.wallets(vec![key]).await?.pop().flatten())
+    }
+
+    /// Wallets as they stand, in the order asked for.
+    pub async fn wallets(
+        &self,
+        keys: Vec<AccountKey>,
+    ) -> Result<Vec<Option<Arc<Wallet>>>, EngineError> {
+        match self.submit(Command::ReadWallets(keys)).await? {
+            Reply::Wallets(wallets) => Ok(wallets),
+            _ => Ok(vec![]),
+        }
+    }
+
+    /// What moved in a wallet, the newest first.
+    pub async fn statement(
+        &self,
+        key: AccountKey,
+        reason: Option<Reason>,
+        request: PageRequest,
+    ) -> Result<Page<Entry>, EngineError> {
+        let Some(chain) = self.chain(key).await? else {
+            return Ok(Page {
+                items: vec![],
+                next: None,
+            });
+        };
+        let filter = EntryFilter {
+            chain: Some(chain),
+            reason,
+        };
+        self.read(move |reader| reader.entries(&filter, &request))
+            .await
+    }
+
+    /// The balance of a wallet at a past moment, and when it last changed before; none if nothing had touched it. What had expired
+    /// by then counts as long as it was not booked.
+    pub async fn balance_at(
+        &self,
+        key: AccountKey,
+        at: Time,
+    ) -> Result<Option<(i64, Time)>, EngineError> {
+        match self.chain(key).await? {
+            Some(chain) => self.read(move |reader| reader.balance_at(&chain, at)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn chain(&self, key: AccountKey) -> Result<Option<Chain>, EngineError> {
+        let wallet = self.wallet(key).await?;
+        Ok(wallet.map(|wallet| Chain {
+            wallet: wallet.account.key.clone(),
+            account: wallet.account.number,
+            head: wallet.account.head,
+        }))
+    }
+}

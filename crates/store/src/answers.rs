@@ -1,0 +1,227 @@
+//! Remembered answers: each is a row that is never changed, found through an index of its own.
+//!
+//! What a charge was answered the journal knows already, so the answer only says which transaction it was.
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::charge::Charged;
+use bursar_domain::command::{Answer, AnswerKey, Reply, RequestHash};
+use bursar_domain::grant::Part;
+use bursar_domain::id::TransactionId;
+use bursar_domain::refusal::Refusal;
+use bursar_domain::state::State;
+use serde::{Deserialize, Serialize};
+
+use crate::connection::{Connection, Row, StoreError, Value};
+use crate::key_index::{self, KeyIndex};
+use crate::{digest, record};
+
+/// All remembered answers.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    keys: KeyIndex,
+    /// The number of the newest one.
+    newest: i64,
+}
+
+/// What memory takes over after the commit.
+#[derive(Debug)]
+pub(crate) struct Step {
+    keys: Option<key_index::Step>,
+    newest: i64,
+}
+
+/// An outcome as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Charge(ChargeAt),
+    Charges(Vec<Result<(ChargeAt, bool), Refusal>>),
+    Whole(Box<Result<Reply, Refusal>>),
+}
+
+/// The number of a charge's transaction, and of the first of its postings.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct ChargeAt(i64, i64);
+
+impl Answers {
+    pub(crate) fn open(connection: &mut dyn Connection) -> Result<Self, StoreError> {
+        let rows = connection.rows("SELECT coalesce(max(number), 0) FROM answer", vec![])?;
+        Ok(Self {
+            keys: KeyIndex::open(connection)?,
+            newest: rows.first().map_or(Ok(0), |row| row.integer(0))?,
+        })
+    }
+
+    /// What was answered under this key.
+    pub(crate) fn load(
+        &self,
+        connection: &mut dyn Connection,
+        key: &AnswerKey,
+    ) -> Result<Option<Answer>, StoreError> {
+        let fingerprint = digest::fingerprint(key);
+        let sql = "SELECT fingerprint, request_hash, outcome, at FROM answer WHERE number = $1";
+        for number in self
+            .keys
+            .find(connection, digest::index_key(&fingerprint))?
+        {
+            let rows = connection.rows(sql, vec![number.into()])?;
+            let row = rows
+                .first()
+                .ok_or_else(|| StoreError::corrupt(format!("answer {number} is missing")))?;
+            if *row.bytes(0)? == fingerprint {
+                return read(connection, row).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the answers that were given in this batch.
+    pub(crate) fn write(
+        &self,
+        connection: &mut dyn Connection,
+        state: &State,
+    ) -> Result<Step, StoreError> {
+        let (mut rows, mut keys, mut newest) = (Vec::new(), Vec::new(), self.newest);
+        let first_posting = |id: TransactionId| first_posting(state, id);
+        for (key, _, answer) in state.answers.changes() {
+            let Some(answer) = answer else { continue };
+            newest += 1;
+            let fingerprint = digest::fingerprint(key);
+            keys.push((digest::index_key(&fingerprint), newest));
+            rows.push(vec![
+                newest.into(),
+                bytes(&fingerprint),
+                bytes(&answer.request_hash.0),
+                outcome(&answer.outcome, first_posting)?.into(),
+                answer.at.into(),
+            ]);
+        }
+        if rows.is_empty() {
+            return Ok(Step { keys: None, newest });
+        }
+        let sql = record::insert("answer", "number, fingerprint, request_hash, outcome, at");
+        connection.execute(&sql, &rows)?;
+        let keys = Some(self.keys.write(connection, &keys)?);
+        Ok(Step { keys, newest })
+    }
+
+    pub(crate) fn apply(&mut self, step: Step) {
+        self.newest = step.newest;
+        if let Some(keys) = step.keys {
+            self.keys.apply(keys);
+        }
+    }
+}
+
+fn bytes(bytes: &[u8]) -> Value {
+    Value::Bytes(bytes.into())
+}
+
+/// The first posting of a transaction of this batch.
+fn first_posting(state: &State, id: TransactionId) -> Option<i64> {
+    let place = state
+        .journal
+        .binary_search_by_key(&id, |posted| posted.id)
+        .ok()?;
+    state.journal[place].rows.first().map(|row| row.number)
+}
+
+fn outcome(
+    outcome: &Result<Reply, Refusal>,
+    first_posting: impl Fn(TransactionId) -> Option<i64>,
+) -> Result<String, StoreError> {
+    let charge_at =
+        |charged: &Charged| Some(ChargeAt(charged.id.number(), first_posting(charged.id)?));
+    if let Ok(Reply::Charged(charged)) = outcome
+        && let Some(ChargeAt(transaction, posting)) = charge_at(charged)
+    {
+        return Ok(format!("[{transaction},{posting}]"));
+    }
+    let stored = match outcome {
+        Ok(Reply::ChargedAll(charges)) => {
+            let places = charges.iter().map(|charge| match charge {
+                // One that was made before, under a key of its own, is in an earlier batch: it is kept whole.
+                Ok((charged, replayed)) => charge_at(charged).map(|at| Ok((at, *replayed))),
+                Err(refusal) => Some(Err(refusal.clone())),
+            });
+            places.collect::<Option<Vec<_>>>().map(Stored::Charges)
+        }
+        _ => None,
+    };
+    let stored = stored.unwrap_or_else(|| Stored::Whole(Box::new(outcome.clone())));
+    serde_json::to_string(&stored).map_err(|error| StoreError::corrupt(error.to_string()))
+}
+
+fn read(connection: &mut dyn Connection, row: &Row) -> Result<Answer, StoreError> {
+    let request_hash = row.bytes(1)?.as_ref().try_into();
+    let stored = row.parsed(2, |text| serde_json::from_str(text).ok())?;
+    let outcome = match stored {
+        Stored::Charge(at) => Ok(Reply::Charged(charged(connection, at)?)),
+        Stored::Charges(charges) => {
+            let mut answers = Vec::with_capacity(charges.len());
+            for charge in charges {
+                answers.push(match charge {
+                    Ok((at, replayed)) => Ok((charged(connection, at)?, replayed)),
+                    Err(refusal) => Err(refusal),
+                });
+            }
+            Ok(Reply::ChargedAll(answers))
+        }
+        Stored::Whole(outcome) => *outcome,
+    };
+    Ok(Answer {
+        request_hash: RequestHash(
+            request_hash
+                .map_err(|_| StoreError::corrupt("a request hash that has not 16 bytes"))?,
+        ),
+        outcome,
+        at: row.time(3)?,
+    })
+}
+
+/// A charge as the journal has it.
+fn charged(
+    connection: &mut dyn Connection,
+    ChargeAt(transaction, first): ChargeAt,
+) -> Result<Charged, StoreError> {
+    let sql = "SELECT at FROM ledger_transaction WHERE number = $1";
+    let at = one(connection, sql, transaction)?.time(0)?;
+    let sql = format!("SELECT {} FROM posting WHERE number = $1", record::POSTING);
+    let (mut number, mut parts, mut debt, mut balance) = (first, vec![], 0, 0);
+    let mut wallet: Option<AccountKey> = None;
+    while let Some(row) = connection.rows(&sql, vec![number.into()])?.first() {
+        if row.integer(1)? != transaction {
+            break;
+        }
+        let posting = record::read_posting(row)?;
+        match posting.grant {
+            Some(grant) => parts.push(Part {
+                grant,
+                amount: posting.amount,
+            }),
+            None => debt += posting.amount,
+        }
+        balance = posting.from.chain.map_or(balance, |link| link.balance);
+        if wallet.is_none() {
+            let sql = format!("SELECT {} FROM account WHERE number = $1", record::ACCOUNT);
+            let row = one(connection, &sql, posting.from.account)?;
+            wallet = Some(record::read_account_key(&row, 1)?);
+        }
+        number += 1;
+    }
+    let amount = parts.iter().map(|part| part.amount).sum::<i64>() + debt;
+    Ok(Charged {
+        id: TransactionId::of(transaction),
+        wallet: wallet.ok_or_else(|| StoreError::corrupt("a charge without postings"))?,
+        amount,
+        parts,
+        debt,
+        balance,
+        at,
+    })
+}
+
+fn one(connection: &mut dyn Connection, sql: &str, key: i64) -> Result<Row, StoreError> {
+    let row = connection.rows(sql, vec![key.into()])?.into_iter().next();
+    row.ok_or_else(|| StoreError::corrupt(format!("row {key} is missing: {sql}")))
+}

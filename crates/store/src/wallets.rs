@@ -1,0 +1,458 @@
+//! Wallets in the writer's memory, and their rows, which follow the journal at a distance.
+//!
+//! A charge changes a balance and a grant. Writing both rows each time would write two pages of 4 KB at random places for 100
+//! bytes of news, twice: to the log and to the file. The postings say the same in order, so they alone are written with each
+//! charge, and rows are written when they have fallen [`LAG`] postings behind, or when something else about the wallet
+//! changes. After a crash the postings that rows may miss are read once, and added to a wallet when it is loaded.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::grant::Grant;
+use bursar_domain::id::GrantId;
+use bursar_domain::journal::Side;
+use bursar_domain::state::{Change, State};
+use bursar_domain::wallet::{Reservation, Wallet};
+
+use crate::connection::{Connection, Parameters, StoreError};
+use crate::record;
+
+/// How many postings the row of a wallet may be behind.
+const LAG: i64 = 32_768;
+
+/// Wallets that are kept in memory although their rows say all. Some 500 bytes each.
+const KEPT_MAX: usize = 32_768;
+
+#[derive(Debug)]
+struct Kept {
+    wallet: Arc<Wallet>,
+    /// The first posting that the rows miss; none if they say all.
+    behind_since: Option<i64>,
+    /// What the rows of live grants say is left.
+    stored: Vec<(GrantId, i64)>,
+    /// Whether somebody asked for it since the last tidying.
+    used: bool,
+}
+
+/// A posting that rows may miss.
+#[derive(Debug, Clone, Copy)]
+struct Missed {
+    number: i64,
+    delta: i64,
+    balance: i64,
+    grant: Option<GrantId>,
+    at: i64,
+}
+
+/// See above.
+#[derive(Debug, Default)]
+pub(crate) struct Wallets {
+    kept: HashMap<AccountKey, Kept>,
+    /// Wallets whose rows are behind, by the first posting they miss. One that has been written meanwhile is passed over.
+    behind: VecDeque<(i64, Name)>,
+    /// Postings read at the start, by the number of the account.
+    missed: HashMap<i64, Vec<Missed>>,
+    tidy_at: usize,
+}
+
+/// What a wallet in the line is known by.
+#[derive(Debug, Clone)]
+enum Name {
+    Key(AccountKey),
+    /// From before the start; nobody has asked for it since.
+    Number(i64),
+}
+
+/// What memory takes over when the transaction is on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Step {
+    changed: Vec<(AccountKey, Kept)>,
+    written: Vec<AccountKey>,
+    lined_up: Vec<(i64, Name)>,
+    passed: usize,
+}
+
+impl Wallets {
+    /// Reads what rows may miss: the postings behind `rows_to`.
+    pub(crate) fn open(connection: &mut dyn Connection, rows_to: i64) -> Result<Self, StoreError> {
+        let sql = format!(
+            "SELECT {}, t.at FROM posting p JOIN ledger_transaction t ON t.number = p.transaction_number \
+             WHERE p.number > $1 ORDER BY p.number",
+            record::columns_of("p", record::POSTING)
+        );
+        let mut wallets = Self {
+            tidy_at: KEPT_MAX,
+            ..Self::default()
+        };
+        for row in connection.rows(&sql, vec![rows_to.into()])? {
+            let posting = record::read_posting(&row)?;
+            let at = row.integer(10)?;
+            for (side, delta) in [
+                (posting.from, -posting.amount),
+                (posting.to, posting.amount),
+            ] {
+                let Side {
+                    account,
+                    chain: Some(link),
+                } = side
+                else {
+                    continue;
+                };
+                let missed = wallets.missed.entry(account).or_default();
+                if missed.is_empty() {
+                    let place = (posting.number, Name::Number(account));
+                    wallets.behind.push_back(place);
+                }
+                missed.push(Missed {
+                    number: posting.number,
+                    delta,
+                    balance: link.balance,
+                    grant: posting.grant,
+                    at,
+                });
+            }
+        }
+        Ok(wallets)
+    }
+
+    /// The wallet, if it is in memory.
+    pub(crate) fn kept(&mut self, key: &AccountKey) -> Option<Arc<Wallet>> {
+        let kept = self.kept.get_mut(key)?;
+        kept.used = true;
+        Some(Arc::clone(&kept.wallet))
+    }
+
+    /// The wallet as it stands, from memory or from its rows; none if nothing ever touched it.
+    pub(crate) fn load(
+        &mut self,
+        connection: &mut dyn Connection,
+        key: &AccountKey,
+    ) -> Result<Option<Arc<Wallet>>, StoreError> {
+        if let Some(wallet) = self.kept(key) {
+            return Ok(Some(wallet));
+        }
+        let sql = format!(
+            "SELECT {}, overdraft FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
+            record::ACCOUNT
+        );
+        let rows = connection.rows(&sql, record::account_key(key))?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let (mut account, overdraft) = (record::read_account(row)?, row.optional_integer(9)?);
+        let number = account.number;
+        let mut grants = live_grants(connection, number, key)?;
+        let stored = remaining(&grants);
+        let mut behind_since = None;
+        for missed in self.missed.get(&number).into_iter().flatten() {
+            if missed.number <= account.head {
+                continue;
+            }
+            behind_since.get_or_insert(missed.number);
+            account.balance = missed.balance;
+            account.head = missed.number;
+            account.entries += 1;
+            account.updated_at.0 = missed.at;
+            let grant = grants
+                .iter_mut()
+                .find(|grant| Some(grant.id) == missed.grant);
+            if let Some(grant) = grant {
+                grant.remaining += missed.delta;
+            }
+        }
+        let holds = open_holds(connection, number)?;
+        let wallet = Arc::new(Wallet::of_rows(account, overdraft, grants, holds));
+        let kept = Kept {
+            wallet: Arc::clone(&wallet),
+            behind_since,
+            stored,
+            used: true,
+        };
+        self.kept.insert(key.clone(), kept);
+        Ok(Some(wallet))
+    }
+
+    /// Writes the rows that have to be written with this batch: of new wallets, of those of which more than a balance has
+    /// changed, and of those that would fall too far behind. `first` is the number of the batch's first posting.
+    pub(crate) fn write(
+        &mut self,
+        connection: &mut dyn Connection,
+        state: &State,
+        first: i64,
+    ) -> Result<Step, StoreError> {
+        let newest = state.sequence.posting;
+        let (mut step, mut rows) = (Step::default(), Rows::default());
+        let touched = grants_by_wallet(state);
+        for (key, change, wallet) in state.wallets.changes() {
+            let Some(wallet) = wallet else { continue };
+            let before = self.kept.get(key);
+            let more_than_balance = change == Change::Insert
+                || touched.contains_key(key)
+                || before.is_none_or(|kept| kept.wallet.overdraft != wallet.overdraft);
+            let mut kept = Kept {
+                wallet: Arc::clone(wallet),
+                behind_since: before.and_then(|kept| kept.behind_since),
+                stored: before.map_or_else(Vec::new, |kept| kept.stored.clone()),
+                used: true,
+            };
+            if more_than_balance {
+                rows.add(change, wallet, &kept.stored, touched.get(key));
+                kept.behind_since = None;
+                kept.stored = remaining(&wallet.grants);
+            } else if kept.behind_since.is_none() && head_moved(before, wallet) {
+                kept.behind_since = Some(first);
+                step.lined_up.push((first, Name::Key(key.clone())));
+            }
+            step.changed.push((key.clone(), kept));
+        }
+        self.write_overdue(connection, newest, &mut step, &mut rows)?;
+        rows.write(connection)?;
+        Ok(step)
+    }
+
+    /// Wallets that have been behind for long, from the front of the line.
+    fn write_overdue(
+        &mut self,
+        connection: &mut dyn Connection,
+        newest: i64,
+        step: &mut Step,
+        rows: &mut Rows,
+    ) -> Result<(), StoreError> {
+        let mut changed: HashMap<AccountKey, usize> = HashMap::new();
+        while let Some((since, name)) = self.behind.get(step.passed).cloned() {
+            if since > newest - LAG {
+                break;
+            }
+            step.passed += 1;
+            let (key, since) = match name {
+                Name::Key(key) => (key, Some(since)),
+                Name::Number(number) => (self.by_number(connection, number)?, None),
+            };
+            // Whoever was written and fell behind again stands further back, too.
+            let is_due = |kept: &Kept| {
+                kept.behind_since.is_some() && since.is_none_or(|_| kept.behind_since == since)
+            };
+            if changed.is_empty() {
+                let places = step.changed.iter().enumerate();
+                changed = places
+                    .map(|(place, (key, _))| (key.clone(), place))
+                    .collect();
+            }
+            if let Some(place) = changed.get(&key) {
+                let kept = &mut step.changed[*place].1;
+                if is_due(kept) {
+                    rows.add(Change::Update, &kept.wallet, &kept.stored, None);
+                    kept.behind_since = None;
+                    kept.stored = remaining(&kept.wallet.grants);
+                }
+                continue;
+            }
+            let Some(kept) = self.kept.get(&key) else {
+                continue;
+            };
+            if is_due(kept) {
+                rows.add(Change::Update, &kept.wallet, &kept.stored, None);
+                step.written.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    fn by_number(
+        &mut self,
+        connection: &mut dyn Connection,
+        number: i64,
+    ) -> Result<AccountKey, StoreError> {
+        let sql = format!("SELECT {} FROM account WHERE number = $1", record::ACCOUNT);
+        let rows = connection.rows(&sql, vec![number.into()])?;
+        let row = rows
+            .first()
+            .ok_or_else(|| StoreError::corrupt(format!("account {number} is missing")))?;
+        let key = record::read_account(row)?.key;
+        self.load(connection, &key)?;
+        Ok(key)
+    }
+
+    /// Up to which posting the rows miss nothing, once `step` is on disk.
+    pub(crate) fn rows_to(&self, step: &Step, newest: i64) -> i64 {
+        let waiting = self.behind.iter().skip(step.passed);
+        let first = waiting
+            .chain(&step.lined_up)
+            .next()
+            .map_or(newest, |(since, _)| since - 1);
+        first.min(newest)
+    }
+
+    /// After the commit.
+    pub(crate) fn apply(&mut self, step: Step) {
+        for (key, kept) in step.changed {
+            self.kept.insert(key, kept);
+        }
+        for key in step.written {
+            if let Some(kept) = self.kept.get_mut(&key) {
+                kept.behind_since = None;
+                kept.stored = remaining(&kept.wallet.grants);
+            }
+        }
+        self.behind.drain(..step.passed);
+        self.behind.extend(step.lined_up);
+        if !matches!(self.behind.front(), Some((_, Name::Number(_)))) {
+            self.missed = HashMap::new();
+        }
+        if self.kept.len() > self.tidy_at {
+            self.kept
+                .retain(|_, kept| kept.behind_since.is_some() || std::mem::take(&mut kept.used));
+            self.tidy_at = KEPT_MAX.max(self.kept.len() + KEPT_MAX / 8);
+        }
+    }
+
+    /// Writes all rows that are behind: for a clean stop. The caller commits.
+    pub(crate) fn write_all(
+        &mut self,
+        connection: &mut dyn Connection,
+    ) -> Result<Step, StoreError> {
+        let (mut step, mut rows) = (Step::default(), Rows::default());
+        self.write_overdue(connection, i64::MAX, &mut step, &mut rows)?;
+        rows.write(connection)?;
+        Ok(step)
+    }
+}
+
+fn head_moved(before: Option<&Kept>, wallet: &Wallet) -> bool {
+    before.is_none_or(|kept| kept.wallet.account.head != wallet.account.head)
+}
+
+fn remaining(grants: &[Grant]) -> Vec<(GrantId, i64)> {
+    let live = grants.iter().map(|grant| (grant.id, grant.remaining));
+    live.collect()
+}
+
+/// The grants of which a whole row has to be written, with each wallet.
+fn grants_by_wallet(state: &State) -> HashMap<AccountKey, Vec<(Change, Grant)>> {
+    let mut wallets: HashMap<AccountKey, Vec<(Change, Grant)>> = HashMap::new();
+    for (id, change, grant) in state.grants.changes() {
+        let Some(grant) = grant else { continue };
+        // A live one has moved on with its wallet since it was put here.
+        let wallet = state.wallets.get(&grant.wallet);
+        let live = wallet.and_then(|wallet| wallet.grants.iter().find(|live| live.id == *id));
+        let grant = live.unwrap_or(grant).clone();
+        wallets
+            .entry(grant.wallet.clone())
+            .or_default()
+            .push((change, grant));
+    }
+    wallets
+}
+
+fn live_grants(
+    connection: &mut dyn Connection,
+    account: i64,
+    key: &AccountKey,
+) -> Result<Vec<Grant>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM credit_grant WHERE account = $1 AND ended_at IS NULL ORDER BY number",
+        record::GRANT
+    );
+    let rows = connection.rows(&sql, vec![account.into()])?;
+    rows.iter()
+        .map(|row| record::read_grant(row, key))
+        .collect()
+}
+
+fn open_holds(
+    connection: &mut dyn Connection,
+    account: i64,
+) -> Result<Vec<Reservation>, StoreError> {
+    let sql =
+        "SELECT number, parts FROM hold WHERE account = $1 AND status = 'open' ORDER BY number";
+    let rows = connection.rows(sql, vec![account.into()])?;
+    rows.iter().map(record::read_reservation).collect()
+}
+
+/// Rows of wallets and grants that are to be written.
+#[derive(Default)]
+struct Rows {
+    opened: Vec<Parameters>,
+    accounts: Vec<Parameters>,
+    granted: Vec<Parameters>,
+    grants: Vec<Parameters>,
+    left: Vec<Parameters>,
+}
+
+impl Rows {
+    /// Adds the wallet's row, the grants `whole`, and of all others what is left, where the rows say something else.
+    fn add(
+        &mut self,
+        change: Change,
+        wallet: &Wallet,
+        stored: &[(GrantId, i64)],
+        whole: Option<&Vec<(Change, Grant)>>,
+    ) {
+        let account = &wallet.account;
+        match change {
+            Change::Insert => {
+                let mut row = record::write_account(account);
+                row.push(wallet.overdraft.into());
+                self.opened.push(row);
+            }
+            _ => self.accounts.push(vec![
+                account.number.into(),
+                account.balance.into(),
+                account.entries.into(),
+                account.head.into(),
+                wallet.overdraft.into(),
+                account.updated_at.into(),
+            ]),
+        }
+        let whole = whole.map_or(&[][..], Vec::as_slice);
+        for (change, grant) in whole {
+            match change {
+                Change::Insert => self
+                    .granted
+                    .push(record::write_grant(grant, account.number)),
+                _ => self.grants.push(vec![
+                    grant.id.number().into(),
+                    grant.remaining.into(),
+                    grant.announced.into(),
+                    grant.end.map(bursar_domain::grant::GrantEnd::as_str).into(),
+                    grant.ended_at.into(),
+                ]),
+            }
+        }
+        for grant in &wallet.grants {
+            let is_whole = whole.iter().any(|(_, other)| other.id == grant.id);
+            let is_stored = stored.contains(&(grant.id, grant.remaining));
+            if !is_whole && !is_stored {
+                let row = vec![grant.id.number().into(), grant.remaining.into()];
+                self.left.push(row);
+            }
+        }
+    }
+
+    fn write(self, connection: &mut dyn Connection) -> Result<(), StoreError> {
+        let opened = record::insert("account", &format!("{}, overdraft", record::ACCOUNT));
+        let granted = record::insert("credit_grant", &format!("{}, account", record::GRANT));
+        for (sql, rows) in [
+            (opened.as_str(), self.opened),
+            (
+                "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, updated_at = $6 WHERE number = $1",
+                self.accounts,
+            ),
+            (granted.as_str(), self.granted),
+            (
+                "UPDATE credit_grant SET remaining = $2, announced = $3, end_kind = $4, ended_at = $5 WHERE number = $1",
+                self.grants,
+            ),
+            (
+                "UPDATE credit_grant SET remaining = $2 WHERE number = $1",
+                self.left,
+            ),
+        ] {
+            if !rows.is_empty() {
+                connection.execute(sql, &rows)?;
+            }
+        }
+        Ok(())
+    }
+}
