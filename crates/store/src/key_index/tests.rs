@@ -284,9 +284,31 @@ fn many_keys_leave_few_runs_and_nothing_else() {
     let stored = shelf.number("SELECT count(*) FROM key_page");
     assert!(stored < pages, "{stored} {pages}");
     shelf.reopen();
-    shelf.check();
+    let mut again = Dice(5);
+    for number in 1..=300_000 {
+        let key = again.roll();
+        if number % 7 == 0 {
+            assert_eq!(shelf.find(key), [number]);
+        }
+    }
     let wrong: usize = (0..10_000).map(|_| shelf.find(dice.roll()).len()).sum();
     assert_eq!(wrong, 0);
+}
+
+#[test]
+fn a_write_changes_few_rows_however_much_there_is_to_merge() {
+    let mut shelf = Shelf::new(TINY);
+    let mut dice = Dice(8);
+    let mut most = 0;
+    for _ in 0..400 {
+        let before = shelf.number("SELECT total_changes()");
+        shelf.write(&[dice.roll(), dice.roll()]);
+        most = most.max(shelf.number("SELECT total_changes()") - before);
+    }
+    assert!(shelf.index.runs.iter().any(|run| run.entries > 200));
+    // Two answers; a run of 8 or 9 keys with 3 pages of entries, 1 of fences, 3 of the filter, and its row; the row of a
+    // merge and the marks of 3 runs; 5 pages merged, 4 rows of runs at the end of it; 5 pages deleted, and a row.
+    assert!(most <= 2 + 8 + 4 + 5 + 4 + 6, "{most}");
 }
 
 #[test]
