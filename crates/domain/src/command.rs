@@ -180,6 +180,8 @@ pub enum Reply {
     Hold(Hold),
     Exchanged(Exchanged),
     Limit(SpendingLimit),
+    /// What a wallet's own setting is now; none if it has none.
+    Overdraft(Option<i64>),
     Usage(UsageEvent),
     /// In the order asked for; none where nothing ever touched one. Never remembered as an answer.
     #[serde(skip)]
@@ -537,8 +539,7 @@ fn set_overdraft(
     let key = AccountKey::wallet_in(user, unit);
     wallet::open(state, &key, now);
     wallet::change(state, &key, |wallet| wallet.overdraft = overdraft);
-    let wallet = state.wallets.get(&key).cloned();
-    Ok(Reply::Wallets(vec![wallet]))
+    Ok(Reply::Overdraft(overdraft))
 }
 
 /// Adds credits as a grant, or takes them as a charge is taken, by an administrator's word.

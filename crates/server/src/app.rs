@@ -190,6 +190,12 @@ fn policy(config: &Config) -> Policy {
         credit_price: config.topup.price,
         livemode: config.stripe.livemode().unwrap_or(false),
         item_name: config.stripe.item_name.clone(),
+        actions: config.wallet.actions.clone(),
+        overdraft: config.wallet.overdraft,
+        balance_low: config.wallet.balance_low,
+        hold_seconds: config.wallet.hold_seconds,
+        hold_overage: config.wallet.hold_overage,
+        expiry_notice_seconds: config.wallet.expiry_notice_days * 86_400,
     }
 }
 

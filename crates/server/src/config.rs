@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use bursar_domain::amount::{CreditPrice, Unit};
+use bursar_domain::charge::{ActionPrice, Actions};
+use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_stripe::client::{BASE_URL, Client, ClientConfig, ClientError};
 use bursar_stripe::secret_key::{Mode, SecretKey};
 use bursar_stripe::signature;
@@ -37,6 +39,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// What a purchase may be.
     pub topup: TopupConfig,
+    /// The part about spending.
+    pub wallet: WalletConfig,
     /// How user tokens are verified, if they are used.
     pub jwt: Option<JwtConfig>,
 }
@@ -90,6 +94,23 @@ pub struct TopupConfig {
     pub price: CreditPrice,
 }
 
+/// The part about spending.
+#[derive(Debug, Clone)]
+pub struct WalletConfig {
+    /// What actions cost.
+    pub actions: Actions,
+    /// How far below zero a charge that may make debt can take a wallet, in credits.
+    pub overdraft: i64,
+    /// Falling below so many credits is announced.
+    pub balance_low: i64,
+    /// For how long a hold lasts, in seconds.
+    pub hold_seconds: i64,
+    /// What happens when more was used than a hold reserves.
+    pub hold_overage: Overage,
+    /// How long before its expiry a grant is announced, in days.
+    pub expiry_notice_days: i64,
+}
+
 impl Config {
     /// Reads and checks everything; on failure all problems at once.
     pub fn load(sources: &Sources) -> Result<(Self, Values), Problems> {
@@ -139,6 +160,7 @@ impl Reader<'_> {
         let log = self.read("log", log_filter);
         let stripe = self.stripe();
         let topup = self.topup();
+        let wallet = self.wallet();
         let jwt = self.jwt();
         Some(Config {
             listen: listen?,
@@ -149,6 +171,7 @@ impl Reader<'_> {
             log: log?,
             stripe: stripe?,
             topup: topup?,
+            wallet: wallet?,
             jwt,
         })
     }
@@ -206,6 +229,25 @@ impl Reader<'_> {
             min,
             max,
             price: price?,
+        })
+    }
+
+    fn wallet(&mut self) -> Option<WalletConfig> {
+        let actions = self.read("wallet.actions", actions);
+        let overdraft = self.read("wallet.overdraft", |text| whole(text, 0, CREDITS_MAX));
+        let balance_low = self.read("wallet.balance_low", |text| whole(text, 0, CREDITS_MAX));
+        let hold_seconds = self.read("wallet.hold_seconds", |text| whole(text, 1, SECONDS_MAX));
+        let hold_overage = self.read("wallet.hold_overage", |text| {
+            Overage::parse(text).ok_or_else(|| "must be refuse, charge or debt".to_owned())
+        });
+        let expiry_notice_days = self.read("wallet.expiry_notice_days", |text| whole(text, 0, 365));
+        Some(WalletConfig {
+            actions: actions?,
+            overdraft: overdraft?,
+            balance_low: balance_low?,
+            hold_seconds: hold_seconds?,
+            hold_overage: hold_overage?,
+            expiry_notice_days: expiry_notice_days?,
         })
     }
 
@@ -290,6 +332,29 @@ fn origins(text: &str) -> Result<Vec<Origin>, String> {
         .filter(|part| !part.is_empty())
         .map(Origin::parse)
         .collect()
+}
+
+/// `picture=10, token=1/1000`.
+fn actions(text: &str) -> Result<Actions, String> {
+    let mut actions = Actions::new();
+    let parts = text.split(',').map(str::trim);
+    for part in parts.filter(|part| !part.is_empty()) {
+        let named = part
+            .split_once('=')
+            .map(|(name, price)| (name.trim(), price.trim()));
+        let (name, price) = named.unwrap_or((part, ""));
+        let is_name = (1..=100).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+        let price = ActionPrice::parse(price).filter(|_| is_name);
+        let price = price.ok_or_else(|| {
+            format!(
+                "{part:?} must be a name and a price in credits, such as picture=10 or token=1/1000"
+            )
+        })?;
+        if actions.insert(name.to_owned(), price).is_some() {
+            return Err(format!("{name:?} has two prices"));
+        }
+    }
+    Ok(actions)
 }
 
 fn whole(text: &str, least: i64, most: i64) -> Result<i64, String> {

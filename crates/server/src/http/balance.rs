@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use bursar_domain::account::Account;
-use bursar_domain::amount::{Amount, CreditPrice};
-use bursar_domain::command::{ADJUSTMENT_CREDITS_MAX, Adjust, Adjusted, Command, Reply};
+use bursar_domain::account::AccountKey;
+use bursar_domain::command::{Adjust, Adjusted, Command, Reply};
+use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Reason;
 use bursar_store::query::{Entry, EntryFilter, Page};
@@ -13,63 +13,12 @@ use serde_json::Value;
 
 use super::answer::{Item, answer, item};
 use super::auth::{Admin, User};
+use super::charge::Paid;
 use super::error::ApiError;
-use super::extract::{Order, Query, required};
-use super::{json, page};
+use super::extract::{Query, required};
+use super::order::Order;
+use super::{json, page, wallet};
 use crate::App;
-
-#[derive(Debug, Serialize)]
-struct Wallet {
-    user_id: String,
-    credits: i64,
-    available: i64,
-    held: i64,
-    unit: &'static str,
-    money: Option<Money>,
-    created_at: Option<String>,
-    updated_at: Option<String>,
-}
-
-/// What the credits would cost today: for display, not a promise.
-#[derive(Debug, Serialize)]
-struct Money {
-    amount_minor: i64,
-    currency: &'static str,
-    display: String,
-}
-
-impl Money {
-    fn of(price: &CreditPrice, credits: i64) -> Option<Self> {
-        let amount: Amount = price.cost_rounded_up(credits).ok()?;
-        Some(Self {
-            amount_minor: amount.minor,
-            currency: amount.unit.code(),
-            display: amount.to_string(),
-        })
-    }
-}
-
-impl Wallet {
-    /// A user without an account has an empty wallet: wallets are not opened, they begin to be used.
-    fn of(price: &CreditPrice, user: &UserId, account: Option<&Account>) -> Self {
-        let credits = account.map_or(0, |account| account.balance);
-        Self {
-            user_id: user.to_string(),
-            credits,
-            available: account.map_or(0, Account::available),
-            held: account.map_or(0, |account| account.held),
-            unit: "credit",
-            money: Money::of(price, credits),
-            created_at: account.map(|account| account.opened_at.to_string()),
-            updated_at: account.map(|account| account.updated_at.to_string()),
-        }
-    }
-
-    fn of_account(price: &CreditPrice, account: &Account) -> Option<Self> {
-        let user = UserId::parse(&account.key.owner)?;
-        Some(Self::of(price, &user, Some(account)))
-    }
-}
 
 /// One movement of a wallet.
 #[derive(Debug, Serialize)]
@@ -81,6 +30,9 @@ struct Movement {
     /// `credits` again, under the name that earlier clients of this API read.
     credits_delta: i64,
     credits_after: i64,
+    unit: &'static str,
+    grants: Vec<Paid>,
+    tags: String,
     note: String,
     r#ref: String,
     meta: Value,
@@ -91,11 +43,14 @@ impl Movement {
     fn of(entry: &Entry) -> Self {
         Self {
             transaction_id: entry.transaction.to_string(),
-            user_id: entry.user.to_string(),
+            user_id: entry.wallet.owner.clone(),
             kind: entry.reason.as_str(),
-            credits: entry.credits,
-            credits_delta: entry.credits,
+            credits: entry.change,
+            credits_delta: entry.change,
             credits_after: entry.balance,
+            unit: entry.wallet.unit.code(),
+            grants: entry.parts.iter().map(Paid::of).collect(),
+            tags: entry.tags.clone(),
             note: entry.remark.note.clone(),
             r#ref: entry.remark.reference.clone(),
             meta: json::stored(&entry.remark.meta),
@@ -108,19 +63,13 @@ impl Movement {
 pub(super) async fn mine(
     State(app): State<App>,
     User(user): User,
-    Query(query): Query,
+    Query(mut query): Query,
 ) -> Result<impl IntoResponse, ApiError> {
+    let key = AccountKey::wallet_in(&user, query.unit()?);
     query.finish()?;
-    let owner = user.clone();
-    let account = app
-        .engine()
-        .read(move |reader| reader.wallet(&owner))
-        .await?;
-    Ok(item(Wallet::of(
-        &app.config().topup.price,
-        &user,
-        account.as_ref(),
-    )))
+    let wallet = app.engine().wallet(key.clone()).await?;
+    let (price, now) = (app.config().topup.price, app.engine().now());
+    Ok(item(wallet::View::of(&price, &key, wallet.as_deref(), now)))
 }
 
 /// `GET /v1/balance/users`
@@ -132,36 +81,46 @@ pub(super) async fn users(
     let user = query.user("user_id")?;
     let request = page::request(&mut query)?;
     query.finish()?;
-    let wallets = app.engine().read(move |reader| match user {
+    let accounts = app.engine().read(move |reader| match user {
         None => reader.wallets(&request),
         Some(user) => Ok(Page {
-            items: reader.wallet(&user)?.into_iter().collect(),
+            items: reader.wallets_of(&user)?,
             next: None,
         }),
     });
-    let price = app.config().topup.price;
-    Ok(page::list(wallets.await?, |account| {
-        Wallet::of_account(&price, account)
+    let accounts = accounts.await?;
+    // The writer knows what is in them: their rows may be older.
+    let keys: Vec<AccountKey> = accounts
+        .items
+        .iter()
+        .map(|account| account.key.clone())
+        .collect();
+    let wallets = app.engine().wallets(keys.clone()).await?;
+    let page = Page {
+        items: keys.into_iter().zip(wallets).collect(),
+        next: accounts.next,
+    };
+    let (price, now) = (app.config().topup.price, app.engine().now());
+    Ok(page::list(page, |(key, wallet)| {
+        wallet::View::of(&price, key, wallet.as_deref(), now)
     }))
 }
 
-const KINDS: &[(&str, Reason)] = &[
-    ("topup", Reason::Topup),
-    ("add", Reason::Add),
-    ("sub", Reason::Sub),
-];
+/// Every reason that moves something in a wallet.
+fn kinds() -> Vec<(&'static str, Reason)> {
+    let of_wallets = Reason::ALL
+        .into_iter()
+        .filter(|reason| *reason != Reason::Payment);
+    of_wallets.map(|reason| (reason.as_str(), reason)).collect()
+}
 
 /// `GET /v1/balance/history/me`
 pub(super) async fn my_history(
     State(app): State<App>,
     User(user): User,
-    Query(mut query): Query,
+    Query(query): Query,
 ) -> Result<impl IntoResponse, ApiError> {
-    let filter = EntryFilter {
-        user: Some(user),
-        reason: query.choice("kind", KINDS)?,
-    };
-    entries(&app, filter, query).await
+    entries(&app, Some(user), query).await
 }
 
 /// `GET /v1/balance/history`
@@ -170,24 +129,34 @@ pub(super) async fn history(
     _: Admin,
     Query(mut query): Query,
 ) -> Result<impl IntoResponse, ApiError> {
-    let filter = EntryFilter {
-        user: query.user("user_id")?,
-        reason: query.choice("kind", KINDS)?,
-    };
-    entries(&app, filter, query).await
+    let user = query.user("user_id")?;
+    entries(&app, user, query).await
 }
 
 async fn entries(
     app: &App,
-    filter: EntryFilter,
+    user: Option<UserId>,
     mut query: super::extract::Input,
 ) -> Result<impl IntoResponse + use<>, ApiError> {
+    let reason = query.choice("kind", &kinds())?;
+    let unit = query.unit()?;
     let request = page::request(&mut query)?;
     query.finish()?;
-    let entries = app
-        .engine()
-        .read(move |reader| reader.entries(&filter, &request))
-        .await?;
+    let entries = match user {
+        Some(user) => {
+            let key = AccountKey::wallet_in(&user, unit);
+            app.engine().statement(key, reason, request).await?
+        }
+        None => {
+            let filter = EntryFilter {
+                chain: None,
+                reason,
+            };
+            app.engine()
+                .read(move |reader| reader.entries(&filter, &request))
+                .await?
+        }
+    };
     Ok(page::list(entries, Movement::of))
 }
 
@@ -229,7 +198,7 @@ async fn adjust(
 ) -> Result<Item<Adjustment>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
     let user = required("user_id", order.input.user("user_id")?)?;
-    let credits = order.input.credits(1, ADJUSTMENT_CREDITS_MAX)?;
+    let credits = order.input.credits(1, AMOUNT_MAX)?;
     let remark = order.input.remark()?;
     order.input.finish()?;
     let command = Command::Adjust(Adjust {

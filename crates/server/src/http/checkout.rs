@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::answer::answer;
 use super::auth::User;
 use super::error::ApiError;
-use super::extract::Order;
+use super::order::Order;
 use super::{payment, return_url, topup};
 use crate::App;
 

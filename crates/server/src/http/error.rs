@@ -23,6 +23,8 @@ pub struct ApiError {
     pub param: Option<String>,
     /// Seconds after which it is worth another try.
     pub retry_after: Option<u32>,
+    /// Numbers and names that the message speaks of, for programs.
+    pub details: Vec<(&'static str, Value)>,
 }
 
 impl ApiError {
@@ -34,6 +36,7 @@ impl ApiError {
             message: message.into(),
             param: None,
             retry_after: None,
+            details: vec![],
         }
     }
 
@@ -109,6 +112,12 @@ impl ApiError {
 
     /// The body, with the id of the request in it.
     pub fn body(&self, request_id: &str) -> Value {
+        let error = self.object(Some(request_id));
+        Value::Object(Map::from_iter([("error".to_owned(), error)]))
+    }
+
+    /// What stands under `error`. An error that is part of an answer has no request of its own.
+    pub fn object(&self, request_id: Option<&str>) -> Value {
         let mut error = Map::new();
         error.insert("type".into(), self.kind().into());
         error.insert("code".into(), self.code.into());
@@ -116,8 +125,12 @@ impl ApiError {
         if let Some(param) = &self.param {
             error.insert("param".into(), param.clone().into());
         }
-        error.insert("request_id".into(), request_id.into());
-        Value::Object(Map::from_iter([("error".to_owned(), Value::Object(error))]))
+        let details = self.details.iter();
+        error.extend(details.map(|(name, value)| ((*name).to_owned(), value.clone())));
+        if let Some(request_id) = request_id {
+            error.insert("request_id".into(), request_id.into());
+        }
+        Value::Object(error)
     }
 }
 
@@ -135,12 +148,25 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         Refusal::OutOfRange { .. }
         | Refusal::PriceOutOfRange { .. }
         | Refusal::BalanceOutOfRange => StatusCode::BAD_REQUEST,
-        Refusal::InsufficientCredits { .. } => StatusCode::PAYMENT_REQUIRED,
-        Refusal::TopupNotFound | Refusal::PaymentNotFound | Refusal::ApiKeyNotFound => {
-            StatusCode::NOT_FOUND
+        Refusal::ActionUnknown { .. } | Refusal::TimeOrder { .. } | Refusal::SameUnit => {
+            StatusCode::BAD_REQUEST
         }
+        Refusal::InsufficientCredits { .. } | Refusal::SpendingLimitReached { .. } => {
+            StatusCode::PAYMENT_REQUIRED
+        }
+        Refusal::BatchRefused { why, .. } => status(why),
+        Refusal::TopupNotFound
+        | Refusal::PaymentNotFound
+        | Refusal::ApiKeyNotFound
+        | Refusal::GrantNotFound
+        | Refusal::HoldNotFound
+        | Refusal::LimitNotFound => StatusCode::NOT_FOUND,
         Refusal::TopupNotPending { .. }
         | Refusal::AlreadyPosted { .. }
+        | Refusal::TooMany { .. }
+        | Refusal::GrantEnded { .. }
+        | Refusal::HoldEnded { .. }
+        | Refusal::HoldExceeded { .. }
         | Refusal::IdempotencyKeyReused
         | Refusal::ClaimLost => StatusCode::CONFLICT,
         Refusal::Unbalanced => StatusCode::INTERNAL_SERVER_ERROR,
@@ -152,6 +178,7 @@ impl From<Refusal> for ApiError {
         let code = match refusal {
             // One code for every number out of its range, whether the shape or a rule noticed it.
             Refusal::OutOfRange { .. } => "parameter_invalid",
+            Refusal::BatchRefused { ref why, .. } => Self::from((**why).clone()).code,
             _ => refusal.code(),
         };
         Self {
@@ -160,7 +187,39 @@ impl From<Refusal> for ApiError {
             message: refusal.to_string(),
             param: refusal.param().map(str::to_owned),
             retry_after: None,
+            details: details(&refusal),
         }
+    }
+}
+
+/// What a program needs to know of a refusal beyond its code.
+fn details(refusal: &Refusal) -> Vec<(&'static str, Value)> {
+    match refusal {
+        Refusal::InsufficientCredits { available, missing } => vec![
+            ("available", (*available).into()),
+            ("missing", (*missing).into()),
+        ],
+        Refusal::HoldExceeded { held, given } => {
+            vec![("held", (*held).into()), ("given", (*given).into())]
+        }
+        Refusal::SpendingLimitReached {
+            limit,
+            most,
+            used,
+            resets_at,
+            ..
+        } => vec![
+            ("limit_id", limit.to_string().into()),
+            ("limit", (*most).into()),
+            ("used", (*used).into()),
+            ("resets_at", resets_at.map(|at| at.to_string()).into()),
+        ],
+        Refusal::BatchRefused { position, why } => {
+            let mut all = vec![("position", (*position).into())];
+            all.extend(details(why));
+            all
+        }
+        _ => vec![],
     }
 }
 

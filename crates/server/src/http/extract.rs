@@ -6,16 +6,13 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
-use bursar_domain::command::AnswerKey;
+use axum::extract::FromRequestParts;
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use super::auth::Caller;
 use super::card_number;
 use super::error::ApiError;
 use super::json;
@@ -31,6 +28,14 @@ pub struct Input {
 }
 
 impl Input {
+    /// An object inside another one.
+    pub(super) fn of(fields: Map<String, Value>) -> Self {
+        Self {
+            fields,
+            known: Vec::new(),
+        }
+    }
+
     /// Reads a JSON object. An empty body counts as one without fields.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ApiError> {
         let fields = if bytes.is_empty() {
@@ -66,7 +71,14 @@ impl Input {
         json::canonical(&self.fields)
     }
 
-    fn take(&mut self, name: &'static str) -> Option<Value> {
+    /// The value of a field, if it is there; `null` is a value here.
+    pub(super) fn take_given(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.fields.shift_remove(name)
+    }
+
+    /// The value of a field, if it is given.
+    pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         // Clients write `null` for "not given".
         self.fields
@@ -95,6 +107,12 @@ impl Input {
 
     /// How many credits: `amount` and `credits` are the same field, and may both be given if they agree.
     pub fn credits(&mut self, least: i64, most: i64) -> Result<i64, ApiError> {
+        self.optional_credits(least, most)?
+            .ok_or_else(|| ApiError::missing("amount"))
+    }
+
+    /// The same where it may be left out.
+    pub fn optional_credits(&mut self, least: i64, most: i64) -> Result<Option<i64>, ApiError> {
         let amount = self.integer("amount", least, most)?;
         let credits = self.integer("credits", least, most)?;
         match (amount, credits) {
@@ -102,8 +120,7 @@ impl Input {
                 "credits",
                 "is the same field as `amount`; they must not differ",
             )),
-            (Some(credits), _) | (None, Some(credits)) => Ok(credits),
-            (None, None) => Err(ApiError::missing("amount")),
+            (amount, credits) => Ok(amount.or(credits)),
         }
     }
 
@@ -183,7 +200,16 @@ impl Input {
         }
     }
 
-    /// `note`, `ref` and `meta`: what is said about a movement.
+    /// Yes or no, if it is said.
+    pub fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(value)),
+            Some(_) => Err(ApiError::invalid(name, "must be true or false")),
+        }
+    }
+
+    /// `note`, `ref` and `meta` (or `metadata`): what is said about a movement.
     pub fn remark(&mut self) -> Result<Remark, ApiError> {
         let remark = Remark {
             note: self.text("note", 500)?.unwrap_or_default(),
@@ -201,8 +227,13 @@ impl Input {
     }
 
     /// `meta`: any JSON object of up to [`META_MAX`] bytes. Kept as text, never interpreted.
-    fn meta(&mut self) -> Result<String, ApiError> {
-        let Some(value) = self.take("meta") else {
+    pub(super) fn meta(&mut self) -> Result<String, ApiError> {
+        let (meta, metadata) = (self.take("meta"), self.take("metadata"));
+        if meta.is_some() && metadata.is_some() {
+            let message = "is the same field as `meta`; give one of them";
+            return Err(ApiError::invalid("metadata", message));
+        }
+        let Some(value) = meta.or(metadata) else {
             return Ok(String::new());
         };
         let text = value.to_string();
@@ -238,53 +269,6 @@ pub fn required<T>(name: &str, value: Option<T>) -> Result<T, ApiError> {
     value.ok_or_else(|| ApiError::missing(name))
 }
 
-/// A `POST` with its JSON body and, if the client sent one, its idempotency key.
-#[derive(Debug)]
-pub struct Order {
-    /// The fields of the body.
-    pub input: Input,
-    route: String,
-    key: Option<String>,
-    body_digest: String,
-}
-
-impl Order {
-    /// The key under which the answer is remembered, with the digest of what was asked. Another caller's equal key, and the same
-    /// key on another route, are other keys.
-    pub fn idempotency(&self, caller: &Caller) -> Option<(AnswerKey, String)> {
-        let key = AnswerKey {
-            principal: caller.principal(),
-            route: self.route.clone(),
-            key: self.key.clone()?,
-        };
-        Some((key, self.body_digest.clone()))
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for Order {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let key = idempotency_key(&parts.headers)?;
-        check_json(&parts.headers)?;
-        no_query(&parts)?;
-        let bytes = read_body(&parts.headers, body, BODY_MAX).await?;
-        let input = Input::from_json(&bytes)?;
-        let body_digest = hex::encode(Sha256::digest(input.canonical()));
-        let route = parts.extensions.get::<MatchedPath>();
-        Ok(Self {
-            input,
-            route: route.map_or_else(
-                || parts.uri.path().to_owned(),
-                |path| path.as_str().to_owned(),
-            ),
-            key,
-            body_digest,
-        })
-    }
-}
-
 /// The query string of a `GET`.
 #[derive(Debug)]
 pub struct Query(pub Input);
@@ -294,14 +278,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         Input::from_query(parts.uri.query().unwrap_or_default()).map(Self)
-    }
-}
-
-/// Fields belong into the body; a token or an amount in an address would end up in logs.
-fn no_query(parts: &Parts) -> Result<(), ApiError> {
-    match parts.uri.query() {
-        None | Some("") => Ok(()),
-        Some(query) => Input::from_query(query)?.finish(),
     }
 }
 
@@ -343,37 +319,6 @@ pub async fn read_body(
             "the body did not arrive within 10 seconds",
         )),
     }
-}
-
-/// Refuses bodies that are not JSON by their own word, so that no HTML form of another site can send one.
-fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "content_type_unsupported",
-        "send JSON, with the header `Content-Type: application/json`",
-    ))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default();
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if values.next().is_some() || !visible || !(1..=255).contains(&text.len()) {
-        let message = "must be one header of 1 to 255 visible ASCII characters";
-        return Err(ApiError::invalid("Idempotency-Key", message));
-    }
-    Ok(Some(text.to_owned()))
 }
 
 /// As much of a name as is worth repeating to its sender.

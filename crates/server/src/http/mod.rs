@@ -7,20 +7,30 @@ pub mod answer;
 pub mod auth;
 mod balance;
 mod card_number;
+mod charge;
 mod checkout;
 mod demo;
 pub mod error;
+mod exchange;
 pub mod extract;
+mod field;
+mod grant;
+mod happening;
 mod health;
+mod hold;
 mod json;
 pub mod jwt;
 mod key;
+mod limit;
+mod order;
 mod page;
 mod payment;
 mod redirect;
 mod return_url;
 mod site;
 mod topup;
+mod usage;
+mod wallet;
 mod webhook;
 
 use axum::Router;
@@ -72,6 +82,33 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance/topups", get(topup::all))
         .route("/v1/balance/add", post(balance::add))
         .route("/v1/balance/sub", post(balance::sub))
+        .route("/v1/balance/at", get(wallet::at))
+        .route("/v1/balance/overdraft/set", post(wallet::set_overdraft))
+        .route("/v1/balance/charge", post(charge::create))
+        .route("/v1/balance/charge/batch", post(charge::batch))
+        .route("/v1/balance/precheck", post(charge::precheck))
+        .route("/v1/balance/holds", get(hold::all))
+        .route("/v1/balance/holds/me", get(hold::mine))
+        .route("/v1/balance/holds/{hold_id}", get(hold::one))
+        .route("/v1/balance/holds/create", post(hold::create))
+        .route("/v1/balance/holds/progress", post(hold::progress))
+        .route("/v1/balance/holds/extend", post(hold::extend))
+        .route("/v1/balance/holds/settle", post(hold::settle))
+        .route("/v1/balance/holds/release", post(hold::release))
+        .route("/v1/balance/grants", get(grant::all))
+        .route("/v1/balance/grants/me", get(grant::mine))
+        .route("/v1/balance/grants/create", post(grant::create))
+        .route("/v1/balance/grants/void", post(grant::void))
+        .route("/v1/balance/limits", get(limit::all))
+        .route("/v1/balance/limits/set", post(limit::set))
+        .route("/v1/balance/limits/remove", post(limit::remove))
+        .route("/v1/balance/exchange", post(exchange::create))
+        .route("/v1/balance/events", get(happening::list))
+        .route("/v1/balance/checkpoint", get(wallet::checkpoint))
+        .route("/v1/usage/record", post(usage::record))
+        .route("/v1/usage/events", get(usage::all))
+        .route("/v1/usage/me", get(usage::mine))
+        .route("/v1/usage/summary", get(usage::summary))
         .route("/v1/balance/topups/finish", post(topup::finish))
         .route("/v1/balance/topups/cancel", post(topup::cancel))
         .route("/v1/keys", get(key::all))

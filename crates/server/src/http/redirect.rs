@@ -6,6 +6,7 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use bursar_domain::account::AccountKey;
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_engine::EngineError;
 use http::StatusCode;
@@ -124,11 +125,13 @@ async fn settled(app: &App, session: &str) -> Result<Option<(Payment, Receipt)>,
     let Some(payment) = app.engine().settle_by_session(session).await? else {
         return Ok(None);
     };
-    let (topup, user) = (payment.topup.clone(), payment.user.clone());
-    let read = app
+    let (topup, key) = (payment.topup.clone(), AccountKey::wallet(&payment.user));
+    let topup = app
         .engine()
-        .read(move |reader| Ok((reader.topup(&topup)?, reader.wallet(&user)?)));
-    let (topup, wallet) = read.await?;
+        .read(move |reader| reader.topup(&topup))
+        .await?;
+    let wallet = app.engine().wallet(key).await?;
+    let now = app.engine().now();
     let paid = payment.status == PaymentStatus::Paid;
     let receipt = Receipt {
         credits: topup.map_or(0, |topup| topup.credits),
@@ -137,7 +140,7 @@ async fn settled(app: &App, session: &str) -> Result<Option<(Payment, Receipt)>,
         } else {
             "not yet".to_owned()
         },
-        balance: wallet.filter(|_| paid).map(|wallet| wallet.balance),
+        balance: wallet.filter(|_| paid).map(|wallet| wallet.credits(now)),
     };
     Ok(Some((payment, receipt)))
 }

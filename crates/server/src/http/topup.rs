@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::answer::{Item, answer};
 use super::auth::{Admin, Caller, User};
 use super::error::ApiError;
-use super::extract::{Input, Order, Query, required};
+use super::extract::{Input, Query, required};
+use super::order::Order;
 use super::{json, page};
 use crate::App;
 

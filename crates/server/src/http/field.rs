@@ -1,0 +1,148 @@
+//! Fields that several requests about wallets have in common.
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::amount::Unit;
+use bursar_domain::charge::{Charge, Price};
+use bursar_domain::grant::AMOUNT_MAX;
+use bursar_domain::id::UserId;
+use bursar_domain::journal::Remark;
+use bursar_domain::limit::Spender;
+use bursar_domain::time::Time;
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::extract::{Input, required};
+
+/// The longest name of an API key, a label, an action or a service, in characters.
+const NAME_MAX: usize = 100;
+
+/// Most labels of one charge.
+const LABELS_MAX: usize = 8;
+
+impl Input {
+    /// `unit`: `credit`, which is meant where none is given, or the code of a currency.
+    pub(super) fn unit(&mut self) -> Result<Unit, ApiError> {
+        match self.text("unit", 16)? {
+            Some(text) => parse_unit("unit", &text),
+            None => Ok(Unit::CREDIT),
+        }
+    }
+
+    /// A moment in RFC 3339, if there is one.
+    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Time>, ApiError> {
+        let Some(text) = self.text(name, 64)? else {
+            return Ok(None);
+        };
+        match text.parse::<jiff::Timestamp>() {
+            Ok(timestamp) => Ok(Some(Time(timestamp.as_microsecond()))),
+            Err(_) => Err(ApiError::invalid(
+                name,
+                "must be a time in RFC 3339, such as 2027-01-31T00:00:00Z",
+            )),
+        }
+    }
+
+    /// A name that ends up in words for programs: visible ASCII characters.
+    pub(super) fn name(&mut self, field: &'static str) -> Result<Option<String>, ApiError> {
+        match self.text(field, NAME_MAX)? {
+            Some(text) if !is_name(&text) => Err(invalid_name(field)),
+            name => Ok(name),
+        }
+    }
+
+    /// `api_key` and `labels`: whose limits count besides the user's.
+    pub(super) fn spender(&mut self) -> Result<Spender, ApiError> {
+        let api_key = self.name("api_key")?;
+        let mut labels: Vec<String> = Vec::new();
+        match self.take("labels") {
+            None => {}
+            Some(Value::Array(names)) if names.len() <= LABELS_MAX => {
+                for name in names {
+                    match name {
+                        Value::String(name) if is_name(&name) => labels.push(name),
+                        _ => return Err(invalid_name("labels")),
+                    }
+                }
+            }
+            Some(_) => {
+                let message = format!("must be a list of at most {LABELS_MAX} names");
+                return Err(ApiError::invalid("labels", message));
+            }
+        }
+        // A label given twice is one label, and counts once.
+        labels.sort();
+        labels.dedup();
+        Ok(Spender { api_key, labels })
+    }
+
+    /// `credits`, or `action` and `quantity`; none if neither is there.
+    pub(super) fn price(&mut self) -> Result<Option<Price>, ApiError> {
+        let action = self.name("action")?;
+        let quantity = self.integer("quantity", 1, AMOUNT_MAX)?;
+        let amount = self.optional_credits(1, AMOUNT_MAX)?;
+        match (amount, action, quantity) {
+            (Some(amount), None, None) => Ok(Some(Price::Exactly(amount))),
+            (None, Some(name), quantity) => Ok(Some(Price::Action {
+                name,
+                quantity: quantity.unwrap_or(1),
+            })),
+            (None, None, None) => Ok(None),
+            (None, None, Some(_)) => Err(ApiError::missing("action")),
+            (Some(_), _, _) => Err(ApiError::invalid(
+                "action",
+                "has a price of its own: give it, or `credits`",
+            )),
+        }
+    }
+
+    /// The fields of a charge and of a hold, without what is said about it.
+    pub(super) fn charge(&mut self) -> Result<(Charge, bool), ApiError> {
+        let user = required("user_id", self.user("user_id")?)?;
+        let unit = self.unit()?;
+        let price = self.price()?;
+        if unit != Unit::CREDIT && matches!(price, Some(Price::Action { .. })) {
+            return Err(ApiError::invalid(
+                "unit",
+                "must be credit: actions cost credits",
+            ));
+        }
+        let priced = price.is_some();
+        let charge = Charge {
+            user,
+            unit,
+            price: price.unwrap_or(Price::Exactly(0)),
+            allow_debt: false,
+            spender: self.spender()?,
+            remark: Remark::default(),
+        };
+        Ok((charge, priced))
+    }
+
+    /// The wallet that `user_id` and `unit` name.
+    pub(super) fn wallet(&mut self) -> Result<AccountKey, ApiError> {
+        let user: UserId = required("user_id", self.user("user_id")?)?;
+        Ok(AccountKey::wallet_in(&user, self.unit()?))
+    }
+}
+
+/// A unit by the name it has on the wire.
+pub(super) fn parse_unit(field: &str, text: &str) -> Result<Unit, ApiError> {
+    if text == Unit::CREDIT.code() {
+        return Ok(Unit::CREDIT);
+    }
+    Unit::currency(text).ok_or_else(|| {
+        ApiError::invalid(
+            field,
+            "must be `credit`, or a currency in lower case, such as `usd`",
+        )
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn invalid_name(field: &str) -> ApiError {
+    let message = format!("must have 1 to {NAME_MAX} visible ASCII characters and no blanks");
+    ApiError::invalid(field, message)
+}

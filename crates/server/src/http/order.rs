@@ -1,0 +1,128 @@
+//! A `POST`: its JSON body, and the idempotency key under which its answer is remembered.
+
+use axum::extract::{FromRequest, MatchedPath, Request};
+use bursar_domain::command::{AnswerKey, RequestHash};
+use bursar_store::digest;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+
+use super::auth::Caller;
+use super::error::ApiError;
+use super::extract::{BODY_MAX, Input, read_body, required};
+
+/// A `POST` with its JSON body and, if the client sent one, its idempotency key.
+#[derive(Debug)]
+pub(super) struct Order<const BYTES_MAX: usize = BODY_MAX> {
+    /// The fields of the body, without the idempotency key.
+    pub(super) input: Input,
+    route: String,
+    key: Option<String>,
+    request_hash: RequestHash,
+}
+
+impl<const BYTES_MAX: usize> Order<BYTES_MAX> {
+    /// The key under which the answer is remembered, with the digest of what was asked. Another caller's equal key, and the same
+    /// key on another route, are other keys.
+    pub(super) fn idempotency(&self, caller: &Caller) -> Option<(AnswerKey, RequestHash)> {
+        let key = AnswerKey {
+            principal: caller.principal(),
+            route: self.route.clone(),
+            key: self.key.clone()?,
+        };
+        Some((key, self.request_hash))
+    }
+
+    /// The same where a repetition must be harmless: a request without a key is refused.
+    pub(super) fn idempotency_required(
+        &self,
+        caller: &Caller,
+    ) -> Result<(AnswerKey, RequestHash), ApiError> {
+        required("idempotency_key", self.idempotency(caller))
+    }
+}
+
+impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Order<BYTES_MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let header = key_of_header(&parts.headers)?;
+        check_json(&parts.headers)?;
+        no_query(&parts)?;
+        let bytes = read_body(&parts.headers, body, BYTES_MAX).await?;
+        let mut input = Input::from_json(&bytes)?;
+        let key = match (header, key_of_body(&mut input)?) {
+            (Some(header), Some(body)) if header != body => {
+                let message = "differs from the header `Idempotency-Key`; give one of them";
+                return Err(ApiError::invalid("idempotency_key", message));
+            }
+            (header, body) => header.or(body),
+        };
+        let request_hash = digest::request_hash(input.canonical().as_bytes());
+        let route = parts.extensions.get::<MatchedPath>();
+        Ok(Self {
+            input,
+            route: route.map_or_else(
+                || parts.uri.path().to_owned(),
+                |path| path.as_str().to_owned(),
+            ),
+            key,
+            request_hash,
+        })
+    }
+}
+
+/// The key in the body of an order, or of one of several in a batch.
+pub(super) fn key_of_body(input: &mut Input) -> Result<Option<String>, ApiError> {
+    let name = "idempotency_key";
+    match input.text(name, 255)? {
+        Some(text) if !is_key(&text) => {
+            let message = "must have 1 to 255 visible ASCII characters";
+            Err(ApiError::invalid(name, message))
+        }
+        key => Ok(key),
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    visible && (1..=255).contains(&text.len())
+}
+
+fn key_of_header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    if values.next().is_some() || !is_key(text) {
+        let message = "must be one header of 1 to 255 visible ASCII characters";
+        return Err(ApiError::invalid("Idempotency-Key", message));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Refuses bodies that are not JSON by their own word, so that no HTML form of another site can send one.
+fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_type_unsupported",
+        "send JSON, with the header `Content-Type: application/json`",
+    ))
+}
+
+/// Fields belong into the body; a token or an amount in an address would end up in logs.
+fn no_query(parts: &Parts) -> Result<(), ApiError> {
+    match parts.uri.query() {
+        None | Some("") => Ok(()),
+        Some(query) => Input::from_query(query)?.finish(),
+    }
+}
