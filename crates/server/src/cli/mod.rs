@@ -46,7 +46,7 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Let the sandbox cause an event, such as checkout.session.completed, as the Stripe CLI's command of this name does.
     Trigger(trigger::Arguments),
-    /// Measure on this machine how fast Stripe's events are taken in.
+    /// Measure on this machine how fast Stripe's events are taken in, and how fast credits are spent.
     Bench(bench::Arguments),
 }
 

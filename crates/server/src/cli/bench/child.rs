@@ -3,11 +3,19 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::{SECRET_KEY, WEBHOOK_SECRET};
+/// Signs and verifies the events of the benchmark. It opens nothing.
+pub(super) const WEBHOOK_SECRET: &str = "whsec_bench4Wq7Tz1Lk9Xr3Vn6Pd2Mf8Hs5";
+
+/// A key of no account: the service asks for one before it takes payments.
+const SECRET_KEY: &str = "sk_test_bench4Wq7Tz1Lk9Xr3Vn6Pd2Mf8Hs5";
+
+/// How long a server may take to end after it was asked to.
+const STOP_MAX: Duration = Duration::from_mins(1);
 
 /// What `bursar serve` writes in front of its address.
 const ANNOUNCEMENT: &str = "serving on http://";
@@ -47,20 +55,9 @@ impl Server {
         Self::start(command, folder)
     }
 
-    /// Starts in a folder of its own, so that no configuration of this machine is picked up.
     fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
-        let kept =
-            std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "RUST_BACKTRACE");
-        let given: Vec<_> = command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-            .collect();
+        seclude(&mut command, folder);
         let mut process = command
-            .env_clear()
-            .envs(kept)
-            .envs(given)
-            .current_dir(folder)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -99,6 +96,29 @@ impl Server {
         Usage::read(&read("status"), &read("stat"), &read("io"))
     }
 
+    /// Asks the process to end, as a service manager does, and waits until it has.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        // The standard library has no other signal than SIGKILL; every shell has `kill` built in.
+        let asked = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()])
+            .status()
+            .context("there is no shell to send SIGTERM with")?;
+        if !asked.success() {
+            bail!("SIGTERM could not be sent");
+        }
+        let begun = Instant::now();
+        loop {
+            match self.process.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("the server did not stop cleanly: {status}"),
+                None if begun.elapsed() > STOP_MAX => {
+                    bail!("the server did not stop within {STOP_MAX:?}")
+                }
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
     /// Ends the process as a power cut would: without any chance to tidy up.
     pub(super) fn kill(mut self) -> anyhow::Result<()> {
         self.process.kill()?;
@@ -112,6 +132,31 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Runs this program with these arguments on a data folder, and waits for it.
+pub(super) fn run(arguments: &[&str], data: &Path) -> anyhow::Result<Output> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).arg("--data").arg(data);
+    seclude(&mut command, data);
+    command
+        .output()
+        .with_context(|| format!("bursar {} cannot be run", arguments.join(" ")))
+}
+
+/// Lets a command begin in this folder and without this environment, so that no configuration of this machine is picked up.
+fn seclude(command: &mut Command, folder: &Path) {
+    let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "RUST_BACKTRACE");
+    let given: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    command
+        .env_clear()
+        .envs(kept)
+        .envs(given)
+        .current_dir(folder)
+        .stdin(Stdio::null());
 }
 
 /// What a process has used.

@@ -177,16 +177,17 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::cli::bench::child::WEBHOOK_SECRET;
 
     const NOW: i64 = 1_795_000_000;
 
     fn source() -> Source {
-        Source::new(Secret::new(super::super::WEBHOOK_SECRET).unwrap())
+        Source::new(Secret::new(WEBHOOK_SECRET).unwrap())
     }
 
     #[test]
     fn a_delivery_is_believed_and_a_changed_one_is_not() {
-        let secrets = [Secret::new(super::super::WEBHOOK_SECRET).unwrap()];
+        let secrets = [Secret::new(WEBHOOK_SECRET).unwrap()];
         let source = source();
         for _ in 0..6 {
             let mut delivery = source.next(NOW);

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::load::Volley;
-use super::machine::Machine;
+use crate::cli::bench::figures::{Figures, median, milliseconds};
+use crate::cli::bench::load::Volley;
+use crate::cli::bench::machine::Machine;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -58,10 +59,8 @@ pub(super) struct Level {
 /// One run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Run {
-    per_second: u64,
-    p50_us: u32,
-    p99_us: u32,
-    max_us: u32,
+    #[serde(flatten)]
+    figures: Figures,
     /// Events that were stored and not yet worked off when the run ended.
     backlog: u64,
     /// How long it took until none was left, in milliseconds.
@@ -71,10 +70,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(volley: &Volley, backlog: u64, worked_off_ms: u128) -> Self {
         Self {
-            per_second: volley.per_second(),
-            p50_us: volley.percentile(50),
-            p99_us: volley.percentile(99),
-            max_us: volley.percentile(100),
+            figures: Figures::of(volley),
             backlog,
             worked_off_ms,
         }
@@ -103,20 +99,26 @@ impl Report {
         for level in &self.levels {
             let (nothing, service) = (&level.nothing, &level.service);
             let (most, ours) = (
-                median(nothing, |run| run.per_second),
-                median(service, |run| run.per_second),
+                median_of(nothing, |run| run.figures.per_second),
+                median_of(service, |run| run.figures.per_second),
             );
             let _ = writeln!(
                 text,
                 "{:>11} {:>16} {:>8} {:>10} {:>6}% {:>8} {:>8} {:>8} {:>9}",
                 level.connections,
                 most,
-                milliseconds(median(nothing, |run| run.p99_us)),
+                milliseconds(median_of(nothing, |run| run.figures.p99_us)),
                 ours,
                 (ours * 100).checked_div(most).unwrap_or(0),
-                milliseconds(median(service, |run| run.p50_us)),
-                milliseconds(median(service, |run| run.p99_us)),
-                milliseconds(service.iter().map(|run| run.max_us).max().unwrap_or(0)),
+                milliseconds(median_of(service, |run| run.figures.p50_us)),
+                milliseconds(median_of(service, |run| run.figures.p99_us)),
+                milliseconds(
+                    service
+                        .iter()
+                        .map(|run| run.figures.max_us)
+                        .max()
+                        .unwrap_or(0)
+                ),
                 level.refused,
             );
         }
@@ -128,8 +130,8 @@ impl Report {
                 level.connections,
                 level.acknowledged,
                 level.stored,
-                median(&level.service, |run| run.backlog),
-                median(&level.service, |run| run.worked_off_ms),
+                median_of(&level.service, |run| run.backlog),
+                median_of(&level.service, |run| run.worked_off_ms),
                 level.processor_us_per_event,
                 level.nothing_processor_us_per_event,
                 level.resident / 1_000_000,
@@ -142,38 +144,6 @@ impl Report {
     }
 }
 
-fn median<T: Ord + Default>(runs: &[Run], figure: impl Fn(&Run) -> T) -> T {
-    let mut figures: Vec<T> = runs.iter().map(figure).collect();
-    figures.sort_unstable();
-    let middle = figures.len() / 2;
-    figures.into_iter().nth(middle).unwrap_or_default()
-}
-
-fn milliseconds(micros: u32) -> String {
-    format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn milliseconds_keep_two_decimals() {
-        assert_eq!(milliseconds(12_345), "12.34");
-        assert_eq!(milliseconds(70), "0.07");
-    }
-
-    #[test]
-    fn the_median_is_the_middle_run() {
-        let run = |per_second| Run {
-            per_second,
-            p50_us: 0,
-            p99_us: 0,
-            max_us: 0,
-            backlog: 0,
-            worked_off_ms: 0,
-        };
-        assert_eq!(median(&[run(9), run(1), run(5)], |run| run.per_second), 5);
-        assert_eq!(median(&[], |run| run.per_second), 0);
-    }
+fn median_of<T: Ord + Default>(runs: &[Run], figure: impl Fn(&Run) -> T) -> T {
+    median(runs.iter().map(figure))
 }
