@@ -87,13 +87,14 @@ impl Server {
         Ok(Self { process, address })
     }
 
-    /// What the process has used so far. Zeros where the system does not tell.
+    /// What the process has used so far.
     pub(super) fn usage(&self) -> Usage {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id()))
-                .unwrap_or_default()
-        };
-        Usage::read(&read("status"), &read("stat"), &read("io"))
+        Usage::of(self.id())
+    }
+
+    /// The number of the process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Asks the process to end, as a service manager does, and waits until it has.
@@ -173,6 +174,14 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    /// What this process has used so far. Zeros where the system does not tell.
+    pub(super) fn of(process: u32) -> Self {
+        let read = |file: &str| {
+            std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
+        };
+        Self::read(&read("status"), &read("stat"), &read("io"))
+    }
+
     /// Reads the texts Linux has in `/proc`.
     fn read(status: &str, stat: &str, io: &str) -> Self {
         let field = |text: &str, name: &str| -> u64 {

@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     /// Measure with 10,000 charges stored and again with this many, in a database of its own.
     #[arg(long, value_name = "CHARGES", value_parser = clap::value_parser!(u64).range(FEW * 2..))]
     growth: Option<u64>,
-    /// Measure how long a start takes with a million charges stored, or with as many as --growth stores.
+    /// Measure how long a start takes with a million charges stored, or with as many as --growth stores if they are more.
     #[arg(long)]
     start: bool,
     /// Charge for so long with 256 connections and watch the memory.
@@ -139,12 +139,8 @@ async fn measure_cases(
     for case in arguments.cases() {
         for connections in case.connections(&arguments.connections) {
             progress(format_args!("{}, {connections} connections", case.title()));
-            let usage = || [nothing.server.usage(), shop.server.usage()];
-            let [idle_before, before] = usage();
             let pair = nothing.beside(&shop.party);
-            let mut row = Row::measure(pair, arguments.pace(), *case, connections).await?;
-            let [idle_after, after] = usage();
-            row.note_usage([idle_before, idle_after], [before, after]);
+            let row = Row::measure(pair, arguments.pace(), *case, connections).await?;
             report.rows.push(row);
         }
     }
@@ -154,8 +150,7 @@ async fn measure_cases(
         // What other cases have made it keep must not hide what this one does.
         (shop, _) = shop.restart(End::Asked).await?;
         let step = Duration::from_secs(STEP_SECONDS);
-        let usage = || shop.server.usage();
-        let soak = Soak::measure(&shop.party, seconds / STEP_SECONDS, step, usage).await?;
+        let soak = Soak::measure(&shop.party, seconds / STEP_SECONDS, step).await?;
         report.soak = Some(soak);
     }
     if arguments.start && arguments.growth.is_none() {
@@ -200,9 +195,9 @@ async fn measure_starts(
     Ok(shop)
 }
 
-/// The handler that does nothing, with a book nobody looks at.
+/// The handler that does nothing, with a book nobody looks at. Its process ends with it.
 struct Idle {
-    server: Server,
+    _server: Server,
     party: Party,
 }
 
@@ -211,11 +206,15 @@ impl Idle {
         let server = Server::nothing(&folder.0)?;
         let party = Party {
             address: server.address,
+            process: server.id(),
             // As long as a real one.
             admin_key: format!("bursar_admin_{}", "0".repeat(64)),
             book: Arc::new(Book::new(wallets)?),
         };
-        Ok(Self { server, party })
+        Ok(Self {
+            _server: server,
+            party,
+        })
     }
 
     fn beside<'a>(&'a self, service: &'a Party) -> Pair<'a> {

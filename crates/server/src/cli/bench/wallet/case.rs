@@ -70,6 +70,8 @@ impl Case {
 pub(super) struct Party {
     /// Where it listens.
     pub(super) address: SocketAddr,
+    /// The number of its process.
+    pub(super) process: u32,
     /// Opens it.
     pub(super) admin_key: String,
     /// What it has acknowledged.
@@ -83,6 +85,12 @@ pub(super) struct Pair<'a> {
     pub(super) nothing: &'a Party,
     /// The service.
     pub(super) service: &'a Party,
+}
+
+impl Pair<'_> {
+    fn usage(self) -> [Usage; 2] {
+        [self.nothing, self.service].map(|party| Usage::of(party.process))
+    }
 }
 
 /// How long and how often.
@@ -140,6 +148,7 @@ impl Row {
     ) -> anyhow::Result<Self> {
         let spread =
             |choice| move |party: &Party| Charging::new(&party.book, &party.admin_key, choice);
+        let before = pair.usage();
         let mut row = match case {
             Case::Uniform => in_turns(pair, pace, connections, spread(Choice::Uniform)).await,
             Case::Hot => in_turns(pair, pace, connections, spread(Choice::Hot)).await,
@@ -154,20 +163,21 @@ impl Row {
         }?;
         case.title().clone_into(&mut row.what);
         row.case = Some(case);
+        row.note_usage(before, pair.usage());
         Ok(row)
     }
 
-    /// Notes what the processes have used meanwhile.
-    pub(super) fn note_usage(&mut self, nothing: [Usage; 2], service: [Usage; 2]) {
-        let each = |[before, after]: [Usage; 2], done: u64| {
-            after
+    /// Notes what the processes have used meanwhile: first the one that does nothing.
+    fn note_usage(&mut self, before: [Usage; 2], after: [Usage; 2]) {
+        let each = |process: usize, done: u64| {
+            after[process]
                 .processor_micros
-                .saturating_sub(before.processor_micros)
+                .saturating_sub(before[process].processor_micros)
                 .saturating_mul(1_000)
                 / done.max(1)
         };
-        self.nothing_processor_ns = each(nothing, self.nothing_done);
-        self.service_processor_ns = each(service, self.acknowledged);
+        self.nothing_processor_ns = each(0, self.nothing_done);
+        self.service_processor_ns = each(1, self.acknowledged);
     }
 
     /// Compares with the goals of the case. `uniform` is what charges over all wallets reach with as many connections.
@@ -326,7 +336,7 @@ mod tests {
         };
         let mut row = row(Case::Hot, 64, 1, 1);
         row.acknowledged = 1_000;
-        row.note_usage([usage(5), usage(5)], [usage(10_000), usage(40_000)]);
+        row.note_usage([usage(5), usage(10_000)], [usage(5), usage(40_000)]);
         assert_eq!(
             (row.nothing_processor_ns, row.service_processor_ns),
             (0, 30_000)

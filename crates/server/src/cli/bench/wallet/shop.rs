@@ -30,8 +30,7 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Shop {
     data: PathBuf,
-    /// The process.
-    pub(super) server: Server,
+    server: Server,
     /// Its address, its key and what it has acknowledged.
     pub(super) party: Party,
 }
@@ -44,6 +43,7 @@ impl Shop {
         let server = Server::serve(&data)?;
         let party = Party {
             address: server.address,
+            process: server.id(),
             admin_key,
             book: Arc::new(Book::new(wallets)?),
         };
@@ -68,7 +68,7 @@ impl Shop {
         }
         let begun = Instant::now();
         let server = Server::serve(&data)?;
-        party.address = server.address;
+        (party.address, party.process) = (server.address, server.id());
         let form = Form::get(&format!("{WALLETS}?limit=1"), &party.admin_key)?;
         let volley = load::send(party.address, [Asking(Some(form))], None).await?;
         let time = begun.elapsed();

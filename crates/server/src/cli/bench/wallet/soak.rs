@@ -50,12 +50,7 @@ pub(super) struct Soak {
 
 impl Soak {
     /// Charges for so many steps over the same connections.
-    pub(super) async fn measure(
-        party: &Party,
-        steps: u64,
-        step: Duration,
-        usage: impl Fn() -> Usage,
-    ) -> anyhow::Result<Self> {
+    pub(super) async fn measure(party: &Party, steps: u64, step: Duration) -> anyhow::Result<Self> {
         let clients = (0..CONNECTIONS)
             .map(|_| Charging::new(&party.book, &party.admin_key, Choice::Uniform))
             .collect::<anyhow::Result<Vec<_>>>()?;
@@ -64,7 +59,7 @@ impl Soak {
         for number in 1..=steps {
             let volley;
             (volley, lines) = load::send_on(lines, Some(step)).await?;
-            let used = usage();
+            let used = Usage::of(party.process);
             soak.refused += volley.refused;
             soak.resident_peak = used.resident_peak;
             soak.samples.push(Sample {
@@ -88,7 +83,7 @@ impl Soak {
                 Some(self.resident_peak <= RESIDENT_MAX),
             ),
             Verdict::new(
-                format_args!("within {DRIFT_MAX}% of a fifth"),
+                format_args!("the last within {DRIFT_MAX}% of the one after a fifth of the time"),
                 Some(is_flat),
             ),
         ];
