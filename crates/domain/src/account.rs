@@ -1,6 +1,10 @@
 //! Accounts: who or what holds value, in one unit.
 
-use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::amount::Unit;
 use crate::id::UserId;
@@ -74,13 +78,70 @@ impl AccountKind {
     }
 }
 
+/// Whose account it is. Cheap to clone: the same text is shared by everything that names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// As written in the database.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Arc<str>> for Owner {
+    fn from(text: Arc<str>) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Owner {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Ord for Owner {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Most comparisons are of a name with itself.
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Owner {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Serialize for Owner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Owner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(String::deserialize(deserializer)?.as_str()))
+    }
+}
+
 /// Names an account: its kind, its owner (a user id, a provider, or empty) and its unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountKey {
     /// What it is for.
     pub kind: AccountKind,
     /// Whose it is: a user id for wallets, a provider id for clearing, empty for the house.
-    pub owner: String,
+    pub owner: Owner,
     /// What it counts. Units never mix: a posting connects two accounts of one unit.
     pub unit: Unit,
 }
@@ -95,16 +156,17 @@ impl AccountKey {
     pub fn wallet_in(user: &UserId, unit: Unit) -> Self {
         Self {
             kind: AccountKind::Wallet,
-            owner: user.as_str().to_owned(),
+            owner: Owner::from(user.shared()),
             unit,
         }
     }
 
     /// An account of the house, in `unit`.
-    pub const fn house(kind: AccountKind, unit: Unit) -> Self {
+    pub fn house(kind: AccountKind, unit: Unit) -> Self {
+        static NOBODY: LazyLock<Owner> = LazyLock::new(|| Owner::from(""));
         Self {
             kind,
-            owner: String::new(),
+            owner: NOBODY.clone(),
             unit,
         }
     }
@@ -113,7 +175,7 @@ impl AccountKey {
     pub fn of_provider(kind: AccountKind, provider: &str, unit: Unit) -> Self {
         Self {
             kind,
-            owner: provider.to_owned(),
+            owner: Owner::from(provider),
             unit,
         }
     }

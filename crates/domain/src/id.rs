@@ -4,8 +4,9 @@
 //! come from outside ([`IdSource`]), so that a test or a simulation repeats them. No prefix looks like one of Stripe's.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::Time;
 
@@ -197,10 +198,9 @@ numbered_ids! {
     LimitId = "lim_", 0x0de9_2b40_f86c_1375;
 }
 
-/// A customer of the product, under the product's own id (`sub` of its tokens).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UserId(String);
+/// A customer of the product, under the product's own id (`sub` of its tokens). Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Arc<str>);
 
 impl UserId {
     /// The longest accepted id, in characters.
@@ -210,12 +210,29 @@ impl UserId {
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@|+=/-".contains(&byte);
         ((1..=Self::LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed))
-            .then(|| Self(text.to_owned()))
+            .then(|| Self(text.into()))
     }
 
     /// As the product writes it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same text, shared.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(String::deserialize(deserializer)?.into()))
     }
 }
 

@@ -105,7 +105,7 @@ impl Batch {
             if needs.is_empty() {
                 return Ok(());
             }
-            self.store.load(&needs, state)?;
+            self.store.load(needs, state)?;
         }
         Err(bug("commands ask in circles"))
     }

@@ -31,6 +31,7 @@ use answers::Answers;
 use connection::Connection;
 pub use connection::StoreError;
 use seal::Seal;
+pub use wallets::Sizes;
 use wallets::Wallets;
 
 /// The one writer's side of a database, with what it remembers of it.
@@ -43,8 +44,8 @@ pub struct Store {
 /// What the writer remembers: always as of the last commit.
 pub(crate) struct Memory {
     sequence: Sequence,
-    /// Accounts of the house and of providers. There are few, and their rows never change.
-    accounts: HashMap<AccountKey, Account>,
+    /// Accounts of the house and of providers, and which of them do not exist yet. There are few, and their rows never change.
+    accounts: HashMap<AccountKey, Option<Account>>,
     wallets: Wallets,
     answers: Answers,
     seal: Seal,
@@ -62,14 +63,22 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Brings the schema up to date and reads the numbers given out so far. Claims on jobs are void: whoever held them is
     /// gone, since the store belongs to one process at a time.
-    pub fn open(mut connection: Box<dyn Connection>) -> Result<Self, StoreError> {
+    pub fn open(connection: Box<dyn Connection>) -> Result<Self, StoreError> {
+        Self::open_sized(connection, Sizes::default())
+    }
+
+    /// As [`Store::open`], with sizes of one's own.
+    pub fn open_sized(
+        mut connection: Box<dyn Connection>,
+        sizes: Sizes,
+    ) -> Result<Self, StoreError> {
         migrate::run(connection.as_mut())?;
         connection.execute(RELEASE_CLAIMS, &[vec![]])?;
         let (seal, rows_to) = seal::newest(connection.as_mut())?;
         let memory = Memory {
             sequence: load::sequence(connection.as_mut())?,
             accounts: HashMap::new(),
-            wallets: Wallets::open(connection.as_mut(), rows_to)?,
+            wallets: Wallets::open(connection.as_mut(), rows_to, sizes)?,
             answers: Answers::open(connection.as_mut())?,
             seal,
             limits: load::count_limits(connection.as_mut())?,
@@ -92,7 +101,7 @@ impl Store {
 
     /// Loads what is asked for. What is not in memory is read inside the transaction that [`Store::commit`] or
     /// [`Store::give_up`] ends: nothing can change in between, and the database is locked once and not for every row.
-    pub fn load(&mut self, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    pub fn load(&mut self, needs: Needs, state: &mut State) -> Result<(), StoreError> {
         let missing = load::from_memory(&mut self.memory, needs, state);
         if missing.is_empty() {
             return Ok(());

@@ -33,13 +33,16 @@ pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, Stor
 
 /// How many spending limits there are.
 pub(crate) fn count_limits(connection: &mut dyn Connection) -> Result<i64, StoreError> {
-    let rows = connection.rows("SELECT count(*) FROM spending_limit", vec![])?;
+    let rows = connection.rows(
+        "SELECT count(*) FROM spending_limit WHERE removed = 0",
+        vec![],
+    )?;
     rows.first().map_or(Ok(0), |row| row.integer(0))
 }
 
 /// Takes what is in memory; what is left to be read.
-pub(crate) fn from_memory(memory: &mut Memory, needs: &Needs, state: &mut State) -> Needs {
-    let mut missing = needs.clone();
+pub(crate) fn from_memory(memory: &mut Memory, needs: Needs, state: &mut State) -> Needs {
+    let mut missing = needs;
     missing
         .wallets
         .retain(|key| match memory.wallets.kept(key) {
@@ -53,7 +56,7 @@ pub(crate) fn from_memory(memory: &mut Memory, needs: &Needs, state: &mut State)
         .accounts
         .retain(|key| match memory.accounts.get(key) {
             Some(account) => {
-                state.accounts.load(key.clone(), Some(account.clone()));
+                state.accounts.load(key.clone(), account.clone());
                 false
             }
             None => true,
@@ -77,9 +80,6 @@ pub(crate) fn rows(
         state.answers.load(key.clone(), answer);
     }
     let mut loader = Loader { connection };
-    let select = |columns: &str, table: &str, condition: &str| {
-        format!("SELECT {columns} FROM {table} WHERE {condition}")
-    };
     loader.find(
         &needs.accounts,
         &mut state.accounts,
@@ -92,9 +92,8 @@ pub(crate) fn rows(
         record::read_account,
     )?;
     for key in &needs.accounts {
-        if let Some(account) = state.accounts.get(key) {
-            memory.accounts.insert(key.clone(), account.clone());
-        }
+        let account = state.accounts.get(key).cloned();
+        memory.accounts.insert(key.clone(), account);
     }
     grants_and_holds(&mut loader, needs, state)?;
     limits(&mut loader, needs, state)?;
@@ -109,35 +108,7 @@ pub(crate) fn rows(
         |cause| vec![cause.kind.as_str().into(), cause.id.as_str().into()],
         |_| Ok(()),
     )?;
-    loader.find(
-        &needs.topups,
-        &mut state.topups,
-        &select(record::TOPUP, "topup", "id = $1"),
-        |id| vec![id.as_str().into()],
-        record::read_topup,
-    )?;
-    loader.find(
-        &needs.payments,
-        &mut state.payments,
-        &select(record::PAYMENT, "payment", "id = $1"),
-        |id| vec![id.as_str().into()],
-        record::read_payment,
-    )?;
-    let payment_id = |row: &Row| row.parsed(0, PaymentId::parse);
-    loader.find(
-        &needs.payment_of_session,
-        &mut state.payment_of_session,
-        &select("id", "payment", "session = $1"),
-        |session| vec![session.as_str().into()],
-        payment_id,
-    )?;
-    loader.find(
-        &needs.payment_of_intent,
-        &mut state.payment_of_intent,
-        &select("id", "payment", "intent = $1"),
-        |intent| vec![intent.as_str().into()],
-        payment_id,
-    )?;
+    purchases(&mut loader, needs, state)?;
     events(&mut loader, needs, state)?;
     loader.find(
         &needs.jobs,
@@ -153,6 +124,10 @@ pub(crate) fn rows(
         |id| vec![id.as_str().into()],
         record::read_api_key,
     )
+}
+
+fn select(columns: &str, table: &str, condition: &str) -> String {
+    format!("SELECT {columns} FROM {table} WHERE {condition}")
 }
 
 /// A hold with the key of its account behind it.
@@ -201,12 +176,12 @@ fn limits(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
     loader.find(
         &needs.limit_subjects,
         &mut state.limit_subjects,
-        "SELECT subject_kind, subject FROM spending_limit WHERE number = $1",
+        "SELECT subject_kind, subject FROM spending_limit WHERE number = $1 AND removed = 0",
         |id| vec![id.number().into()],
         |row| record::read_subject(row, 0),
     )?;
     let sql = format!(
-        "SELECT {} FROM spending_limit WHERE subject_kind = $1 AND subject = $2 ORDER BY number",
+        "SELECT {} FROM spending_limit WHERE subject_kind = $1 AND subject = $2 AND removed = 0 ORDER BY number",
         record::LIMIT
     );
     for subject in &needs.limits {
@@ -222,6 +197,38 @@ fn limits(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
         );
     }
     Ok(())
+}
+
+fn purchases(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    loader.find(
+        &needs.topups,
+        &mut state.topups,
+        &select(record::TOPUP, "topup", "id = $1"),
+        |id| vec![id.as_str().into()],
+        record::read_topup,
+    )?;
+    loader.find(
+        &needs.payments,
+        &mut state.payments,
+        &select(record::PAYMENT, "payment", "id = $1"),
+        |id| vec![id.as_str().into()],
+        record::read_payment,
+    )?;
+    let payment_id = |row: &Row| row.parsed(0, PaymentId::parse);
+    loader.find(
+        &needs.payment_of_session,
+        &mut state.payment_of_session,
+        &select("id", "payment", "session = $1"),
+        |session| vec![session.as_str().into()],
+        payment_id,
+    )?;
+    loader.find(
+        &needs.payment_of_intent,
+        &mut state.payment_of_intent,
+        &select("id", "payment", "intent = $1"),
+        |intent| vec![intent.as_str().into()],
+        payment_id,
+    )
 }
 
 fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {

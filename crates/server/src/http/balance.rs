@@ -43,7 +43,7 @@ impl Movement {
     fn of(entry: &Entry) -> Self {
         Self {
             transaction_id: entry.transaction.to_string(),
-            user_id: entry.wallet.owner.clone(),
+            user_id: entry.wallet.owner.to_string(),
             kind: entry.reason.as_str(),
             credits: entry.change,
             credits_delta: entry.change,

@@ -57,7 +57,7 @@ impl View {
     fn of(charged: &Charged) -> Self {
         Self {
             charge_id: charged.id.to_string(),
-            user_id: charged.wallet.owner.clone(),
+            user_id: charged.wallet.owner.to_string(),
             credits: charged.amount,
             unit: charged.wallet.unit.code(),
             grants: charged.parts.iter().map(Paid::of).collect(),
@@ -188,7 +188,7 @@ fn one_of_many(
     };
     let mut input = Input::of(fields);
     let key = required("idempotency_key", key_of_body(&mut input)?)?;
-    let request_hash = digest::request_hash(input.canonical().as_bytes());
+    let request_hash = digest::request_hash(&input.canonical());
     let charge = charge(&mut input)?;
     input.finish()?;
     let key = AnswerKey {

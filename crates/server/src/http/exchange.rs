@@ -49,7 +49,7 @@ impl View {
         let got = &exchanged.got;
         Self {
             transaction_id: exchanged.given.to_string(),
-            user_id: got.wallet.owner.clone(),
+            user_id: got.wallet.owner.to_string(),
             from: Side::of(exchanged.give),
             to: Side::of(Amount::new(got.granted, got.wallet.unit)),
             balance_after: exchanged.balance,

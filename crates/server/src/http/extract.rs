@@ -67,7 +67,7 @@ impl Input {
     }
 
     /// The fields as canonical text: two bodies that mean the same have the same one, whatever their spacing and order.
-    pub fn canonical(&self) -> String {
+    pub fn canonical(&self) -> Vec<u8> {
         json::canonical(&self.fields)
     }
 

@@ -60,7 +60,7 @@ impl View {
         let written = |at: Option<Time>| at.map(|at| at.to_string());
         Self {
             grant_id: grant.id.to_string(),
-            user_id: grant.wallet.owner.clone(),
+            user_id: grant.wallet.owner.to_string(),
             status: status(grant, now),
             category: grant.category.as_str(),
             source: grant.source.as_str(),

@@ -27,7 +27,7 @@ impl View {
         Self {
             event_id: announcement.number,
             r#type: announcement.happening.kind(),
-            user_id: announcement.wallet.owner.clone(),
+            user_id: announcement.wallet.owner.to_string(),
             unit: announcement.wallet.unit.code(),
             data: data(&announcement.happening),
             created_at: announcement.at.to_string(),

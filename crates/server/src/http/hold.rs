@@ -49,7 +49,7 @@ impl View {
     fn of(hold: &Hold) -> Self {
         Self {
             hold_id: hold.id.to_string(),
-            user_id: hold.wallet.owner.clone(),
+            user_id: hold.wallet.owner.to_string(),
             status: hold.status.as_str(),
             credits: hold.amount,
             progress: hold.progress,

@@ -39,38 +39,43 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
 }
 
 /// The fields as text, sorted at every depth and without spaces: equal for requests that mean the same.
-pub(super) fn canonical(fields: &Map<String, Value>) -> String {
-    let mut text = String::new();
+pub(super) fn canonical(fields: &Map<String, Value>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(256);
     write_object(&mut text, fields);
     text
 }
 
-fn write_object(text: &mut String, fields: &Map<String, Value>) {
-    let mut names: Vec<&String> = fields.keys().collect();
-    names.sort();
-    text.push('{');
-    for name in names {
-        text.push_str(&Value::String(name.clone()).to_string());
-        text.push(':');
-        write_value(text, &fields[name]);
-        text.push(',');
+fn write_object(text: &mut Vec<u8>, fields: &Map<String, Value>) {
+    let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    text.push(b'{');
+    for (name, value) in sorted {
+        write_plain(text, name);
+        text.push(b':');
+        write_value(text, value);
+        text.push(b',');
     }
-    text.push('}');
+    text.push(b'}');
 }
 
-fn write_value(text: &mut String, value: &Value) {
+fn write_value(text: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Object(fields) => write_object(text, fields),
         Value::Array(items) => {
-            text.push('[');
+            text.push(b'[');
             for item in items {
                 write_value(text, item);
-                text.push(',');
+                text.push(b',');
             }
-            text.push(']');
+            text.push(b']');
         }
-        plain => text.push_str(&plain.to_string()),
+        plain => write_plain(text, plain),
     }
+}
+
+fn write_plain(text: &mut Vec<u8>, value: &impl serde::Serialize) {
+    // Writing texts and numbers to memory does not fail; if it ever did, the texts would only differ.
+    let _ = serde_json::to_writer(text, value);
 }
 
 /// Builds a [`Value`], refusing repeated names. Depth is bounded by the parser, at 128.

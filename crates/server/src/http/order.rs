@@ -58,7 +58,7 @@ impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Order<BYTES_MAX>
             }
             (header, body) => header.or(body),
         };
-        let request_hash = digest::request_hash(input.canonical().as_bytes());
+        let request_hash = digest::request_hash(&input.canonical());
         let route = parts.extensions.get::<MatchedPath>();
         Ok(Self {
             input,

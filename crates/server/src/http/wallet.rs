@@ -62,7 +62,7 @@ impl View {
     ) -> Self {
         let credits = wallet.map_or(0, |wallet| wallet.credits(now));
         Self {
-            user_id: key.owner.clone(),
+            user_id: key.owner.to_string(),
             credits,
             available: wallet.map_or(0, |wallet| wallet.available(now)),
             held: wallet.map_or(0, Wallet::held),
@@ -98,7 +98,7 @@ pub(super) async fn at(
     let key = query.wallet()?;
     let at = required("at", query.time("at")?)?;
     query.finish()?;
-    let (user_id, unit) = (key.owner.clone(), key.unit.code());
+    let (user_id, unit) = (key.owner.to_string(), key.unit.code());
     let past = app.engine().balance_at(key, at).await?;
     Ok(item(Past {
         user_id,
@@ -145,7 +145,7 @@ pub(super) async fn set_overdraft(
         ));
     };
     let body = Overdraft {
-        user_id: key.owner,
+        user_id: key.owner.to_string(),
         unit: unit.code(),
         overdraft,
     };

@@ -32,15 +32,16 @@ CREATE TABLE ledger_transaction (
 CREATE UNIQUE INDEX ledger_transaction_cause ON ledger_transaction (cause_kind, cause_id) WHERE cause_id IS NOT NULL;
 
 -- Each side that keeps a balance names the account's previous posting and its balance afterwards: an account's entries
--- are a chain, read from its head without an index.
+-- are a chain, read from its head without an index. That accounts and transactions exist, the one writer sees to and the
+-- audit checks: a foreign key would look up three rows at random places for each posting.
 CREATE TABLE posting (
     number             INTEGER PRIMARY KEY,
-    transaction_number INTEGER NOT NULL REFERENCES ledger_transaction (number),
+    transaction_number INTEGER NOT NULL,
     amount             INTEGER NOT NULL CHECK (amount > 0),
-    from_account       INTEGER NOT NULL REFERENCES account (number),
+    from_account       INTEGER NOT NULL,
     from_previous      INTEGER,
     from_balance       INTEGER,
-    to_account         INTEGER NOT NULL REFERENCES account (number),
+    to_account         INTEGER NOT NULL,
     to_previous        INTEGER,
     to_balance         INTEGER,
     grant_number       INTEGER,
@@ -85,7 +86,7 @@ CREATE INDEX credit_grant_expiry ON credit_grant (expires_at) WHERE ended_at IS 
 -- parts, spender and limits are JSON.
 CREATE TABLE hold (
     number             INTEGER PRIMARY KEY,
-    account            INTEGER NOT NULL REFERENCES account (number),
+    account            INTEGER NOT NULL,
     amount             INTEGER NOT NULL CHECK (amount > 0),
     progress           INTEGER NOT NULL,
     parts              TEXT    NOT NULL,
@@ -109,6 +110,7 @@ CREATE INDEX hold_account ON hold (account, number);
 CREATE INDEX hold_open ON hold (account) WHERE status = 'open';
 CREATE INDEX hold_due ON hold (expires_at) WHERE status = 'open';
 
+-- One that was taken away keeps its row, so that its number is not given out again: holds remember which limits count them.
 CREATE TABLE spending_limit (
     number       INTEGER PRIMARY KEY,
     subject_kind TEXT    NOT NULL,
@@ -120,13 +122,14 @@ CREATE TABLE spending_limit (
     spent        INTEGER NOT NULL,
     reserved     INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
-    updated_at   INTEGER NOT NULL
+    updated_at   INTEGER NOT NULL,
+    removed      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE UNIQUE INDEX spending_limit_subject ON spending_limit (subject_kind, subject, unit, period);
+CREATE UNIQUE INDEX spending_limit_subject ON spending_limit (subject_kind, subject, unit, period) WHERE removed = 0;
 
 CREATE TABLE announcement (
     number  INTEGER PRIMARY KEY,
-    account INTEGER NOT NULL REFERENCES account (number),
+    account INTEGER NOT NULL,
     kind    TEXT    NOT NULL,
     body    TEXT    NOT NULL,
     at      INTEGER NOT NULL

@@ -58,7 +58,7 @@ impl Client for Charging {
         let mut body = Vec::with_capacity(192);
         write!(
             body,
-            r#"{{"user_id":"u{wallet:05}","credits":1,"idempotency_key":"{key:032x}","note":"picture","ref":"picture-{:016x}"}}"#,
+            r#"{{"user_id":"u{wallet:05}","credits":1,"idempotency_key":"{key:032x}","note":"picture","ref":"order-{:x}"}}"#,
             key >> 64
         )?;
         Ok(Some(self.form.request(body)))
