@@ -5,7 +5,7 @@
 use bursar_domain::account::AccountKey;
 use bursar_domain::charge::Charged;
 use bursar_domain::command::{Answer, AnswerKey, Reply, RequestHash};
-use bursar_domain::grant::Part;
+use bursar_domain::grant::{Grant, Part};
 use bursar_domain::id::TransactionId;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::state::State;
@@ -36,6 +36,8 @@ pub(crate) struct Step {
 enum Stored {
     Charge(ChargeAt),
     Charges(Vec<Result<(ChargeAt, bool), Refusal>>),
+    /// A grant of which holds reserve so much: a grant as written does not say.
+    Reserved(Box<Grant>, i64),
     Whole(Box<Result<Reply, Refusal>>),
 }
 
@@ -138,13 +140,16 @@ fn outcome(
         return Ok(format!("[{transaction},{posting}]"));
     }
     let stored = match outcome {
-        Ok(Reply::ChargedAll(charges)) => {
-            let places = charges.iter().map(|charge| match charge {
+        Ok(Reply::ChargedAll(all)) => {
+            let places = all.iter().map(|charge| match charge {
                 // One that was made before, under a key of its own, is in an earlier batch: it is kept whole.
                 Ok((charged, replayed)) => charge_at(charged).map(|at| Ok((at, *replayed))),
                 Err(refusal) => Some(Err(refusal.clone())),
             });
             places.collect::<Option<Vec<_>>>().map(Stored::Charges)
+        }
+        Ok(Reply::Grant(grant)) if grant.held != 0 => {
+            Some(Stored::Reserved(Box::new(grant.clone()), grant.held))
         }
         _ => None,
     };
@@ -166,6 +171,10 @@ fn read(connection: &mut dyn Connection, row: &Row) -> Result<Answer, StoreError
                 });
             }
             Ok(Reply::ChargedAll(answers))
+        }
+        Stored::Reserved(mut grant, held) => {
+            grant.held = held;
+            Ok(Reply::Grant(*grant))
         }
         Stored::Whole(outcome) => *outcome,
     };

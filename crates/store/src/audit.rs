@@ -3,7 +3,7 @@
 use bursar_domain::audit::{Audit, Books, Difference, Report};
 use bursar_domain::journal::{PostingRow, Reason};
 
-use crate::connection::{Connection, Row, StoreError, Value};
+use crate::connection::{Cells, Connection, Row, StoreError, Value};
 use crate::query::Reader;
 use crate::seal::{self, ChainReport};
 use crate::{load, record};
@@ -77,21 +77,26 @@ fn read_books(connection: &mut dyn Connection) -> Result<Report, StoreError> {
     );
     let (mut last, mut caused) = (i64::MIN, Vec::new());
     loop {
-        let rows = connection.rows(&postings, vec![last.into()])?;
-        if rows.is_empty() {
-            break;
-        }
-        for row in &rows {
+        let after = last;
+        connection.visit(&postings, &vec![after.into()], &mut |row| {
             let posting = record::read_posting(row)?;
             last = posting.number;
             let transaction = row.integer(1)?;
-            match row.optional_parsed(10, Reason::parse)? {
-                Some(reason) => audit.read(&posting, transaction, reason),
+            match row.optional_text(10)? {
+                Some(reason) => {
+                    let reason = Reason::parse(reason).ok_or_else(|| {
+                        StoreError::corrupt(format!("a transaction with the reason {reason:?}"))
+                    })?;
+                    audit.read(&posting, transaction, reason);
+                }
                 None => audit.add(unexplained(format!(
                     "a posting without its transaction: {last}"
                 ))),
             }
-            collect(&mut caused, row, transaction, posting)?;
+            collect(&mut caused, row, transaction, posting)
+        })?;
+        if last == after {
+            break;
         }
         // The last one may go on in the next chunk.
         let open = caused.pop();
@@ -167,7 +172,7 @@ struct Caused {
 
 fn collect(
     caused: &mut Vec<Caused>,
-    row: &Row,
+    row: &dyn Cells,
     transaction: i64,
     posting: PostingRow,
 ) -> Result<(), StoreError> {

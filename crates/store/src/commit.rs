@@ -26,7 +26,7 @@ impl Memory {
         self.sequence = step.sequence;
         let accounts = step.accounts.into_iter();
         self.accounts
-            .extend(accounts.map(|account| (account.key.clone(), account)));
+            .extend(accounts.map(|account| (account.key.clone(), Some(account))));
         self.wallets.apply(step.wallets);
         if let Some(answers) = step.answers {
             self.answers.apply(answers);
@@ -109,16 +109,16 @@ impl Writer<'_> {
         };
         let inserts: Vec<Parameters> = rows(Change::Insert).collect();
         let updates: Vec<Parameters> = rows(Change::Update).collect();
-        self.write_rows(shape, inserts, updates)
+        self.write_rows(shape, &inserts, updates)
     }
 
     fn write_rows(
         &mut self,
         shape: &Shape,
-        inserts: Vec<Parameters>,
+        inserts: &[Parameters],
         updates: Vec<Parameters>,
     ) -> Result<(), StoreError> {
-        self.run(&record::insert(shape.table, shape.columns), &inserts)?;
+        self.run(&record::insert(shape.table, shape.columns), inserts)?;
         if updates.is_empty() {
             return Ok(());
         }
@@ -211,17 +211,20 @@ impl Writer<'_> {
                 _ => updates.push(row),
             }
         }
-        self.write_rows(&record::HOLDS, inserts, updates)
+        self.write_rows(&record::HOLDS, &inserts, updates)
     }
 
-    /// Writes limits that changed and deletes those taken away; how many there are now, if anything was done.
+    /// Writes limits that changed and marks those taken away; how many there are now, if anything was done.
     fn limits(&mut self, state: &State) -> Result<Option<i64>, StoreError> {
         let removed: Vec<Parameters> = state
             .removed_limits
             .iter()
             .map(|id| vec![id.number().into()])
             .collect();
-        self.run("DELETE FROM spending_limit WHERE number = $1", &removed)?;
+        self.run(
+            "UPDATE spending_limit SET removed = 1 WHERE number = $1",
+            &removed,
+        )?;
         let changed = state.limits.changes().filter_map(|(_, _, limits)| limits);
         let rows: Vec<Parameters> = changed.flatten().map(record::write_limit).collect();
         let sql = format!(

@@ -139,6 +139,85 @@ impl Row {
     }
 }
 
+/// A column as it is read, before anything is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell<'a> {
+    /// No value.
+    Null,
+    /// A 64-bit integer.
+    Integer(i64),
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl Value {
+    /// The value, without a copy of it.
+    pub fn cell(&self) -> Cell<'_> {
+        match self {
+            Self::Null => Cell::Null,
+            Self::Integer(value) => Cell::Integer(*value),
+            Self::Text(value) => Cell::Text(value),
+            Self::Bytes(value) => Cell::Bytes(value),
+        }
+    }
+}
+
+impl From<Cell<'_>> for Value {
+    fn from(cell: Cell<'_>) -> Self {
+        match cell {
+            Cell::Null => Self::Null,
+            Cell::Integer(value) => Self::Integer(value),
+            Cell::Text(value) => Self::Text(value.to_owned()),
+            Cell::Bytes(value) => Self::Bytes(value.into()),
+        }
+    }
+}
+
+/// A row that is shown while it is being read.
+pub trait Cells {
+    /// What stands in `column`.
+    fn cell(&self, column: usize) -> Result<Cell<'_>, StoreError>;
+}
+
+impl Cells for Row {
+    fn cell(&self, column: usize) -> Result<Cell<'_>, StoreError> {
+        let value = self.0.get(column);
+        value
+            .map(Value::cell)
+            .ok_or_else(|| StoreError::corrupt(format!("there is no column {column}")))
+    }
+}
+
+impl dyn Cells + '_ {
+    /// The integer at `column`, if any.
+    pub(crate) fn optional_integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        match self.cell(column)? {
+            Cell::Integer(value) => Ok(Some(value)),
+            Cell::Null => Ok(None),
+            _ => Err(StoreError::corrupt(format!(
+                "column {column} is not an integer"
+            ))),
+        }
+    }
+
+    /// The integer at `column`.
+    pub(crate) fn integer(&self, column: usize) -> Result<i64, StoreError> {
+        self.optional_integer(column)?
+            .ok_or_else(|| StoreError::corrupt(format!("column {column} is null")))
+    }
+
+    /// The text at `column`, if any.
+    pub(crate) fn optional_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
+        match self.cell(column)? {
+            Cell::Text(value) => Ok(Some(value)),
+            Cell::Null => Ok(None),
+            _ => Err(StoreError::corrupt(format!("column {column} is not text"))),
+        }
+    }
+}
+
 /// Why the store could not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -194,6 +273,19 @@ pub trait Connection: Send {
 
     /// Brings the files into their most compact state.
     fn checkpoint(&mut self) -> Result<(), StoreError>;
+
+    /// Shows the rows of an answer one after the other and keeps none: for answers that are too long to be kept.
+    fn visit(
+        &mut self,
+        sql: &str,
+        parameters: &Parameters,
+        show: &mut dyn FnMut(&dyn Cells) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for row in self.rows(sql, parameters.clone())? {
+            show(&row)?;
+        }
+        Ok(())
+    }
 
     /// One query with one row of parameters.
     fn rows(&mut self, sql: &str, parameters: Parameters) -> Result<Vec<Row>, StoreError> {

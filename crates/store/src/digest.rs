@@ -21,8 +21,7 @@ pub(crate) fn fingerprint(key: &AnswerKey) -> [u8; 16] {
 
 /// What an index of keys is sorted by.
 pub(crate) fn index_key(fingerprint: &[u8; 16]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *fingerprint;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    u64::from_be_bytes(std::array::from_fn(|place| fingerprint[place]))
 }
 
 fn first_half(digest: [u8; 32]) -> [u8; 16] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, ErrorCode, OpenFlags, ToSql, TransactionState, params_from_iter};
 
-use crate::connection::{Connection, Parameters, Row, StoreError, Value};
+use crate::connection::{Cell, Cells, Connection, Parameters, Row, StoreError, Value};
 
 /// The oldest library that is safe: before 3.51.3 a write-ahead log could lose committed transactions when two
 /// connections wrote and checkpointed at the same instant (<https://sqlite.org/wal.html>, section on the WAL-reset bug).
@@ -149,18 +149,21 @@ impl ToSql for Value {
     }
 }
 
-fn read_value(value: ValueRef<'_>) -> Result<Value, StoreError> {
-    Ok(match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(value) => Value::Integer(value),
-        ValueRef::Text(value) => {
-            let text = std::str::from_utf8(value)
-                .map_err(|_| StoreError::corrupt("text that is not UTF-8"))?;
-            Value::Text(text.to_owned())
-        }
-        ValueRef::Blob(value) => Value::Bytes(value.into()),
-        ValueRef::Real(_) => return Err(StoreError::corrupt("a floating point number")),
-    })
+impl Cells for rusqlite::Row<'_> {
+    fn cell(&self, column: usize) -> Result<Cell<'_>, StoreError> {
+        Ok(
+            match self.get_ref(column).map_err(|error| refused(&error))? {
+                ValueRef::Null => Cell::Null,
+                ValueRef::Integer(value) => Cell::Integer(value),
+                ValueRef::Text(value) => Cell::Text(
+                    std::str::from_utf8(value)
+                        .map_err(|_| StoreError::corrupt("text that is not UTF-8"))?,
+                ),
+                ValueRef::Blob(value) => Cell::Bytes(value),
+                ValueRef::Real(_) => return Err(StoreError::corrupt("a floating point number")),
+            },
+        )
+    }
 }
 
 fn query_once(
@@ -173,7 +176,7 @@ fn query_once(
         .map_err(|error| refused(&error))?;
     let mut answer = Vec::new();
     while let Some(row) = rows.next().map_err(|error| refused(&error))? {
-        let value = |column| read_value(row.get_ref(column).map_err(|error| refused(&error))?);
+        let value = |column| row.cell(column).map(Value::from);
         answer.push(Row((0..columns).map(value).collect::<Result<_, _>>()?));
     }
     Ok(answer)
@@ -186,6 +189,22 @@ impl Connection for Sqlite {
             .iter()
             .map(|parameters| query_once(&mut statement, parameters))
             .collect()
+    }
+
+    fn visit(
+        &mut self,
+        sql: &str,
+        parameters: &Parameters,
+        show: &mut dyn FnMut(&dyn Cells) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement
+            .query(params_from_iter(parameters))
+            .map_err(|error| refused(&error))?;
+        while let Some(row) = rows.next().map_err(|error| refused(&error))? {
+            show(row)?;
+        }
+        Ok(())
     }
 
     fn execute(&mut self, sql: &str, parameters: &[Parameters]) -> Result<usize, StoreError> {

@@ -2,27 +2,44 @@
 //!
 //! A charge changes a balance and a grant. Writing both rows each time would write two pages of 4 KB at random places for 100
 //! bytes of news, twice: to the log and to the file. The postings say the same in order, so they alone are written with each
-//! charge, and rows are written when they have fallen [`LAG`] postings behind, or when something else about the wallet
+//! charge, and rows are written when they have fallen [`Sizes::lag`] postings behind, or when something else about the wallet
 //! changes. After a crash the postings that rows may miss are read once, and added to a wallet when it is loaded.
+
+mod rows;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bursar_domain::account::AccountKey;
+use bursar_domain::account::{Account, AccountKey};
 use bursar_domain::grant::Grant;
 use bursar_domain::id::GrantId;
-use bursar_domain::journal::Side;
+use bursar_domain::journal::{Link, Side};
 use bursar_domain::state::{Change, State};
+use bursar_domain::time::Time;
 use bursar_domain::wallet::{Reservation, Wallet};
 
-use crate::connection::{Connection, Parameters, StoreError};
+use crate::connection::{Connection, StoreError};
 use crate::record;
+use rows::{Rows, grants_by_wallet};
 
-/// How many postings the row of a wallet may be behind.
-const LAG: i64 = 32_768;
+/// How far the rows of wallets follow the journal, and how many wallets are kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// How many postings the row of a wallet may be behind. So many are read again, at most, when the program starts after a
+    /// crash.
+    pub lag: i64,
+    /// So many wallets are kept in memory although their rows say all. Some 500 bytes each.
+    pub kept: usize,
+}
 
-/// Wallets that are kept in memory although their rows say all. Some 500 bytes each.
-const KEPT_MAX: usize = 32_768;
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            lag: 32_768,
+            kept: 32_768,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -40,19 +57,48 @@ struct Kept {
 struct Missed {
     number: i64,
     delta: i64,
-    balance: i64,
+    link: Link,
     grant: Option<GrantId>,
-    at: i64,
+    at: Time,
+}
+
+impl Missed {
+    /// Adds the posting to a wallet's rows, which must have been written just before it.
+    fn add_to(&self, account: &mut Account, grants: &mut [Grant]) -> Result<(), StoreError> {
+        if self.link.previous != account.head {
+            return Err(StoreError::corrupt(format!(
+                "the row of account {} was written at posting {}, and posting {} continues {}",
+                account.number, account.head, self.number, self.link.previous
+            )));
+        }
+        account.balance = self.link.balance;
+        account.head = self.number;
+        account.entries += 1;
+        account.updated_at = self.at;
+        if let Some(id) = self.grant {
+            let grant = grants.iter_mut().find(|grant| grant.id == id);
+            let grant = grant.ok_or_else(|| {
+                StoreError::corrupt(format!(
+                    "posting {} moves value of {id}, which its wallet does not have",
+                    self.number
+                ))
+            })?;
+            grant.remaining += self.delta;
+        }
+        Ok(())
+    }
 }
 
 /// See above.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wallets {
+    sizes: Sizes,
     kept: HashMap<AccountKey, Kept>,
     /// Wallets whose rows are behind, by the first posting they miss. One that has been written meanwhile is passed over.
     behind: VecDeque<(i64, Name)>,
     /// Postings read at the start, by the number of the account.
     missed: HashMap<i64, Vec<Missed>>,
+    /// With more wallets than so many in memory, some are forgotten.
     tidy_at: usize,
 }
 
@@ -75,19 +121,26 @@ pub(crate) struct Step {
 
 impl Wallets {
     /// Reads what rows may miss: the postings behind `rows_to`.
-    pub(crate) fn open(connection: &mut dyn Connection, rows_to: i64) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        connection: &mut dyn Connection,
+        rows_to: i64,
+        sizes: Sizes,
+    ) -> Result<Self, StoreError> {
         let sql = format!(
             "SELECT {}, t.at FROM posting p JOIN ledger_transaction t ON t.number = p.transaction_number \
              WHERE p.number > $1 ORDER BY p.number",
             record::columns_of("p", record::POSTING)
         );
         let mut wallets = Self {
-            tidy_at: KEPT_MAX,
-            ..Self::default()
+            sizes,
+            kept: HashMap::new(),
+            behind: VecDeque::new(),
+            missed: HashMap::new(),
+            tidy_at: sizes.kept,
         };
         for row in connection.rows(&sql, vec![rows_to.into()])? {
             let posting = record::read_posting(&row)?;
-            let at = row.integer(10)?;
+            let at = row.time(10)?;
             for (side, delta) in [
                 (posting.from, -posting.amount),
                 (posting.to, posting.amount),
@@ -107,7 +160,7 @@ impl Wallets {
                 missed.push(Missed {
                     number: posting.number,
                     delta,
-                    balance: link.balance,
+                    link,
                     grant: posting.grant,
                     at,
                 });
@@ -144,22 +197,11 @@ impl Wallets {
         let number = account.number;
         let mut grants = live_grants(connection, number, key)?;
         let stored = remaining(&grants);
-        let mut behind_since = None;
-        for missed in self.missed.get(&number).into_iter().flatten() {
-            if missed.number <= account.head {
-                continue;
-            }
+        let missed = self.missed.get(&number).into_iter().flatten();
+        let (mut behind_since, head) = (None, account.head);
+        for missed in missed.filter(|missed| missed.number > head) {
             behind_since.get_or_insert(missed.number);
-            account.balance = missed.balance;
-            account.head = missed.number;
-            account.entries += 1;
-            account.updated_at.0 = missed.at;
-            let grant = grants
-                .iter_mut()
-                .find(|grant| Some(grant.id) == missed.grant);
-            if let Some(grant) = grant {
-                grant.remaining += missed.delta;
-            }
+            missed.add_to(&mut account, &mut grants)?;
         }
         let holds = open_holds(connection, number)?;
         let wallet = Arc::new(Wallet::of_rows(account, overdraft, grants, holds));
@@ -183,12 +225,12 @@ impl Wallets {
     ) -> Result<Step, StoreError> {
         let newest = state.sequence.posting;
         let (mut step, mut rows) = (Step::default(), Rows::default());
-        let touched = grants_by_wallet(state);
+        let mut touched = grants_by_wallet(state);
         for (key, change, wallet) in state.wallets.changes() {
             let Some(wallet) = wallet else { continue };
-            let before = self.kept.get(key);
+            let (before, grants) = (self.kept.get(key), touched.remove(key));
             let more_than_balance = change == Change::Insert
-                || touched.contains_key(key)
+                || grants.is_some()
                 || before.is_none_or(|kept| kept.wallet.overdraft != wallet.overdraft);
             let mut kept = Kept {
                 wallet: Arc::clone(wallet),
@@ -197,7 +239,12 @@ impl Wallets {
                 used: true,
             };
             if more_than_balance {
-                rows.add(change, wallet, &kept.stored, touched.get(key));
+                rows.add(
+                    change,
+                    wallet,
+                    &kept.stored,
+                    grants.as_deref().unwrap_or(&[]),
+                );
                 kept.behind_since = None;
                 kept.stored = remaining(&wallet.grants);
             } else if kept.behind_since.is_none() && head_moved(before, wallet) {
@@ -205,6 +252,12 @@ impl Wallets {
                 step.lined_up.push((first, Name::Key(key.clone())));
             }
             step.changed.push((key.clone(), kept));
+        }
+        if let Some(key) = touched.keys().next() {
+            return Err(StoreError::Unusable(format!(
+                "a grant of {} was changed and its wallet was not; nothing was changed: please report this",
+                key.owner
+            )));
         }
         self.write_overdue(connection, newest, &mut step, &mut rows)?;
         rows.write(connection)?;
@@ -221,7 +274,7 @@ impl Wallets {
     ) -> Result<(), StoreError> {
         let mut changed: HashMap<AccountKey, usize> = HashMap::new();
         while let Some((since, name)) = self.behind.get(step.passed).cloned() {
-            if since > newest - LAG {
+            if since > newest - self.sizes.lag {
                 break;
             }
             step.passed += 1;
@@ -242,7 +295,7 @@ impl Wallets {
             if let Some(place) = changed.get(&key) {
                 let kept = &mut step.changed[*place].1;
                 if is_due(kept) {
-                    rows.add(Change::Update, &kept.wallet, &kept.stored, None);
+                    rows.add(Change::Update, &kept.wallet, &kept.stored, &[]);
                     kept.behind_since = None;
                     kept.stored = remaining(&kept.wallet.grants);
                 }
@@ -252,7 +305,7 @@ impl Wallets {
                 continue;
             };
             if is_due(kept) {
-                rows.add(Change::Update, &kept.wallet, &kept.stored, None);
+                rows.add(Change::Update, &kept.wallet, &kept.stored, &[]);
                 step.written.push(key);
             }
         }
@@ -303,7 +356,8 @@ impl Wallets {
         if self.kept.len() > self.tidy_at {
             self.kept
                 .retain(|_, kept| kept.behind_since.is_some() || std::mem::take(&mut kept.used));
-            self.tidy_at = KEPT_MAX.max(self.kept.len() + KEPT_MAX / 8);
+            let room = self.sizes.kept;
+            self.tidy_at = room.max(self.kept.len() + room / 8);
         }
     }
 
@@ -326,23 +380,6 @@ fn head_moved(before: Option<&Kept>, wallet: &Wallet) -> bool {
 fn remaining(grants: &[Grant]) -> Vec<(GrantId, i64)> {
     let live = grants.iter().map(|grant| (grant.id, grant.remaining));
     live.collect()
-}
-
-/// The grants of which a whole row has to be written, with each wallet.
-fn grants_by_wallet(state: &State) -> HashMap<AccountKey, Vec<(Change, Grant)>> {
-    let mut wallets: HashMap<AccountKey, Vec<(Change, Grant)>> = HashMap::new();
-    for (id, change, grant) in state.grants.changes() {
-        let Some(grant) = grant else { continue };
-        // A live one has moved on with its wallet since it was put here.
-        let wallet = state.wallets.get(&grant.wallet);
-        let live = wallet.and_then(|wallet| wallet.grants.iter().find(|live| live.id == *id));
-        let grant = live.unwrap_or(grant).clone();
-        wallets
-            .entry(grant.wallet.clone())
-            .or_default()
-            .push((change, grant));
-    }
-    wallets
 }
 
 fn live_grants(
@@ -368,91 +405,4 @@ fn open_holds(
         "SELECT number, parts FROM hold WHERE account = $1 AND status = 'open' ORDER BY number";
     let rows = connection.rows(sql, vec![account.into()])?;
     rows.iter().map(record::read_reservation).collect()
-}
-
-/// Rows of wallets and grants that are to be written.
-#[derive(Default)]
-struct Rows {
-    opened: Vec<Parameters>,
-    accounts: Vec<Parameters>,
-    granted: Vec<Parameters>,
-    grants: Vec<Parameters>,
-    left: Vec<Parameters>,
-}
-
-impl Rows {
-    /// Adds the wallet's row, the grants `whole`, and of all others what is left, where the rows say something else.
-    fn add(
-        &mut self,
-        change: Change,
-        wallet: &Wallet,
-        stored: &[(GrantId, i64)],
-        whole: Option<&Vec<(Change, Grant)>>,
-    ) {
-        let account = &wallet.account;
-        match change {
-            Change::Insert => {
-                let mut row = record::write_account(account);
-                row.push(wallet.overdraft.into());
-                self.opened.push(row);
-            }
-            _ => self.accounts.push(vec![
-                account.number.into(),
-                account.balance.into(),
-                account.entries.into(),
-                account.head.into(),
-                wallet.overdraft.into(),
-                account.updated_at.into(),
-            ]),
-        }
-        let whole = whole.map_or(&[][..], Vec::as_slice);
-        for (change, grant) in whole {
-            match change {
-                Change::Insert => self
-                    .granted
-                    .push(record::write_grant(grant, account.number)),
-                _ => self.grants.push(vec![
-                    grant.id.number().into(),
-                    grant.remaining.into(),
-                    grant.announced.into(),
-                    grant.end.map(bursar_domain::grant::GrantEnd::as_str).into(),
-                    grant.ended_at.into(),
-                ]),
-            }
-        }
-        for grant in &wallet.grants {
-            let is_whole = whole.iter().any(|(_, other)| other.id == grant.id);
-            let is_stored = stored.contains(&(grant.id, grant.remaining));
-            if !is_whole && !is_stored {
-                let row = vec![grant.id.number().into(), grant.remaining.into()];
-                self.left.push(row);
-            }
-        }
-    }
-
-    fn write(self, connection: &mut dyn Connection) -> Result<(), StoreError> {
-        let opened = record::insert("account", &format!("{}, overdraft", record::ACCOUNT));
-        let granted = record::insert("credit_grant", &format!("{}, account", record::GRANT));
-        for (sql, rows) in [
-            (opened.as_str(), self.opened),
-            (
-                "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, updated_at = $6 WHERE number = $1",
-                self.accounts,
-            ),
-            (granted.as_str(), self.granted),
-            (
-                "UPDATE credit_grant SET remaining = $2, announced = $3, end_kind = $4, ended_at = $5 WHERE number = $1",
-                self.grants,
-            ),
-            (
-                "UPDATE credit_grant SET remaining = $2 WHERE number = $1",
-                self.left,
-            ),
-        ] {
-            if !rows.is_empty() {
-                connection.execute(sql, &rows)?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -71,22 +71,28 @@ impl Reader {
         let Some(chain) = &filter.chain else {
             return self.entries_of_all(filter, request);
         };
-        let mut next = number_cursor(request)?.unwrap_or(chain.head);
+        let cursor = number_cursor(request)?;
+        let mut next = cursor.unwrap_or(chain.head);
         let mut items: Vec<Entry> = Vec::new();
+        let mut newest_of_last = next;
         while next != 0 && items.len() <= request.limit {
-            let movement = self.movement(chain, next)?.ok_or(StoreError::BadCursor)?;
-            next = movement.link.previous;
+            let movement = match self.movement(chain, next)? {
+                None if cursor == Some(next) => return Err(StoreError::BadCursor),
+                movement => in_chain(movement, next)?,
+            };
             let is_wanted = |reason| filter.reason.is_none_or(|wanted| wanted == reason);
-            if is_wanted(movement.entry.reason) {
-                gather(&mut items, movement.entry);
+            if is_wanted(movement.entry.reason) && gather(&mut items, movement.entry) {
+                newest_of_last = next;
             }
+            next = movement.link.previous;
         }
-        // A page of a chain begins with the newest posting of a transaction, which is the first one met.
+        // One more than wanted has begun: the next page begins with the newest posting of that transaction.
         let more = items.len() > request.limit;
-        let next = items.get(request.limit).filter(|_| more);
-        let next = next.map(|entry| (entry.number + entry_length(entry) - 1).to_string());
         items.truncate(request.limit);
-        Ok(Page { items, next })
+        Ok(Page {
+            items,
+            next: more.then(|| newest_of_last.to_string()),
+        })
     }
 
     fn movement(&mut self, chain: &Chain, number: i64) -> Result<Option<Movement>, StoreError> {
@@ -106,10 +112,7 @@ impl Reader {
     ) -> Result<Option<(i64, Time)>, StoreError> {
         let mut next = chain.head;
         while next != 0 {
-            let movement = self.movement(chain, next)?;
-            let movement = movement.ok_or_else(|| {
-                StoreError::corrupt(format!("posting {next} is not one of its wallet"))
-            })?;
+            let movement = in_chain(self.movement(chain, next)?, next)?;
             if movement.entry.at <= at {
                 return Ok(Some((movement.link.balance, movement.entry.at)));
             }
@@ -183,11 +186,15 @@ fn select() -> String {
     )
 }
 
-/// Postings of one transaction follow each other without a gap.
-fn entry_length(entry: &Entry) -> i64 {
-    let paid: i64 = entry.parts.iter().map(|part| part.amount).sum();
-    let debt = i64::from(paid != entry.change.abs());
-    i64::try_from(entry.parts.len()).unwrap_or(0) + debt
+/// The movement of posting `number`, which a chain has led to. A chain leads back, or it would never end.
+fn in_chain(movement: Option<Movement>, number: i64) -> Result<Movement, StoreError> {
+    movement
+        .filter(|movement| (0..number).contains(&movement.link.previous))
+        .ok_or_else(|| {
+            StoreError::corrupt(format!(
+                "posting {number} does not continue its wallet's chain"
+            ))
+        })
 }
 
 /// What a posting moves in `account`; none if it is not one of its.
@@ -220,14 +227,19 @@ fn movement(row: &Row, account: i64, wallet: &AccountKey) -> Result<Option<Movem
     Ok(Some(Movement { entry, link }))
 }
 
-/// Adds an older posting to the entry of its transaction, which the newer ones have begun, or begins a new entry.
-fn gather(items: &mut Vec<Entry>, older: Entry) {
+/// Adds an older posting to the entry of its transaction, which the newer ones have begun, or begins a new entry; whether it has
+/// begun one. No transaction moves value in two wallets, so what belongs together comes together.
+fn gather(items: &mut Vec<Entry>, older: Entry) -> bool {
     match items.last_mut() {
         Some(last) if last.transaction == older.transaction && last.wallet == older.wallet => {
             last.number = older.number;
             last.change += older.change;
             last.parts.splice(0..0, older.parts);
+            false
         }
-        _ => items.push(older),
+        _ => {
+            items.push(older);
+            true
+        }
     }
 }

@@ -200,6 +200,7 @@ impl Reader {
         let mut conditions = Conditions::default();
         conditions.equal("subject_kind", subject.map(|it| it.kind.as_str()));
         conditions.equal("subject", subject.map(|it| it.name.as_str()));
+        conditions.plain("removed = 0");
         conditions.compare("number", "<", number_cursor(request)?);
         let table = (record::LIMIT, "spending_limit", "number");
         self.page(table, &conditions, request, record::read_limit, |limit| {
@@ -270,13 +271,13 @@ impl Reader {
                 .collect::<Result<_, _>>()?,
             wallets: vec![],
         };
-        // One whose rest is held stays until the hold ends; it is not due again and again.
-        let expired = "g.expires_at <= $1 AND g.end_kind IS NULL";
-        let expiring = "g.expires_at <= $1 AND g.announced = 0";
-        for (condition, until) in [(expired, now), (expiring, soon)] {
+        // One whose rest is held has ended and stays until the hold ends. It must not be found again and again, and hide what
+        // comes behind it.
+        for (condition, until) in [("", now), ("AND g.announced = 0", soon)] {
             let sql = format!(
                 "SELECT a.kind, a.owner, a.unit FROM credit_grant g JOIN account a ON a.number = g.account \
-                 WHERE g.ended_at IS NULL AND {condition} ORDER BY g.expires_at LIMIT {limit}"
+                 WHERE g.ended_at IS NULL AND g.end_kind IS NULL AND g.expires_at <= $1 {condition} \
+                 ORDER BY g.expires_at LIMIT {limit}"
             );
             for row in self.connection.rows(&sql, vec![until.into()])? {
                 sweep.wallets.push(record::read_account_key(&row, 0)?);

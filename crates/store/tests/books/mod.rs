@@ -92,7 +92,7 @@ impl Books {
             if needs.is_empty() {
                 return state;
             }
-            self.store.load(&needs, &mut state).unwrap();
+            self.store.load(needs, &mut state).unwrap();
         }
     }
 

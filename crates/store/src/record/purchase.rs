@@ -1,0 +1,212 @@
+//! Rows about purchases: top-ups, payments, events from the provider, jobs.
+
+use bursar_domain::event::{EventStatus, StoredEvent};
+use bursar_domain::id::{PaymentId, TopupId, UserId};
+use bursar_domain::job::{Job, JobKey, JobKind, Lease};
+use bursar_domain::payment::{Failure, Payment, PaymentStatus};
+use bursar_domain::topup::{Topup, TopupStatus};
+
+use super::{Shape, read_amount, read_remark, write_remark};
+use crate::connection::{Parameters, Row, StoreError};
+
+pub(crate) const TOPUP: &str = "id, user_id, credits, price_minor, price_unit, status, payment_id, note, reference, \
+                                meta, created_at, updated_at, paid_at";
+pub(crate) const PAYMENT: &str = "id, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
+                                  success_url, cancel_url, status, session, checkout_url, intent, failure_code, \
+                                  failure_message, failed_at, created_at, updated_at, paid_at";
+pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, unmatched, \
+                                received_at, worked_at";
+pub(crate) const JOB: &str =
+    "kind, payment_id, run_at, dirty, attempts, lease_token, lease_until, last_error";
+
+pub(crate) const TOPUPS: Shape = Shape {
+    table: "topup",
+    columns: TOPUP,
+    fixed: &["user_id", "created_at"],
+};
+
+pub(crate) const PAYMENTS: Shape = Shape {
+    table: "payment",
+    columns: PAYMENT,
+    fixed: &["provider", "topup_id", "user_id", "created_at"],
+};
+
+pub(crate) const EVENTS: Shape = Shape {
+    table: "stripe_event",
+    columns: EVENT,
+    fixed: &[
+        "id",
+        "kind",
+        "created",
+        "livemode",
+        "api_version",
+        "object",
+        "received_at",
+    ],
+};
+
+pub(crate) fn write_topup(topup: &Topup) -> Parameters {
+    let mut row = vec![
+        topup.id.as_str().into(),
+        topup.user.as_str().into(),
+        topup.credits.into(),
+        topup.price.minor.into(),
+        topup.price.unit.to_string().into(),
+        topup.status.as_str().into(),
+        topup.payment.as_ref().map(PaymentId::as_str).into(),
+    ];
+    row.extend(write_remark(&topup.remark));
+    row.extend([
+        topup.created_at.into(),
+        topup.updated_at.into(),
+        topup.paid_at.into(),
+    ]);
+    row
+}
+
+pub(crate) fn read_topup(row: &Row) -> Result<Topup, StoreError> {
+    Ok(Topup {
+        id: row.parsed(0, TopupId::parse)?,
+        user: row.parsed(1, UserId::parse)?,
+        credits: row.integer(2)?,
+        price: read_amount(row, 3)?,
+        status: row.parsed(5, TopupStatus::parse)?,
+        payment: row.optional_parsed(6, PaymentId::parse)?,
+        remark: read_remark(row, 7)?,
+        created_at: row.time(10)?,
+        updated_at: row.time(11)?,
+        paid_at: row.optional_time(12)?,
+    })
+}
+
+pub(crate) fn write_payment(payment: &Payment) -> Parameters {
+    let failure = payment.last_failure.as_ref();
+    vec![
+        payment.id.as_str().into(),
+        payment.provider.as_str().into(),
+        payment.topup.as_str().into(),
+        payment.user.as_str().into(),
+        payment.amount.minor.into(),
+        payment.amount.unit.to_string().into(),
+        payment.livemode.into(),
+        payment.item_name.as_str().into(),
+        payment.success_url.as_str().into(),
+        payment.cancel_url.as_str().into(),
+        payment.status.as_str().into(),
+        payment.session.as_deref().into(),
+        payment.checkout_url.as_deref().into(),
+        payment.intent.as_deref().into(),
+        failure.map(|failure| failure.code.as_str()).into(),
+        failure.map(|failure| failure.message.as_str()).into(),
+        failure.map(|failure| failure.at).into(),
+        payment.created_at.into(),
+        payment.updated_at.into(),
+        payment.paid_at.into(),
+    ]
+}
+
+pub(crate) fn read_payment(row: &Row) -> Result<Payment, StoreError> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let last_failure = match (
+        row.optional_text(14)?,
+        row.optional_text(15)?,
+        row.optional_time(16)?,
+    ) {
+        (Some(code), Some(message), Some(at)) => Some(Failure {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            at,
+        }),
+        _ => None,
+    };
+    Ok(Payment {
+        id: row.parsed(0, PaymentId::parse)?,
+        provider: row.text(1)?.to_owned(),
+        topup: row.parsed(2, TopupId::parse)?,
+        user: row.parsed(3, UserId::parse)?,
+        amount: read_amount(row, 4)?,
+        livemode: row.boolean(6)?,
+        item_name: row.text(7)?.to_owned(),
+        success_url: row.text(8)?.to_owned(),
+        cancel_url: row.text(9)?.to_owned(),
+        status: row.parsed(10, PaymentStatus::parse)?,
+        session: owned(row.optional_text(11)?),
+        checkout_url: owned(row.optional_text(12)?),
+        intent: owned(row.optional_text(13)?),
+        last_failure,
+        created_at: row.time(17)?,
+        updated_at: row.time(18)?,
+        paid_at: row.optional_time(19)?,
+    })
+}
+
+pub(crate) fn write_event(event: &StoredEvent) -> Parameters {
+    vec![
+        event.number.into(),
+        event.id.as_str().into(),
+        event.kind.as_str().into(),
+        event.created.into(),
+        event.livemode.into(),
+        event.api_version.as_str().into(),
+        event.object.as_str().into(),
+        event.status.as_str().into(),
+        event.reason.as_str().into(),
+        event.payment.as_ref().map(PaymentId::as_str).into(),
+        event.unmatched.into(),
+        event.received_at.into(),
+        event.worked_at.into(),
+    ]
+}
+
+pub(crate) fn read_event(row: &Row) -> Result<StoredEvent, StoreError> {
+    Ok(StoredEvent {
+        number: row.integer(0)?,
+        id: row.text(1)?.to_owned(),
+        kind: row.text(2)?.to_owned(),
+        created: row.integer(3)?,
+        livemode: row.boolean(4)?,
+        api_version: row.text(5)?.to_owned(),
+        object: row.text(6)?.to_owned(),
+        status: row.parsed(7, EventStatus::parse)?,
+        reason: row.text(8)?.to_owned(),
+        payment: row.optional_parsed(9, PaymentId::parse)?,
+        unmatched: row.boolean(10)?,
+        received_at: row.time(11)?,
+        worked_at: row.optional_time(12)?,
+    })
+}
+
+pub(crate) fn job_key(key: &JobKey) -> Parameters {
+    vec![key.kind.as_str().into(), key.payment.as_str().into()]
+}
+
+pub(crate) fn write_job(job: &Job) -> Parameters {
+    let mut row = job_key(&job.key);
+    row.extend([
+        job.run_at.into(),
+        job.dirty.into(),
+        job.attempts.into(),
+        job.lease.map(|lease| lease.token).into(),
+        job.lease.map(|lease| lease.until).into(),
+        job.last_error.as_str().into(),
+    ]);
+    row
+}
+
+pub(crate) fn read_job(row: &Row) -> Result<Job, StoreError> {
+    let lease = match (row.optional_integer(5)?, row.optional_time(6)?) {
+        (Some(token), Some(until)) => Some(Lease { token, until }),
+        _ => None,
+    };
+    Ok(Job {
+        key: JobKey {
+            kind: row.parsed(0, JobKind::parse)?,
+            payment: row.parsed(1, PaymentId::parse)?,
+        },
+        run_at: row.time(2)?,
+        dirty: row.integer(3)?,
+        attempts: row.integer(4)?,
+        lease,
+        last_error: row.text(7)?.to_owned(),
+    })
+}
