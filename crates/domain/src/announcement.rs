@@ -78,7 +78,7 @@ pub(crate) fn announce(state: &mut State, wallet: &AccountKey, now: Time, happen
     });
 }
 
-/// Says so when what is available has just fallen below the operator's threshold, or below zero.
+/// Says so when what is available has just fallen below the operator's threshold, if there is one, or below zero.
 pub(crate) fn announce_fall(
     state: &mut State,
     wallet: &AccountKey,
@@ -86,7 +86,7 @@ pub(crate) fn announce_fall(
     threshold: i64,
     (before, after): (i64, i64),
 ) {
-    if before >= threshold && after < threshold {
+    if threshold > 0 && before >= threshold && after < threshold {
         let happening = Happening::BalanceLow {
             available: after,
             threshold,

@@ -3,223 +3,16 @@
 //! Rows of wallets and grants are written later than the postings that change them (the store says by how many postings at most),
 //! so each is compared with the journal as it was at the row's `head`; what came later must be within that distance.
 
+mod difference;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::account::{Account, AccountKey, AccountKind};
 use crate::amount::Unit;
 use crate::grant::{Grant, Part};
-use crate::id::GrantId;
 use crate::journal::{PostingRow, Reason, Side};
 
-/// Something that does not add up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the text of each variant says what its fields are"
-)]
-pub enum Difference {
-    UnknownAccount {
-        posting: i64,
-        account: i64,
-    },
-    MixedUnits {
-        posting: i64,
-    },
-    NotPositive {
-        posting: i64,
-    },
-    Gap {
-        after: i64,
-        found: i64,
-    },
-    BrokenChain {
-        posting: i64,
-        account: i64,
-    },
-    WrongRunningBalance {
-        posting: i64,
-        account: i64,
-        stored: i64,
-        rebuilt: i128,
-    },
-    WrongBalance {
-        account: i64,
-        stored: i64,
-        rebuilt: i128,
-    },
-    WrongEntryCount {
-        account: i64,
-        stored: i64,
-        rebuilt: i64,
-    },
-    WrongHead {
-        account: i64,
-        stored: i64,
-        rebuilt: i64,
-    },
-    RowTooOld {
-        account: i64,
-        head: i64,
-        posting: i64,
-    },
-    ForeignGrant {
-        posting: i64,
-        grant: GrantId,
-    },
-    WrongRemaining {
-        grant: GrantId,
-        stored: i64,
-        rebuilt: i128,
-    },
-    BelowZero {
-        grant: GrantId,
-        left: i128,
-    },
-    HeldTwice {
-        grant: GrantId,
-        held: i128,
-        left: i128,
-    },
-    Overpaid {
-        account: i64,
-        paid: i128,
-    },
-    WrongWay {
-        posting: i64,
-        reason: Reason,
-        from: AccountKind,
-        to: AccountKind,
-    },
-    TransactionGap {
-        posting: i64,
-        after: i64,
-        found: i64,
-    },
-    Unexplained {
-        what: String,
-    },
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownAccount { posting, account } => {
-                write!(
-                    f,
-                    "posting {posting} names account {account}, which does not exist"
-                )
-            }
-            Self::MixedUnits { posting } => {
-                write!(f, "posting {posting} connects accounts of two units")
-            }
-            Self::NotPositive { posting } => {
-                write!(f, "posting {posting} moves an amount that is not positive")
-            }
-            Self::Gap { after, found } => write!(
-                f,
-                "posting {found} follows posting {after}: numbers are missing"
-            ),
-            Self::BrokenChain { posting, account } => {
-                write!(
-                    f,
-                    "posting {posting} does not continue the chain of account {account}"
-                )
-            }
-            Self::WrongRunningBalance {
-                posting,
-                account,
-                stored,
-                rebuilt,
-            } => write!(
-                f,
-                "posting {posting} leaves account {account} at {stored}; the journal adds up to {rebuilt}"
-            ),
-            Self::WrongBalance {
-                account,
-                stored,
-                rebuilt,
-            } => {
-                write!(
-                    f,
-                    "account {account} has a balance of {stored}; the journal adds up to {rebuilt}"
-                )
-            }
-            Self::WrongEntryCount {
-                account,
-                stored,
-                rebuilt,
-            } => {
-                write!(
-                    f,
-                    "account {account} counts {stored} entries; the journal has {rebuilt}"
-                )
-            }
-            Self::WrongHead {
-                account,
-                stored,
-                rebuilt,
-            } => {
-                write!(
-                    f,
-                    "account {account} points to posting {stored} as its newest; it is {rebuilt}"
-                )
-            }
-            Self::RowTooOld {
-                account,
-                head,
-                posting,
-            } => write!(
-                f,
-                "the row of account {account} was written at posting {head} and misses posting {posting}"
-            ),
-            Self::ForeignGrant { posting, grant } => write!(
-                f,
-                "posting {posting} moves value of {grant}, which is not a grant of that wallet"
-            ),
-            Self::WrongRemaining {
-                grant,
-                stored,
-                rebuilt,
-            } => write!(
-                f,
-                "{grant} has {stored} left; the journal adds up to {rebuilt}"
-            ),
-            Self::BelowZero { grant, left } => {
-                write!(f, "{grant} has {left} left, less than nothing")
-            }
-            Self::HeldTwice { grant, held, left } => write!(
-                f,
-                "open holds reserve {held} of {grant}, which has {left} left"
-            ),
-            Self::Overpaid { account, paid } => write!(
-                f,
-                "account {account} was paid {paid} back without a debt and without a grant"
-            ),
-            Self::WrongWay {
-                posting,
-                reason,
-                from,
-                to,
-            } => write!(
-                f,
-                "posting {posting} of a transaction with the reason {} goes from {} to {}",
-                reason.as_str(),
-                from.as_str(),
-                to.as_str()
-            ),
-            Self::TransactionGap {
-                posting,
-                after,
-                found,
-            } => write!(
-                f,
-                "posting {posting} belongs to transaction {found} and follows one of transaction {after}"
-            ),
-            Self::Unexplained { what } => f.write_str(what),
-        }
-    }
-}
+pub use difference::Difference;
 
 #[derive(Debug)]
 struct Rebuilt {
@@ -500,6 +293,13 @@ impl Audit {
         let mut accounts = 0;
         for rebuilt in self.accounts.iter().flatten() {
             let key = &rebuilt.account.key;
+            if key.kind == AccountKind::RolledOver && rebuilt.balance != 0 {
+                let what = format!(
+                    "{} did not pass from expired grants to those that follow them, but stayed in between",
+                    rebuilt.balance
+                );
+                self.differences.push(Difference::Unexplained { what });
+            }
             accounts += 1;
             *sums.entry(key.unit).or_insert(0) += rebuilt.balance;
             balances.insert(key.clone(), rebuilt.balance);
@@ -548,10 +348,7 @@ const fn is_way_of(reason: Reason, from: AccountKind, to: AccountKind) -> bool {
         Reason::Grant => matches!((from, to), (Sold | Granted, Wallet)),
         Reason::Charge | Reason::Settle => matches!((from, to), (Wallet, Spent)),
         Reason::Expire => matches!((from, to), (Wallet, Breakage) | (Breakage, Wallet)),
-        Reason::Void => matches!(
-            (from, to),
-            (Wallet, Sold | Granted | Adjusted | Exchanged | RolledOver)
-        ),
+        Reason::Void => matches!((from, to), (Wallet, Sold | Granted | Adjusted | Exchanged)),
         Reason::RollOver => matches!((from, to), (Wallet, RolledOver) | (RolledOver, Wallet)),
         Reason::Exchange => matches!((from, to), (Wallet, Exchanged) | (Exchanged, Wallet)),
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::amount::{Amount, Overflow, Unit};
+use crate::amount::{Overflow, Unit};
 use crate::announcement;
 use crate::command::Context;
 use crate::grant::{self, AMOUNT_MAX, Part, within};
 use crate::id::{TransactionId, UserId};
 use crate::journal::{self, Cause, Reason, Remark, Transaction};
-use crate::limit::{self, Spender, Use};
+use crate::limit::{self, Spender, SpendingLimit, Use};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -150,25 +150,34 @@ pub(crate) fn needs_limits(wanted: &mut Wanted<'_>, user: &UserId, spender: &Spe
 
 /// Whether a charge would be made now, and what it costs. Writes nothing.
 pub(crate) fn check(state: &State, context: &Context<'_>, charge: &Charge) -> Result<i64, Refusal> {
-    let cost = charge.cost(context.policy)?;
-    if state.has_limits {
-        let subjects = charge.spender.subjects(&charge.user);
-        let amount = Amount::new(cost, charge.unit);
-        limit::check(state, &subjects, amount, context.now)?;
-    }
     let floor = if charge.allow_debt {
         overdraft(state, context.policy, &charge.wallet())
     } else {
         0
     };
+    check_down_to(state, context, charge, floor)
+}
+
+/// Whether a charge would be made now if it could take the wallet so far below zero, and what it costs.
+pub(crate) fn check_down_to(
+    state: &State,
+    context: &Context<'_>,
+    charge: &Charge,
+    floor: i64,
+) -> Result<i64, Refusal> {
+    let cost = charge.cost(context.policy)?;
+    if state.may_have_limits() {
+        let subjects = charge.spender.subjects(&charge.user);
+        limit::check(state, &subjects, charge.unit, context.now, |_| cost)?;
+    }
     covers(state, &charge.wallet(), cost, floor, context.now)?;
     Ok(cost)
 }
 
-/// How far below zero this wallet may go.
+/// How far below zero this wallet may go. The same bound as for one charge keeps a debt small, whatever is configured.
 pub(crate) fn overdraft(state: &State, policy: &Policy, key: &AccountKey) -> i64 {
     let own = state.wallets.get(key).and_then(|wallet| wallet.overdraft);
-    own.unwrap_or(policy.overdraft)
+    own.unwrap_or(policy.overdraft).clamp(0, AMOUNT_MAX)
 }
 
 /// Whether `amount` can be taken without going further below zero than `floor`.
@@ -204,10 +213,10 @@ pub(crate) fn charge(
         tags: charge.tags(),
     };
     let charged = spend(state, context, spending)?;
-    if state.has_limits {
+    if state.may_have_limits() {
         let subjects = charge.spender.subjects(&charge.user);
-        let (key, what) = (charge.wallet(), Use::Spend(cost));
-        limit::count(state, &subjects, &key, what, context.now, |_| true);
+        let used = |_: &SpendingLimit| Use::spent(cost);
+        limit::count(state, &subjects, &charge.wallet(), context.now, used);
     }
     Ok(charged)
 }

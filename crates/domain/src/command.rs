@@ -3,22 +3,26 @@
 //! [`needs`] says which rows a command wants to see, [`decide`] changes them or refuses. Both are pure. A command checks
 //! everything first and writes then: after its first write it cannot refuse any more.
 
+mod adjustment;
+mod answer;
+mod charges;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::amount::{Amount, Unit};
+use crate::amount::Unit;
 use crate::api_key::{self, ApiKey, IssueKey};
-use crate::charge::{self, Charge, Charged, Spending};
+use crate::charge::{self, Charge, Charged};
 use crate::checkout::{self, OpenCheckout, SessionOpened, SessionRead};
 use crate::event::{self, EventStatus, ReceiveEvent};
 use crate::exchange::{self, Exchange, Exchanged};
-use crate::grant::{self, AMOUNT_MAX, Category, CreateGrant, Grant, Source, within};
+use crate::grant::{self, AMOUNT_MAX, CreateGrant, Grant, within};
 use crate::hold::{self, CreateHold, Hold};
-use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, TopupId, TransactionId, UserId};
+use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, TopupId, UserId};
 use crate::job::{self, Claim, JobKey};
-use crate::journal::{Reason, Remark, Transaction};
+use crate::journal::Remark;
 use crate::limit::{self, SetLimit, SpendingLimit};
 use crate::notice::{self, ApplyEvent};
 use crate::payment::Payment;
@@ -30,6 +34,10 @@ use crate::time::Time;
 use crate::topup::{self, CreateTopup, Topup};
 use crate::usage::{self, RecordUsage, UsageEvent};
 use crate::wallet::{self, Wallet};
+
+pub use adjustment::{Adjust, Adjusted};
+pub use answer::{Answer, AnswerKey, RequestHash};
+pub use charges::{ChargeAll, Precheck, Prechecked};
 
 /// What a decision may use besides the rows: the time, new ids, and the operator's settings.
 #[expect(
@@ -43,47 +51,6 @@ pub struct Context<'a> {
     pub ids: &'a mut dyn IdSource,
     /// What the operator decided.
     pub policy: &'a Policy,
-}
-
-/// Credits given or taken by an administrator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adjust {
-    /// Whose wallet.
-    pub user: UserId,
-    /// Credits to add; taken away when negative. Not zero.
-    pub credits: i64,
-    /// What is said about it.
-    pub remark: Remark,
-}
-
-/// Many charges in one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChargeAll {
-    /// The charges, each with an idempotency key of its own and the digest of what it asks: the same key that the charge would
-    /// have by itself.
-    pub charges: Vec<(Charge, Option<(AnswerKey, RequestHash)>)>,
-    /// All or none: the first refusal undoes those before it.
-    pub atomic: bool,
-}
-
-/// Asks whether a charge would be made now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Precheck {
-    /// Whose wallet and limits, and what for.
-    pub charge: Charge,
-    /// Without a price it is only asked whether the wallet is not below zero already.
-    pub priced: bool,
-}
-
-/// Whether a charge would be made now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prechecked {
-    /// What it would cost, in smallest steps; 0 if nothing was priced.
-    pub cost: i64,
-    /// What may be spent now.
-    pub available: i64,
-    /// Why not; none if it would be made.
-    pub refusal: Option<Refusal>,
 }
 
 /// Something asked of the core.
@@ -196,47 +163,6 @@ pub enum Reply {
     Done,
 }
 
-/// A wallet after an adjustment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adjusted {
-    /// The transaction that did it.
-    pub transaction: TransactionId,
-    /// Whose wallet.
-    pub user: UserId,
-    /// Credits added, or taken away when negative.
-    pub credits: i64,
-    /// The wallet's balance afterwards.
-    pub balance: i64,
-    /// When.
-    pub at: Time,
-}
-
-/// Scope of an idempotency key: the same text from another principal or on another route is another key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AnswerKey {
-    /// Who asked.
-    pub principal: String,
-    /// The route, as written in the list of routes.
-    pub route: String,
-    /// The key the caller chose.
-    pub key: String,
-}
-
-/// The first 16 bytes of the SHA-256 of what a request asks: the same idempotency key with another one is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestHash(pub [u8; 16]);
-
-/// What is remembered under an idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Digest of the request's body: the same key with another body is refused.
-    pub request_hash: RequestHash,
-    /// What was answered.
-    pub outcome: Result<Reply, Refusal>,
-    /// When.
-    pub at: Time,
-}
-
 /// A command with the idempotency key it came under, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -289,7 +215,9 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::Exchange(wish) => exchange::needs(&mut wanted, wish),
         Command::SetLimit(wish) => wanted.limits(&wish.subject),
         Command::RemoveLimit(limit) => limit::needs_to_remove(&mut wanted, *limit),
-        Command::ReadWallets(keys) => keys.iter().for_each(|key| wanted.wallet(key)),
+        Command::ReadWallets(keys) => keys.iter().for_each(|key| {
+            wanted.wallet(key);
+        }),
         Command::Sweep(sweep) => sweep::needs(&mut wanted, sweep),
         Command::OpenCheckout(wish) => checkout::needs_to_open(&mut wanted, wish),
         Command::SessionOpened(opened) => checkout::needs_of_opened(&mut wanted, opened),
@@ -312,40 +240,12 @@ pub fn answer(
     context: &mut Context<'_>,
     request: &Request,
 ) -> (Result<Reply, Refusal>, bool) {
-    once(
+    answer::once(
         state,
         context,
         request.idempotency.as_ref(),
         |state, context| decide(state, context, &request.command),
     )
-}
-
-/// Decides what was not decided before under this idempotency key, and remembers the answer.
-fn once(
-    state: &mut State,
-    context: &mut Context<'_>,
-    idempotency: Option<&(AnswerKey, RequestHash)>,
-    decide: impl FnOnce(&mut State, &mut Context<'_>) -> Result<Reply, Refusal>,
-) -> (Result<Reply, Refusal>, bool) {
-    let Some((key, request_hash)) = idempotency else {
-        return (decide(state, context), false);
-    };
-    if let Some(before) = state.answers.get(key) {
-        if before.request_hash != *request_hash {
-            return (Err(Refusal::IdempotencyKeyReused), false);
-        }
-        return (before.outcome.clone(), true);
-    }
-    let outcome = decide(state, context);
-    if !outcome.as_ref().is_err_and(Refusal::is_transient) {
-        let answer = Answer {
-            request_hash: *request_hash,
-            outcome: outcome.clone(),
-            at: context.now,
-        };
-        state.answers.insert(key.clone(), answer);
-    }
-    (outcome, false)
 }
 
 /// Changes the state as the command asks, or says why not.
@@ -366,7 +266,7 @@ pub fn decide(
             checkout::close_checkout(state, context.now, topup);
             Ok(Reply::Topup(canceled))
         }
-        Command::Adjust(adjust) => self::adjust(state, context, adjust).map(Reply::Adjusted),
+        Command::Adjust(adjust) => adjustment::adjust(state, context, adjust).map(Reply::Adjusted),
         Command::CreateGrant(_)
         | Command::VoidGrant { .. }
         | Command::Charge(_)
@@ -439,8 +339,8 @@ fn decide_wallet(
             grant::void(state, now, *grant, remark).map(Reply::Grant)
         }
         Command::Charge(charge) => charge::charge(state, context, charge).map(Reply::Charged),
-        Command::ChargeAll(all) => charge_all(state, context, all).map(Reply::ChargedAll),
-        Command::Precheck(asked) => precheck(state, context, asked).map(Reply::Prechecked),
+        Command::ChargeAll(all) => charges::charge_all(state, context, all).map(Reply::ChargedAll),
+        Command::Precheck(asked) => charges::precheck(state, context, asked).map(Reply::Prechecked),
         Command::CreateHold(wish) => hold::create(state, context, wish).map(Reply::Hold),
         Command::ProgressHold { hold, used } => {
             hold::progress(state, now, *hold, *used).map(Reply::Hold)
@@ -473,60 +373,6 @@ fn decide_wallet(
     }
 }
 
-/// Makes the charges one after the other, each under its own idempotency key.
-fn charge_all(
-    state: &mut State,
-    context: &mut Context<'_>,
-    all: &ChargeAll,
-) -> Result<Vec<Result<(Charged, bool), Refusal>>, Refusal> {
-    let before = all.atomic.then(|| state.clone());
-    let mut answers = Vec::with_capacity(all.charges.len());
-    for (position, (charge, key)) in all.charges.iter().enumerate() {
-        let (answer, replayed) = once(state, context, key.as_ref(), |state, context| {
-            charge::charge(state, context, charge).map(Reply::Charged)
-        });
-        let answer = match answer {
-            Ok(Reply::Charged(charged)) => Ok((charged, replayed)),
-            // A key belongs to one route, and that route answers with charges.
-            Ok(_) => Err(Refusal::IdempotencyKeyReused),
-            Err(refusal) => Err(refusal),
-        };
-        if let (Err(refusal), Some(before)) = (&answer, &before) {
-            let why = Box::new(refusal.clone());
-            *state = before.clone();
-            return Err(Refusal::BatchRefused { position, why });
-        }
-        answers.push(answer);
-    }
-    Ok(answers)
-}
-
-fn precheck(state: &State, context: &Context<'_>, asked: &Precheck) -> Result<Prechecked, Refusal> {
-    let key = asked.charge.wallet();
-    let available = wallet::available(state, &key, context.now);
-    let outcome = if asked.priced {
-        charge::check(state, context, &asked.charge)
-    } else {
-        charge::covers(state, &key, 0, 0, context.now).map(|()| 0)
-    };
-    match outcome {
-        Ok(cost) => Ok(Prechecked {
-            cost,
-            available,
-            refusal: None,
-        }),
-        Err(
-            refusal @ (Refusal::InsufficientCredits { .. } | Refusal::SpendingLimitReached { .. }),
-        ) => Ok(Prechecked {
-            cost: asked.charge.cost(context.policy).unwrap_or(0),
-            available,
-            refusal: Some(refusal),
-        }),
-        // What is wrong in itself is no answer to the question.
-        Err(refusal) => Err(refusal),
-    }
-}
-
 fn set_overdraft(
     state: &mut State,
     now: Time,
@@ -540,53 +386,4 @@ fn set_overdraft(
     wallet::open(state, &key, now);
     wallet::change(state, &key, |wallet| wallet.overdraft = overdraft);
     Ok(Reply::Overdraft(overdraft))
-}
-
-/// Adds credits as a grant, or takes them as a charge is taken, by an administrator's word.
-fn adjust(
-    state: &mut State,
-    context: &mut Context<'_>,
-    adjust: &Adjust,
-) -> Result<Adjusted, Refusal> {
-    let (given, now) = (adjust.credits.saturating_abs(), context.now);
-    within("credits", given, 1, AMOUNT_MAX)?;
-    let key = AccountKey::wallet(&adjust.user);
-    if adjust.credits > 0 {
-        grant::check_room(state, &key)?;
-        let terms = CreateGrant::plain(
-            adjust.user.clone(),
-            Amount::credits(given),
-            Category::Promotional,
-            Source::Manual,
-        );
-        let transaction = Transaction {
-            reason: Reason::Add,
-            cause: None,
-            at: now,
-            remark: adjust.remark.clone(),
-            tags: String::new(),
-            postings: vec![],
-        };
-        grant::give(state, &terms, AccountKind::Adjusted, transaction)?;
-    } else {
-        charge::covers(state, &key, given, 0, now)?;
-        let spending = Spending {
-            key: key.clone(),
-            amount: given,
-            to: AccountKind::Adjusted,
-            reason: Reason::Sub,
-            cause: None,
-            remark: adjust.remark.clone(),
-            tags: String::new(),
-        };
-        charge::spend(state, context, spending)?;
-    }
-    let wallet = state.wallets.get(&key);
-    Ok(Adjusted {
-        transaction: TransactionId::of(state.sequence.transaction),
-        user: adjust.user.clone(),
-        credits: adjust.credits,
-        balance: wallet.map_or(0, |wallet| wallet.account.balance),
-        at: now,
-    })
 }

@@ -69,7 +69,9 @@ pub(crate) fn exchange(
         ..CreateGrant::plain(wish.user.clone(), wish.get, wish.category, Source::Exchange)
     };
     grant::check_room(state, &terms.wallet())?;
+    grant::check_fits(state, &terms.wallet(), wish.get.minor)?;
     charge::covers(state, &from, wish.give.minor, 0, now)?;
+    // Booked first, so that the next transaction is the one that gives.
     grant::close_due(state, &from, now)?;
     // Both transactions carry the number of the first in their cause: each leads to the other.
     let number = (state.sequence.transaction + 1).to_string();

@@ -5,11 +5,12 @@
 //! breakage, or passes to a new grant if it rolls over. A hold keeps what it has reserved: an expiring grant loses only
 //! what is free, and the rest when the hold gives it back.
 
+mod end;
+
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::Amount;
-use crate::announcement::{self, Happening};
 use crate::command::Context;
 use crate::id::{GrantId, UserId};
 use crate::journal::{self, Posting, Reason, Remark, Transaction};
@@ -17,6 +18,8 @@ use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::wallet;
+
+pub(crate) use end::{close_due, void};
 
 /// Whether a customer paid for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +108,7 @@ pub const AMOUNT_MAX: i64 = 1_000_000_000_000;
 pub struct RollOver {
     /// At most so much passes on, in smallest steps; 1 or more.
     pub cap: i64,
-    /// For how long the new grant holds. It does not roll over again.
+    /// For how long the new grant holds from the moment at which the old one expires; 1 or more. It does not roll over again.
     pub seconds: i64,
 }
 
@@ -120,7 +123,7 @@ pub struct Grant {
     pub category: Category,
     /// Where it comes from.
     pub source: Source,
-    /// The account its value came from; it goes back there when the grant is voided.
+    /// The account its value came from; it goes back there when the grant is voided. What was rolled over keeps its first one.
     pub from: AccountKind,
     /// The lower number burns first; 0 to [`PRIORITY_MAX`].
     pub priority: i64,
@@ -134,8 +137,8 @@ pub struct Grant {
     pub granted: i64,
     /// What is left of it, whether reserved or free.
     pub remaining: i64,
-    /// What open holds reserve of it. Not stored: the holds say it.
-    #[serde(skip)]
+    /// What open holds reserve of it. Not in its row: the holds say it.
+    #[serde(default)]
     pub held: i64,
     /// Whether it was said that it will expire soon.
     pub announced: bool,
@@ -177,7 +180,7 @@ impl Grant {
             && !self.has_expired(now)
     }
 
-    fn has_expired(&self, now: Time) -> bool {
+    pub(crate) fn has_expired(&self, now: Time) -> bool {
         self.expires_at.is_some_and(|expiry| expiry <= now)
     }
 }
@@ -224,16 +227,48 @@ impl CreateGrant {
     pub(crate) fn wallet(&self) -> AccountKey {
         AccountKey::wallet_in(&self.user, self.amount.unit)
     }
+
+    /// The grant before it is put into a wallet, which gives it its id.
+    fn draft(&self, from: AccountKind) -> Grant {
+        Grant {
+            id: GrantId::of(0),
+            wallet: self.wallet(),
+            category: self.category,
+            source: self.source,
+            from,
+            priority: self.priority,
+            starts_at: self.starts_at,
+            expires_at: self.expires_at,
+            roll_over: self.roll_over,
+            granted: self.amount.minor,
+            remaining: self.amount.minor,
+            held: 0,
+            announced: false,
+            remark: Remark::default(),
+            end: None,
+            created_at: Time::default(),
+            ended_at: None,
+        }
+    }
 }
 
 pub(crate) fn needs_wallet(wanted: &mut Wanted<'_>, key: &AccountKey) {
-    wanted.wallet(key);
     for kind in [
         AccountKind::Breakage,
         AccountKind::RolledOver,
         AccountKind::Spent,
     ] {
         wanted.account(&AccountKey::house(kind, key.unit));
+    }
+    let Some(wallet) = wanted.wallet(key) else {
+        return;
+    };
+    // What a hold gives back of a voided grant goes to where it came from, and so does what was rolled over, if it is voided.
+    let goes_back = |grant: &&Grant| {
+        grant.end == Some(GrantEnd::Voided) || (grant.roll_over.is_some() && grant.end.is_none())
+    };
+    for grant in wallet.grants.iter().filter(goes_back) {
+        wanted.account(&AccountKey::house(grant.from, key.unit));
     }
 }
 
@@ -272,11 +307,15 @@ pub(crate) fn create(
             rule: "must be before expires_at".into(),
         });
     }
-    if terms.roll_over.is_some() && terms.expires_at.is_none() {
-        return Err(Refusal::TimeOrder {
-            field: "roll_over".into(),
-            rule: "needs expires_at: what never expires does not roll over".into(),
-        });
+    if let Some(roll) = terms.roll_over {
+        within("roll_over.cap", roll.cap, 1, AMOUNT_MAX)?;
+        within("roll_over.expires_in", roll.seconds, 1, i64::MAX)?;
+        if terms.expires_at.is_none() {
+            return Err(Refusal::TimeOrder {
+                field: "roll_over".into(),
+                rule: "needs expires_at: what never expires does not roll over".into(),
+            });
+        }
     }
     check_room(state, &terms.wallet())?;
     let origin = match terms.category {
@@ -319,23 +358,48 @@ pub(crate) fn within(field: &str, given: i64, least: i64, most: i64) -> Result<(
     })
 }
 
-/// Puts a new grant into a wallet by `transaction`, whose postings are made here. A debt is paid back first: so much of the grant
-/// is gone at once.
+/// Whether [`give`] would put so much into a wallet. What the grants have left fits into 64 bits together, so that no sum of
+/// some of it can leave them.
+pub(crate) fn check_fits(state: &State, key: &AccountKey, amount: i64) -> Result<(), Refusal> {
+    let left = state.wallets.get(key).map_or(0, |wallet| wallet.left());
+    if amount > 0 && left.checked_add(amount).is_none() {
+        return Err(Refusal::BalanceOutOfRange);
+    }
+    Ok(())
+}
+
+/// Puts a new grant into a wallet by `transaction`, whose postings are made here. What has expired there is booked before: it
+/// pays a debt before the new grant does.
 pub(crate) fn give(
     state: &mut State,
     terms: &CreateGrant,
     origin: AccountKind,
+    transaction: Transaction,
+) -> Result<Grant, Refusal> {
+    let key = terms.wallet();
+    if let Some(cause) = &transaction.cause {
+        journal::check_cause(state, cause)?;
+    }
+    if terms.amount.minor <= 0 {
+        return Err(Refusal::Unbalanced);
+    }
+    check_fits(state, &key, terms.amount.minor)?;
+    close_due(state, &key, transaction.at)?;
+    put_in(state, terms.draft(origin), origin, transaction)
+}
+
+/// Adds a grant to its wallet. A debt is paid back first: so much of the grant is gone at once.
+fn put_in(
+    state: &mut State,
+    draft: Grant,
+    origin: AccountKind,
     mut transaction: Transaction,
 ) -> Result<Grant, Refusal> {
-    let (key, now) = (terms.wallet(), transaction.at);
-    let begins = terms.starts_at.is_none_or(|start| start <= now);
+    let (key, now) = (draft.wallet.clone(), transaction.at);
+    let begins = draft.starts_at.is_none_or(|start| start <= now);
     let debt = state.wallets.get(&key).map_or(0, |wallet| wallet.debt());
-    let repaid = if begins {
-        debt.min(terms.amount.minor)
-    } else {
-        0
-    };
-    let left = terms.amount.minor - repaid;
+    let repaid = if begins { debt.min(draft.granted) } else { 0 };
+    let left = draft.granted - repaid;
     let id = GrantId::of(state.sequence.grant + 1);
     let shares = [(repaid, None), (left, Some(id))];
     transaction.postings = shares
@@ -352,22 +416,12 @@ pub(crate) fn give(
     journal::post(state, transaction)?;
     let grant = Grant {
         id: GrantId::of(state.sequence.next_grant()),
-        wallet: key.clone(),
-        category: terms.category,
-        source: terms.source,
-        from: origin,
-        priority: terms.priority,
-        starts_at: terms.starts_at,
-        expires_at: terms.expires_at,
-        roll_over: terms.roll_over,
-        granted: terms.amount.minor,
         remaining: left,
-        held: 0,
-        announced: false,
         remark,
         end: (left == 0).then_some(GrantEnd::Spent),
         created_at: now,
         ended_at: (left == 0).then_some(now),
+        ..draft
     };
     if left > 0 {
         wallet::change(state, &key, |wallet| {
@@ -419,142 +473,5 @@ pub(crate) fn postings(
     paid.chain(owed).collect()
 }
 
-/// Books what is free in grants that have expired, or were voided while a hold reserved it. Called before anything is spent, when
-/// a hold gives back, and by the clock.
-pub(crate) fn close_due(state: &mut State, key: &AccountKey, now: Time) -> Result<(), Refusal> {
-    let Some(wallet) = state.wallets.get(key) else {
-        return Ok(());
-    };
-    let is_due = |grant: &&Grant| match grant.end {
-        Some(_) => grant.free() > 0,
-        None => grant.has_expired(now),
-    };
-    let due: Vec<Grant> = wallet.grants.iter().filter(is_due).cloned().collect();
-    for grant in due {
-        let end = grant.end.unwrap_or(GrantEnd::Expired);
-        close(state, &grant, end, now, Remark::default())?;
-    }
-    Ok(())
-}
-
-/// Ends a grant: what is free leaves the wallet now, what holds reserve of it later. Value that would expire pays a debt first.
-fn close(
-    state: &mut State,
-    grant: &Grant,
-    end: GrantEnd,
-    now: Time,
-    remark: Remark,
-) -> Result<(), Refusal> {
-    let (key, free) = (&grant.wallet, grant.free());
-    let expires = end == GrantEnd::Expired;
-    let debt = state.wallets.get(key).map_or(0, |wallet| wallet.debt());
-    let repaid = if expires { debt.min(free) } else { 0 };
-    let roll = grant.roll_over.filter(|_| expires);
-    let rolls = roll.map_or(0, |roll| roll.cap.min(free - repaid));
-    let part = |amount| Part {
-        grant: grant.id,
-        amount,
-    };
-    let transaction = |reason, remark, postings| Transaction {
-        reason,
-        cause: None,
-        at: now,
-        remark,
-        tags: format!("grant:{}", grant.id),
-        postings,
-    };
-    if free > rolls {
-        let (reason, to) = if expires {
-            (Reason::Expire, AccountKind::Breakage)
-        } else {
-            (Reason::Void, grant.from)
-        };
-        let mut out = postings(key, &[part(free - rolls)], 0, to);
-        out.extend((repaid > 0).then(|| Posting {
-            from: AccountKey::house(to, key.unit),
-            to: key.clone(),
-            amount: Amount::new(repaid, key.unit),
-            grant: None,
-        }));
-        journal::post(state, transaction(reason, remark, out))?;
-    }
-    if rolls > 0 {
-        let out = postings(key, &[part(rolls)], 0, AccountKind::RolledOver);
-        journal::post(state, transaction(Reason::RollOver, Remark::default(), out))?;
-    }
-    wallet::change(state, key, |wallet| {
-        if let Some(grant) = wallet.grant_mut(&part(free)) {
-            grant.end = Some(end);
-        }
-    });
-    take(state, key, &[part(free)], now);
-    // What a hold reserves of it is still there; that it has ended has to be kept.
-    let left = state.wallets.get(key).and_then(|wallet| {
-        let left = wallet.grants.iter().find(|other| other.id == grant.id);
-        left.cloned()
-    });
-    if let Some(left) = left {
-        state.grants.put(left.id, left);
-    }
-    if let Some(roll) = roll.filter(|_| rolls > 0) {
-        let into = transaction(Reason::RollOver, Remark::default(), vec![]);
-        roll_over(state, grant, roll.seconds, rolls, into)?;
-    }
-    if expires && free > 0 {
-        let happening = Happening::GrantExpired {
-            grant: grant.id,
-            expired: free - rolls - repaid,
-            rolled_over: rolls,
-        };
-        announcement::announce(state, key, now, happening);
-    }
-    Ok(())
-}
-
-/// What passes on of an expired grant becomes a grant of its own, which does not roll over again.
-fn roll_over(
-    state: &mut State,
-    grant: &Grant,
-    seconds: i64,
-    amount: i64,
-    transaction: Transaction,
-) -> Result<(), Refusal> {
-    let Some(user) = UserId::parse(&grant.wallet.owner) else {
-        return Ok(());
-    };
-    let amount = Amount::new(amount, grant.wallet.unit);
-    let next = CreateGrant {
-        priority: grant.priority,
-        expires_at: Some(transaction.at.plus_seconds(seconds)),
-        ..CreateGrant::plain(user, amount, grant.category, Source::RollOver)
-    };
-    give(state, &next, AccountKind::RolledOver, transaction).map(drop)
-}
-
-/// Takes a grant back: what is free goes to where it came from; what holds reserve follows if they give it back.
-pub(crate) fn void(
-    state: &mut State,
-    now: Time,
-    id: GrantId,
-    remark: &Remark,
-) -> Result<Grant, Refusal> {
-    let stored = state.grants.get(&id).ok_or(Refusal::GrantNotFound)?.clone();
-    let live = state
-        .wallets
-        .get(&stored.wallet)
-        .and_then(|wallet| wallet.grants.iter().find(|grant| grant.id == id));
-    match live {
-        Some(live) if live.end != Some(GrantEnd::Voided) => {
-            let live = live.clone();
-            close(state, &live, GrantEnd::Voided, now, remark.clone())?;
-        }
-        Some(_) => {}
-        None if stored.end == Some(GrantEnd::Voided) => {}
-        None => {
-            return Err(Refusal::GrantEnded {
-                end: stored.end.unwrap_or(GrantEnd::Spent),
-            });
-        }
-    }
-    state.grants.get(&id).cloned().ok_or(Refusal::GrantNotFound)
-}
+#[cfg(test)]
+mod tests;

@@ -4,21 +4,24 @@
 //! call for a hold that has ended is refused by the name of its end. A hold that nobody ends settles at its expiry for the
 //! progress reported last: a stream whose client has gone is not free, and not charged in full.
 
+mod end;
+
 use serde::{Deserialize, Serialize};
 
-use crate::account::{AccountKey, AccountKind};
-use crate::amount::Amount;
-use crate::announcement::{self, Happening};
-use crate::charge::{self, Charge, Spending};
+use crate::account::AccountKey;
+use crate::announcement;
+use crate::charge::{self, Charge};
 use crate::command::Context;
 use crate::grant::{self, AMOUNT_MAX, Part, within, words};
 use crate::id::{HoldId, LimitId, TransactionId, UserId};
-use crate::journal::{Cause, Reason, Remark};
-use crate::limit::{self, Spender, Use};
+use crate::journal::{Cause, Remark};
+use crate::limit::{self, Spender, SpendingLimit, Subject, Use};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::wallet::{self, Reservation};
+
+pub(crate) use end::{expire, release, settle};
 
 /// What happens when more was used than is reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +102,17 @@ pub struct Hold {
 impl Hold {
     /// The user whose wallet it is in.
     fn user(&self) -> Result<UserId, Refusal> {
-        UserId::parse(&self.wallet.owner).ok_or(Refusal::HoldNotFound)
+        UserId::parse(self.wallet.owner.as_str()).ok_or(Refusal::HoldNotFound)
+    }
+
+    /// Everybody whose limits count.
+    fn subjects(&self) -> Result<Vec<Subject>, Refusal> {
+        Ok(self.spender.subjects(&self.user()?))
+    }
+
+    /// Whether this limit counts it as reserved.
+    fn is_counted_by(&self, limit: &SpendingLimit) -> bool {
+        self.limits.contains(&limit.id)
     }
 }
 
@@ -128,7 +141,7 @@ fn cause(id: HoldId) -> Cause {
     Cause::new("hold", &id.number().to_string())
 }
 
-/// Reserves, or says why not: the same checks as for a charge that makes no debt.
+/// Reserves, or says why not: the same checks as for a charge that makes no debt, whatever the wish says about debt.
 pub(crate) fn create(
     state: &mut State,
     context: &Context<'_>,
@@ -137,19 +150,22 @@ pub(crate) fn create(
     let (now, policy, charge) = (context.now, context.policy, &wish.charge);
     let seconds = wish.seconds.unwrap_or(policy.hold_seconds);
     within("expires_in", seconds, 1, SECONDS_MAX)?;
-    let amount = charge::check(state, context, charge)?;
+    let amount = charge::check_down_to(state, context, charge, 0)?;
     let key = charge.wallet();
-    let wallet = state.wallets.get(&key);
-    let (parts, _) = wallet.map_or((vec![], amount), |wallet| wallet.burn(amount, now));
-    if wallet.is_some_and(|wallet| wallet.holds.len() >= OPEN_MAX) {
+    let open = state.wallets.get(&key).map_or(0, |it| it.holds.len());
+    if open >= OPEN_MAX {
         return Err(too_many());
     }
+    grant::close_due(state, &key, now)?;
     let id = HoldId::of(state.sequence.next_hold());
+    // A fresh number has never been a cause; nothing needs to be asked of the store. Whoever settles it in the same batch has to
+    // know.
+    state.causes.load(cause(id), None);
     let before = wallet::available(state, &key, now);
-    reserve(state, &key, id, &parts);
-    let subjects = charge.spender.subjects(&charge.user);
-    let limits = if state.has_limits {
-        limit::count(state, &subjects, &key, Use::Reserve(amount), now, |_| true)
+    let parts = reserve(state, &key, id, amount, now);
+    let limits = if state.may_have_limits() {
+        let subjects = charge.spender.subjects(&charge.user);
+        limit::count(state, &subjects, &key, now, |_| Use::reserved(amount))
     } else {
         vec![]
     };
@@ -186,22 +202,24 @@ fn too_many() -> Refusal {
     }
 }
 
-/// Notes on the wallet that a hold reserves these parts, besides what it reserves already.
-fn reserve(state: &mut State, key: &AccountKey, id: HoldId, parts: &[Part]) {
+/// Notes on the wallet that a hold reserves so much, besides what it reserves already; what of which grant.
+fn reserve(state: &mut State, key: &AccountKey, id: HoldId, amount: i64, now: Time) -> Vec<Part> {
     wallet::change(state, key, |wallet| {
-        for part in parts {
+        let (parts, _) = wallet.burn(amount, now);
+        for part in &parts {
             if let Some(grant) = wallet.grant_mut(part) {
                 grant.held += part.amount;
             }
         }
         match wallet.holds.iter_mut().find(|held| held.hold == id) {
-            Some(held) => held.parts = merged(&held.parts, parts),
+            Some(held) => held.parts = merged(&held.parts, &parts),
             None => wallet.holds.push(Reservation {
                 hold: id,
-                parts: parts.to_vec(),
+                parts: parts.clone(),
             }),
         }
-    });
+        parts
+    })
 }
 
 /// Both lists of parts in one, a grant at most once, in the order of their first mention.
@@ -250,7 +268,7 @@ pub(crate) fn progress(
     }))
 }
 
-/// Reserves more, or for longer, or both.
+/// Reserves more, or for longer, or both. Time alone needs nothing of the wallet and of its limits.
 pub(crate) fn extend(
     state: &mut State,
     context: &Context<'_>,
@@ -264,27 +282,17 @@ pub(crate) fn extend(
     if let Some(seconds) = seconds {
         within("expires_in", seconds, 1, SECONDS_MAX)?;
     }
-    let subjects = hold.spender.subjects(&hold.user()?);
-    if state.has_limits {
-        let amount = Amount::new(more, hold.wallet.unit);
-        limit::check(state, &subjects, amount, now)?;
-    }
-    charge::covers(state, &hold.wallet, more, 0, now)?;
-    let wallet = state.wallets.get(&hold.wallet);
-    let parts = wallet.map_or(vec![], |wallet| wallet.burn(more, now).0);
-    let before = wallet::available(state, &hold.wallet, now);
-    reserve(state, &hold.wallet, id, &parts);
-    if state.has_limits {
-        // A limit that was set after the hold was made does not count it, and does not count what is added either.
-        let counts = |limit: &limit::SpendingLimit| hold.limits.contains(&limit.id);
-        let what = Use::Reserve(more);
-        limit::count(state, &subjects, &hold.wallet, what, now, counts);
-    }
-    let fall = (before, before - more);
-    announcement::announce_fall(state, &hold.wallet, now, context.policy.balance_low, fall);
+    let (parts, limits) = if more > 0 {
+        reserve_more(state, context, &hold, more)?
+    } else {
+        (vec![], vec![])
+    };
     Ok(state.holds.change(&id, |hold| {
         hold.amount += more;
         hold.parts = merged(&hold.parts, &parts);
+        let known = std::mem::take(&mut hold.limits);
+        let new = limits.into_iter().filter(|limit| !known.contains(limit));
+        hold.limits = known.iter().copied().chain(new).collect();
         if let Some(seconds) = seconds {
             hold.expires_at = hold.expires_at.max(now.plus_seconds(seconds));
         }
@@ -293,192 +301,41 @@ pub(crate) fn extend(
     }))
 }
 
-/// Ends a hold with what it came to: less than reserved, as much, or more if its overage allows.
-pub(crate) fn settle(
-    state: &mut State,
-    context: &Context<'_>,
-    id: HoldId,
-    used: i64,
-    remark: &Remark,
-) -> Result<Hold, Refusal> {
-    let known = state.holds.get(&id).ok_or(Refusal::HoldNotFound)?;
-    if known.status == HoldStatus::Settled && known.settled == used {
-        return Ok(known.clone());
-    }
-    let hold = open(state, id, context.now)?;
-    within("credits", used, 0, AMOUNT_MAX)?;
-    let extra = (used - hold.amount).max(0);
-    if extra > 0 {
-        let floor = match hold.overage {
-            Overage::Refuse => {
-                return Err(Refusal::HoldExceeded {
-                    held: hold.amount,
-                    given: used,
-                });
-            }
-            Overage::Charge => 0,
-            Overage::Debt => charge::overdraft(state, context.policy, &hold.wallet),
-        };
-        charge::covers(state, &hold.wallet, extra, floor, context.now)?;
-    }
-    let end = End {
-        status: HoldStatus::Settled,
-        used,
-        uncovered: 0,
-    };
-    finish(state, context, &hold, end, remark)
-}
-
-/// Gives a hold back whole.
-pub(crate) fn release(
-    state: &mut State,
-    context: &Context<'_>,
-    id: HoldId,
-    remark: &Remark,
-) -> Result<Hold, Refusal> {
-    let known = state.holds.get(&id).ok_or(Refusal::HoldNotFound)?;
-    if known.status == HoldStatus::Released {
-        return Ok(known.clone());
-    }
-    let hold = open(state, id, context.now)?;
-    let end = End {
-        status: HoldStatus::Released,
-        used: 0,
-        uncovered: 0,
-    };
-    finish(state, context, &hold, end, remark)
-}
-
-/// Settles a hold whose time has run out for the progress reported last, as far as the wallet has it. Does nothing if it has
-/// ended or still has time.
-pub(crate) fn expire(state: &mut State, context: &Context<'_>, id: HoldId) -> Result<(), Refusal> {
-    let Some(hold) = state.holds.get(&id).cloned() else {
-        return Ok(());
-    };
-    if hold.status != HoldStatus::Open || context.now < hold.expires_at {
-        return Ok(());
-    }
-    let floor = match hold.overage {
-        Overage::Refuse | Overage::Charge => 0,
-        Overage::Debt => charge::overdraft(state, context.policy, &hold.wallet),
-    };
-    let room = wallet::available(state, &hold.wallet, context.now).saturating_add(floor);
-    let used = hold.progress.min(hold.amount.saturating_add(room.max(0)));
-    let end = End {
-        status: HoldStatus::Expired,
-        used,
-        uncovered: hold.progress - used,
-    };
-    finish(state, context, &hold, end, &Remark::default())?;
-    let happening = Happening::HoldExpired {
-        hold: id,
-        settled: end.used,
-        uncovered: end.uncovered,
-    };
-    announcement::announce(state, &hold.wallet, context.now, happening);
-    Ok(())
-}
-
-#[derive(Clone, Copy)]
-struct End {
-    status: HoldStatus,
-    used: i64,
-    uncovered: i64,
-}
-
-/// The one way a hold ends: books what was used, out of what it reserved first, and gives the rest back.
-fn finish(
+/// What is reserved of which grant, and which limits count the hold now.
+fn reserve_more(
     state: &mut State,
     context: &Context<'_>,
     hold: &Hold,
-    end: End,
-    remark: &Remark,
-) -> Result<Hold, Refusal> {
-    let (key, now) = (&hold.wallet, context.now);
-    let before = wallet::available(state, key, now);
-    let mut paid = first_of(&hold.parts, end.used);
-    let extra = (end.used - hold.amount).max(0);
-    let (more, debt) = match state.wallets.get(key) {
-        Some(wallet) if extra > 0 => wallet.burn(extra, now),
-        _ => (vec![], extra),
-    };
-    paid = merged(&paid, &more);
-    unreserve(state, hold);
-    let mut charge = None;
-    if end.used > 0 {
-        let remark = if *remark == Remark::default() {
-            &hold.remark
+    more: i64,
+) -> Result<(Vec<Part>, Vec<LimitId>), Refusal> {
+    let (now, key) = (context.now, &hold.wallet);
+    let subjects = hold.subjects()?;
+    // A limit that was set after the hold was made counts all of it from now on: it will count what the hold settles, too.
+    let adds = |limit: &SpendingLimit| {
+        if hold.is_counted_by(limit) {
+            more
         } else {
-            remark
-        };
-        let mut tags = hold.spender.tags();
-        tags.insert(0, format!("hold:{}", hold.id));
-        let spending = Spending {
-            key: key.clone(),
-            amount: end.used,
-            to: AccountKind::Spent,
-            reason: Reason::Settle,
-            cause: Some(cause(hold.id)),
-            remark: remark.clone(),
-            tags: tags.join(" "),
-        };
-        charge = Some(charge::pay(state, now, spending, paid, debt)?.id);
+            hold.amount + more
+        }
+    };
+    if state.may_have_limits() {
+        limit::check(state, &subjects, key.unit, now, adds)?;
     }
-    // What comes back from a grant that has expired or was voided meanwhile leaves with it.
+    charge::covers(state, key, more, 0, now)?;
     grant::close_due(state, key, now)?;
-    count_end(state, hold, end.used, now)?;
-    let after = wallet::available(state, key, now);
-    announcement::announce_fall(state, key, now, context.policy.balance_low, (before, after));
-    let balance = state.wallets.get(key).map(|wallet| wallet.account.balance);
-    Ok(state.holds.change(&hold.id, |hold| {
-        hold.status = end.status;
-        hold.settled = end.used;
-        hold.uncovered = end.uncovered;
-        hold.charge = charge;
-        hold.balance = balance;
-        hold.updated_at = now;
-        hold.ended_at = Some(now);
-        hold.clone()
-    }))
+    let before = wallet::available(state, key, now);
+    let parts = reserve(state, key, hold.id, more, now);
+    let limits = if state.may_have_limits() {
+        limit::count(state, &subjects, key, now, |limit| {
+            Use::reserved(adds(limit))
+        })
+    } else {
+        vec![]
+    };
+    let fall = (before, before - more);
+    announcement::announce_fall(state, key, now, context.policy.balance_low, fall);
+    Ok((parts, limits))
 }
 
-/// The first parts, up to `amount` in all.
-fn first_of(parts: &[Part], amount: i64) -> Vec<Part> {
-    let mut left = amount;
-    let mut taken = Vec::new();
-    for part in parts {
-        let amount = part.amount.min(left);
-        if amount > 0 {
-            taken.push(Part { amount, ..*part });
-            left -= amount;
-        }
-    }
-    taken
-}
-
-fn unreserve(state: &mut State, hold: &Hold) {
-    wallet::change(state, &hold.wallet, |wallet| {
-        for part in &hold.parts {
-            if let Some(grant) = wallet.grant_mut(part) {
-                grant.held -= part.amount;
-            }
-        }
-        wallet.holds.retain(|held| held.hold != hold.id);
-    });
-}
-
-/// Limits that counted the hold stop doing so; all that are there now count what was used.
-fn count_end(state: &mut State, hold: &Hold, used: i64, now: Time) -> Result<(), Refusal> {
-    if !state.has_limits {
-        return Ok(());
-    }
-    let subjects = hold.spender.subjects(&hold.user()?);
-    let counted = |limit: &limit::SpendingLimit| hold.limits.contains(&limit.id);
-    let back = Use::Reserve(-hold.amount);
-    limit::count(state, &subjects, &hold.wallet, back, now, counted);
-    if used > 0 {
-        let what = Use::Spend(used);
-        limit::count(state, &subjects, &hold.wallet, what, now, |_| true);
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -219,14 +219,20 @@ pub fn post(state: &mut State, transaction: Transaction) -> Result<TransactionId
     Ok(id)
 }
 
+/// Whether nothing has been posted for this cause.
+pub(crate) fn check_cause(state: &State, cause: &Cause) -> Result<(), Refusal> {
+    match state.causes.get(cause) {
+        Some(()) => Err(Refusal::AlreadyPosted {
+            cause: cause.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Whether [`post`] would take this transaction.
 pub(crate) fn check(state: &State, transaction: &Transaction) -> Result<(), Refusal> {
-    if let Some(cause) = &transaction.cause
-        && state.causes.get(cause).is_some()
-    {
-        return Err(Refusal::AlreadyPosted {
-            cause: cause.clone(),
-        });
+    if let Some(cause) = &transaction.cause {
+        check_cause(state, cause)?;
     }
     if transaction.postings.is_empty() {
         return Err(Refusal::Unbalanced);

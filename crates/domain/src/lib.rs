@@ -33,3 +33,6 @@ pub mod time;
 pub mod topup;
 pub mod usage;
 pub mod wallet;
+
+#[cfg(test)]
+mod world;

@@ -2,7 +2,7 @@
 //!
 //! A limit is asked in the same step as the charge, by the one writer, so that no burst gets past it. Days, weeks (from Monday)
 //! and months are those of UTC. What holds reserve counts as spent until they end; what they then settle counts in the period
-//! in which they end.
+//! in which they end. A limit that is set while a hold is open counts what it settles, and all of it from its first extension on.
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -171,6 +171,8 @@ pub(crate) fn set(state: &mut State, now: Time, wish: &SetLimit) -> Result<Spend
         limit
     };
     state.limits.put(wish.subject.clone(), limits);
+    // Who takes it away in the same batch has to find it.
+    state.limit_subjects.set(set.id, wish.subject.clone());
     Ok(set)
 }
 
@@ -202,7 +204,7 @@ pub struct Spender {
 }
 
 impl Spender {
-    /// Everybody whose limits count.
+    /// Everybody whose limits count, each once.
     pub(crate) fn subjects(&self, user: &UserId) -> Vec<Subject> {
         let subject = |kind, name: &str| Subject {
             kind,
@@ -214,8 +216,7 @@ impl Spender {
             .iter()
             .map(|key| subject(SubjectKind::ApiKey, key));
         let labels = self
-            .labels
-            .iter()
+            .labels()
             .map(|label| subject(SubjectKind::Label, label));
         std::iter::once(user).chain(key).chain(labels).collect()
     }
@@ -223,32 +224,39 @@ impl Spender {
     /// As kept with the transaction: `key:k-7 label:team-red`.
     pub(crate) fn tags(&self) -> Vec<String> {
         let key = self.api_key.iter().map(|key| format!("key:{key}"));
-        let labels = self.labels.iter().map(|label| format!("label:{label}"));
+        let labels = self.labels().map(|label| format!("label:{label}"));
         key.chain(labels).collect()
+    }
+
+    /// A label named twice is one label.
+    fn labels(&self) -> impl Iterator<Item = &String> {
+        let labels = self.labels.iter().enumerate();
+        labels.filter_map(|(place, label)| (!self.labels[..place].contains(label)).then_some(label))
     }
 }
 
-/// Whether all limits leave room for `amount`; says no with the first that does not.
+/// Whether all limits leave room for what would count on each; says no with the first that does not.
 pub(crate) fn check(
     state: &State,
     subjects: &[Subject],
-    amount: Amount,
+    unit: Unit,
     now: Time,
+    adds: impl Fn(&SpendingLimit) -> i64,
 ) -> Result<(), Refusal> {
     let limits = subjects
         .iter()
         .filter_map(|subject| state.limits.get(subject))
         .flatten();
-    for limit in limits.filter(|limit| limit.most.unit == amount.unit) {
-        let used = limit.used(now);
-        if used.saturating_add(amount.minor) > limit.most.minor {
+    for limit in limits.filter(|limit| limit.most.unit == unit) {
+        let (used, given) = (limit.used(now), adds(limit));
+        if used.saturating_add(given) > limit.most.minor {
             return Err(Refusal::SpendingLimitReached {
                 limit: limit.id,
                 subject: limit.subject.clone(),
                 period: limit.period,
                 most: limit.most.minor,
                 used,
-                given: amount.minor,
+                given,
                 resets_at: limit.period.ends(now),
             });
         }
@@ -256,46 +264,53 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// What happens to a limit.
+/// What happens to a limit, in smallest steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) struct Use {
     /// So much was spent.
-    Spend(i64),
+    pub(crate) spent: i64,
     /// So much is reserved; given back when negative.
-    Reserve(i64),
+    pub(crate) reserved: i64,
 }
 
-/// Counts a use of `unit` on the limits that `counts` chooses; which ones they were.
+impl Use {
+    pub(crate) const fn spent(spent: i64) -> Self {
+        Self { spent, reserved: 0 }
+    }
+
+    pub(crate) const fn reserved(reserved: i64) -> Self {
+        Self { spent: 0, reserved }
+    }
+}
+
+/// Counts on each limit of the wallet's unit what `used` says; which limits there are.
 pub(crate) fn count(
     state: &mut State,
     subjects: &[Subject],
     wallet: &AccountKey,
-    what: Use,
     now: Time,
-    counts: impl Fn(&SpendingLimit) -> bool,
+    used: impl Fn(&SpendingLimit) -> Use,
 ) -> Vec<LimitId> {
-    let (unit, mut counted): (Unit, _) = (wallet.unit, Vec::new());
+    let mut counted = Vec::new();
     for subject in subjects {
-        if state.limits.get(subject).is_none_or(Vec::is_empty) {
+        let concerns = |limit: &SpendingLimit| limit.most.unit == wallet.unit;
+        let limits = state.limits.get(subject);
+        if !limits.is_some_and(|limits| limits.iter().any(concerns)) {
             continue;
         }
         let mut reached = Vec::new();
         state.limits.change(subject, |limits| {
-            let chosen = limits
-                .iter_mut()
-                .filter(|limit| limit.most.unit == unit && counts(limit));
-            for limit in chosen {
-                let before = limit.used(now);
-                match what {
-                    Use::Spend(amount) => limit.spend(amount, now),
-                    Use::Reserve(amount) => limit.reserved = limit.reserved.saturating_add(amount),
+            for limit in limits.iter_mut().filter(|limit| concerns(limit)) {
+                let (before, what) = (limit.used(now), used(limit));
+                if what.spent > 0 {
+                    limit.spend(what.spent, now);
                 }
+                limit.reserved = limit.reserved.saturating_add(what.reserved);
                 counted.push(limit.id);
-                if before < limit.most.minor && limit.used(now) >= limit.most.minor {
-                    reached.push(Happening::LimitReached {
-                        limit: limit.id,
-                        spent: limit.used(now),
-                    });
+                let spent = limit.used(now);
+                if before < limit.most.minor && spent >= limit.most.minor {
+                    let limit = limit.id;
+                    reached.push(Happening::LimitReached { limit, spent });
                 }
             }
         });
@@ -307,36 +322,4 @@ pub(crate) fn count(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Period;
-    use crate::time::Time;
-
-    fn at(text: &str) -> Time {
-        Time(text.parse::<jiff::Timestamp>().unwrap().as_microsecond())
-    }
-
-    #[test]
-    fn periods_are_those_of_the_calendar_in_utc() {
-        let now = at("2028-02-29T23:59:59.999999Z");
-        let bounds = |period: Period| {
-            let ends = period.ends(now).map(|at| at.to_string());
-            (period.began(now).to_string(), ends.unwrap_or_default())
-        };
-        let day = ("2028-02-29T00:00:00Z".into(), "2028-03-01T00:00:00Z".into());
-        let week = ("2028-02-28T00:00:00Z".into(), "2028-03-06T00:00:00Z".into());
-        let month = ("2028-02-01T00:00:00Z".into(), "2028-03-01T00:00:00Z".into());
-        assert_eq!(
-            [Period::Day, Period::Week, Period::Month].map(bounds),
-            [day, week, month]
-        );
-        assert_eq!(Period::Ever.ends(now), None);
-    }
-
-    #[test]
-    fn a_period_begins_with_its_first_microsecond() {
-        let monday = at("2026-11-23T00:00:00Z");
-        assert_eq!(Period::Week.began(monday), monday);
-        assert_eq!(Period::Day.began(monday), monday);
-        assert_eq!(Period::Day.ends(Time(monday.0 - 1)), Some(monday));
-    }
-}
+mod tests;

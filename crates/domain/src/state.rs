@@ -157,6 +157,11 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
         }
     }
 
+    /// Whether nobody has asked for any row.
+    fn is_unasked(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Whether there are rows to write.
     pub fn has_changes(&self) -> bool {
         self.changes().next().is_some()
@@ -215,7 +220,7 @@ pub struct State {
     pub grants: Table<GrantId, Grant>,
     /// Holds.
     pub holds: Table<HoldId, Hold>,
-    /// Whether there is any spending limit: if not, nobody has to look.
+    /// Whether there was any spending limit before this batch: if not, and if the batch does not set one, nobody has to look.
     pub has_limits: bool,
     /// The spending limits of each subject.
     pub limits: Table<Subject, Vec<SpendingLimit>>,
@@ -283,6 +288,20 @@ impl State {
         ]
         .into_iter()
         .find_map(|missed| missed.get().map(String::as_str))
+    }
+
+    /// Whether there may be a spending limit: there was one, or a command of this batch is about limits.
+    pub(crate) fn may_have_limits(&self) -> bool {
+        self.has_limits || !self.limits.is_unasked()
+    }
+
+    /// Undoes everything since `before`, except that a row was missed.
+    pub(crate) fn undo(&mut self, before: Self) {
+        let missed = self.missed().map(str::to_owned);
+        *self = before;
+        if let Some(missed) = missed {
+            self.answers.missed.get_or_init(|| missed);
+        }
     }
 }
 
@@ -367,16 +386,16 @@ impl<'a> Wanted<'a> {
         Self { state, needs }
     }
 
-    /// Whether there is any spending limit.
-    pub const fn has_limits(&self) -> bool {
-        self.state.has_limits
+    /// Whether there may be a spending limit.
+    pub fn has_limits(&self) -> bool {
+        self.state.may_have_limits()
     }
 
     wanted! {
         /// Asks for an account that is no wallet.
         account(accounts: AccountKey);
-        /// Asks for a wallet.
-        wallet(wallets: AccountKey);
+        /// Asks for a wallet; gives it if it is here.
+        wallet(wallets: AccountKey) -> Arc<Wallet>;
         /// Asks for a grant; gives it if it is here.
         grant(grants: GrantId) -> Grant;
         /// Asks for a hold; gives it if it is here.

@@ -44,24 +44,33 @@ pub(crate) fn sweep(
     context: &Context<'_>,
     sweep: &Sweep,
 ) -> Result<(), Refusal> {
+    let before = state.sequence;
+    let mut refused = None;
     for hold in &sweep.holds {
-        hold::expire(state, context, *hold)?;
+        if let Err(refusal) = hold::expire(state, context, *hold) {
+            refused.get_or_insert(refusal);
+        }
     }
     for key in &sweep.wallets {
         grant::close_due(state, key, context.now)?;
         announce_expiring(state, context, key);
     }
-    Ok(())
+    // A hold that contradicts the books must not keep all others from ending. Whoever asks again hears of it when there is
+    // nothing else to do.
+    match refused {
+        Some(refusal) if state.sequence == before => Err(refusal),
+        _ => Ok(()),
+    }
 }
 
-/// Says once of each grant that it will expire soon.
+/// Says once of each grant that it will expire soon, whether or not it has begun.
 fn announce_expiring(state: &mut State, context: &Context<'_>, key: &AccountKey) {
     let soon = context
         .now
         .plus_seconds(context.policy.expiry_notice_seconds);
     let expires_soon = |grant: &Grant| {
         !grant.announced
-            && grant.is_usable(context.now)
+            && grant.end.is_none()
             && grant.expires_at.is_some_and(|expiry| expiry <= soon)
     };
     let Some(wallet) = state.wallets.get(key) else {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, AccountKey};
-use crate::grant::{Grant, Part};
+use crate::grant::{Grant, GrantEnd, Part};
 use crate::id::HoldId;
 use crate::state::State;
 use crate::time::Time;
@@ -66,10 +66,14 @@ impl Wallet {
         }
     }
 
+    /// What all grants have left, whether it can be spent or not.
+    pub(crate) fn left(&self) -> i64 {
+        self.grants.iter().map(|grant| grant.remaining).sum()
+    }
+
     /// What the customer owes, in smallest steps; 0 or more.
     pub fn debt(&self) -> i64 {
-        let left: i64 = self.grants.iter().map(|grant| grant.remaining).sum();
-        left - self.account.balance
+        self.left() - self.account.balance
     }
 
     /// What is reserved by open holds.
@@ -83,13 +87,24 @@ impl Wallet {
         self.available(now) + self.held()
     }
 
-    /// What may be spent now; negative if there is more debt than value.
+    /// What may be spent now; negative if there is more debt than value. It is the same before and after what has expired is
+    /// booked: what will pay a debt then, or pass on, counts already.
     pub fn available(&self, now: Time) -> i64 {
-        let usable = self.grants.iter().filter(|grant| grant.is_usable(now));
-        usable.map(Grant::free).sum::<i64>() - self.debt()
+        let (mut value, mut debt) = (0, self.debt());
+        for grant in &self.grants {
+            if grant.is_due(now) {
+                let rest = grant.rest(grant.end.unwrap_or(GrantEnd::Expired), debt, now);
+                debt -= rest.repaid;
+                value += rest.rolled;
+            } else if grant.is_usable(now) {
+                value += grant.free();
+            }
+        }
+        value - debt
     }
 
-    /// What the grants pay of `amount`, in burn order. The rest, if any, is left over.
+    /// What the grants pay of `amount`, in burn order; the rest, if any, is left over. What has expired must have been booked
+    /// before, or what passes on of it is missing here.
     pub(crate) fn burn(&self, amount: i64, now: Time) -> (Vec<Part>, i64) {
         let (mut parts, mut left) = (Vec::new(), amount);
         for grant in self.grants.iter().filter(|grant| grant.is_usable(now)) {
@@ -140,3 +155,6 @@ pub(crate) fn available(state: &State, key: &AccountKey, now: Time) -> i64 {
         .get(key)
         .map_or(0, |wallet| wallet.available(now))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@ use super::{Payment, PaymentStatus, cause, money_accounts, observe};
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::{Amount, Unit};
 use crate::command::Context;
+use crate::grant::Category;
 use crate::id::{IdSource, PaymentId, TopupId, UserId};
 use crate::journal::{Cause, Remark};
 use crate::notice::{SessionFact, Standing};
@@ -58,9 +59,10 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
     let mut state = State::default();
     let house = AccountKey::house(AccountKind::Sold, Unit::CREDIT);
     let [received, clearing] = money_accounts(&payment);
-    for key in [house, received, clearing, AccountKey::wallet(&user)] {
+    for key in [house, received, clearing] {
         state.accounts.load(key, None);
     }
+    state.wallets.load(AccountKey::wallet(&user), None);
     let of_topup = Cause::new("topup", topup.id.as_str());
     state.causes.load(of_topup, None);
     let read = payment.job(crate::job::JobKind::ReadSession);
@@ -104,6 +106,12 @@ fn credits_and_money_are_booked_together() {
         (paid.status, paid.paid_at),
         (PaymentStatus::Paid, Some(Time(7)))
     );
+    let wallet = state.wallets.get(&AccountKey::wallet(&paid.user)).unwrap();
+    let [grant] = wallet.grants.as_slice() else {
+        panic!("{:?}", wallet.grants);
+    };
+    assert_eq!((grant.remaining, grant.category), (500, Category::Paid));
+    assert_eq!(wallet.account.balance, 500);
     // Said again, nothing is booked again.
     settle(&mut state, &mut ids, &payment.id).unwrap();
     assert_eq!(state.journal.len(), 2);
@@ -121,6 +129,8 @@ fn where_the_money_cannot_be_booked_no_credits_are_given() {
         "{refused:?}"
     );
     assert!(state.journal.is_empty());
+    let wallets = state.wallets.changes().count();
+    assert_eq!((wallets, state.grants.changes().count()), (0, 0));
     let topup = state.topups.get(&payment.topup).unwrap();
     assert_eq!(topup.status, TopupStatus::Pending);
     let payment = state.payments.get(&payment.id).unwrap();
