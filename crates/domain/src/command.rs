@@ -195,14 +195,7 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         }
         Command::VoidGrant { grant, .. } => grant::needs_to_void(&mut wanted, *grant),
         Command::Charge(charge) => charge::needs(&mut wanted, charge),
-        Command::ChargeAll(all) => {
-            for (charge, key) in &all.charges {
-                charge::needs(&mut wanted, charge);
-                if let Some((key, _)) = key {
-                    wanted.answer(key);
-                }
-            }
-        }
+        Command::ChargeAll(all) => all.needs(&mut wanted),
         Command::Precheck(precheck) => charge::needs(&mut wanted, &precheck.charge),
         Command::CreateHold(wish) => charge::needs(&mut wanted, &wish.charge),
         Command::ProgressHold { hold, .. }

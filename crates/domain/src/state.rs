@@ -4,6 +4,8 @@
 //! the other, and writes what changed. A table remembers which rows were changed, so that a decision cannot forget to
 //! save.
 
+mod savepoint;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -293,15 +295,6 @@ impl State {
     /// Whether there may be a spending limit: there was one, or a command of this batch is about limits.
     pub(crate) fn may_have_limits(&self) -> bool {
         self.has_limits || !self.limits.is_unasked()
-    }
-
-    /// Undoes everything since `before`, except that a row was missed.
-    pub(crate) fn undo(&mut self, before: Self) {
-        let missed = self.missed().map(str::to_owned);
-        *self = before;
-        if let Some(missed) = missed {
-            self.answers.missed.get_or_init(|| missed);
-        }
     }
 }
 

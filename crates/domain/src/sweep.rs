@@ -44,21 +44,18 @@ pub(crate) fn sweep(
     context: &Context<'_>,
     sweep: &Sweep,
 ) -> Result<(), Refusal> {
-    let before = state.sequence;
-    let mut refused = None;
+    let mut refusals = vec![];
     for hold in &sweep.holds {
-        if let Err(refusal) = hold::expire(state, context, *hold) {
-            refused.get_or_insert(refusal);
-        }
+        refusals.extend(hold::expire(state, context, *hold).err());
     }
     for key in &sweep.wallets {
         grant::close_due(state, key, context.now)?;
         announce_expiring(state, context, key);
     }
-    // A hold that contradicts the books must not keep all others from ending. Whoever asks again hears of it when there is
-    // nothing else to do.
-    match refused {
-        Some(refusal) if state.sequence == before => Err(refusal),
+    // A hold that contradicts the books must not keep all others from ending. It is heard of when there is nothing else to do.
+    let nothing_else = sweep.wallets.is_empty() && refusals.len() == sweep.holds.len();
+    match refusals.pop() {
+        Some(refusal) if nothing_else => Err(refusal),
         _ => Ok(()),
     }
 }

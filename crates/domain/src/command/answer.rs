@@ -48,7 +48,12 @@ pub(super) fn once(
         return (before.outcome.clone(), true);
     }
     let outcome = decide(state, context);
-    if !outcome.as_ref().is_err_and(Refusal::is_transient) {
+    // Wallets are read as they stand, again and again.
+    let passes = match &outcome {
+        Ok(reply) => matches!(reply, Reply::Wallets(_)),
+        Err(refusal) => refusal.is_transient(),
+    };
+    if !passes {
         let answer = Answer {
             request_hash: *request_hash,
             outcome: outcome.clone(),

@@ -6,7 +6,7 @@ use super::answer::once;
 use super::{AnswerKey, Context, Reply, RequestHash};
 use crate::charge::{self, Charge, Charged};
 use crate::refusal::Refusal;
-use crate::state::State;
+use crate::state::{Needs, State, Wanted};
 use crate::wallet;
 
 /// Many charges in one request.
@@ -17,6 +17,28 @@ pub struct ChargeAll {
     pub charges: Vec<(Charge, Option<(AnswerKey, RequestHash)>)>,
     /// All or none: the first refusal undoes those before it.
     pub atomic: bool,
+}
+
+impl ChargeAll {
+    pub(super) fn needs(&self, wanted: &mut Wanted<'_>) {
+        for (charge, key) in &self.charges {
+            charge::needs(wanted, charge);
+            if let Some((key, _)) = key {
+                wanted.answer(key);
+            }
+        }
+    }
+
+    /// All rows that it asks for, be they here or not.
+    fn touched(&self) -> Needs {
+        let nothing_here = State {
+            has_limits: true,
+            ..State::default()
+        };
+        let mut needs = Needs::default();
+        self.needs(&mut Wanted::new(&nothing_here, &mut needs));
+        needs
+    }
 }
 
 /// Asks whether a charge would be made now.
@@ -48,7 +70,7 @@ pub(super) fn charge_all(
     context: &mut Context<'_>,
     all: &ChargeAll,
 ) -> Result<Vec<ChargeAnswer>, Refusal> {
-    let mut before = all.atomic.then(|| state.clone());
+    let mut before = all.atomic.then(|| state.save(&all.touched()));
     let mut answers = Vec::with_capacity(all.charges.len());
     for (position, (charge, key)) in all.charges.iter().enumerate() {
         let (answer, replayed) = once(state, context, key.as_ref(), |state, context| {
