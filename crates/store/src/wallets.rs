@@ -3,7 +3,7 @@
 //! A charge changes a balance and a grant. Writing both rows each time would write two pages of 4 KB at random places for 100
 //! bytes of news, twice: to the log and to the file. The postings say the same in order, so they alone are written with each
 //! charge, and rows are written when they have fallen [`Sizes::lag`] postings behind, or when something else about the wallet
-//! changes. After a crash the postings that rows may miss are read once, and added to a wallet when it is loaded.
+//! changes. Then the rows of its neighbours that are behind are written, too: they are on the same pages. After a crash the postings that rows may miss are read once, and added to a wallet when it is loaded.
 
 mod rows;
 
@@ -94,15 +94,24 @@ impl Missed {
 pub(crate) struct Wallets {
     sizes: Sizes,
     kept: HashMap<AccountKey, Kept>,
-    /// Wallets whose rows are behind, by the first posting they miss. One that has been written meanwhile is passed over.
-    behind: VecDeque<(i64, Name)>,
+    /// Wallets whose rows are behind, by neighbourhood. One that has been written meanwhile is passed over.
+    behind: HashMap<i64, Vec<Name>>,
+    /// The neighbourhoods with such wallets, by the first posting that their rows miss.
+    line: VecDeque<(i64, i64)>,
     /// Postings read at the start, by the number of the account.
     missed: HashMap<i64, Vec<Missed>>,
+    /// The newest of them.
+    newest_missed: i64,
     /// With more wallets than so many in memory, some are forgotten.
     tidy_at: usize,
 }
 
-/// What a wallet in the line is known by.
+/// Accounts whose rows share a page or two with each other: those whose numbers differ only in the last six bits.
+const fn neighbourhood(account: i64) -> i64 {
+    account >> 6
+}
+
+/// What a wallet that is behind is known by.
 #[derive(Debug, Clone)]
 enum Name {
     Key(AccountKey),
@@ -115,7 +124,9 @@ enum Name {
 pub(crate) struct Step {
     changed: Vec<(AccountKey, Kept)>,
     written: Vec<AccountKey>,
-    lined_up: Vec<(i64, Name)>,
+    /// Wallets that fall behind with this batch: the first posting they miss, and their neighbourhood.
+    fallen: Vec<(i64, i64, AccountKey)>,
+    /// How many neighbourhoods at the front of the line have been written.
     passed: usize,
 }
 
@@ -134,13 +145,16 @@ impl Wallets {
         let mut wallets = Self {
             sizes,
             kept: HashMap::new(),
-            behind: VecDeque::new(),
+            behind: HashMap::new(),
+            line: VecDeque::new(),
             missed: HashMap::new(),
+            newest_missed: 0,
             tidy_at: sizes.kept,
         };
         for row in connection.rows(&sql, vec![rows_to.into()])? {
             let posting = record::read_posting(&row)?;
             let at = row.time(10)?;
+            wallets.newest_missed = posting.number;
             for (side, delta) in [
                 (posting.from, -posting.amount),
                 (posting.to, posting.amount),
@@ -152,12 +166,11 @@ impl Wallets {
                 else {
                     continue;
                 };
-                let missed = wallets.missed.entry(account).or_default();
-                if missed.is_empty() {
-                    let place = (posting.number, Name::Number(account));
-                    wallets.behind.push_back(place);
+                if !wallets.missed.contains_key(&account) {
+                    let name = Name::Number(account);
+                    wallets.line_up(posting.number, neighbourhood(account), name);
                 }
-                missed.push(Missed {
+                wallets.missed.entry(account).or_default().push(Missed {
                     number: posting.number,
                     delta,
                     link,
@@ -167,6 +180,14 @@ impl Wallets {
             }
         }
         Ok(wallets)
+    }
+
+    fn line_up(&mut self, since: i64, neighbourhood: i64, name: Name) {
+        let names = self.behind.entry(neighbourhood).or_default();
+        if names.is_empty() {
+            self.line.push_back((since, neighbourhood));
+        }
+        names.push(name);
     }
 
     /// The wallet, if it is in memory.
@@ -249,7 +270,8 @@ impl Wallets {
                 kept.stored = remaining(&wallet.grants);
             } else if kept.behind_since.is_none() && head_moved(before, wallet) {
                 kept.behind_since = Some(first);
-                step.lined_up.push((first, Name::Key(key.clone())));
+                let place = neighbourhood(wallet.account.number);
+                step.fallen.push((first, place, key.clone()));
             }
             step.changed.push((key.clone(), kept));
         }
@@ -264,7 +286,7 @@ impl Wallets {
         Ok(step)
     }
 
-    /// Wallets that have been behind for long, from the front of the line.
+    /// Neighbourhoods with a wallet that has been behind for long, from the front of the line.
     fn write_overdue(
         &mut self,
         connection: &mut dyn Connection,
@@ -272,39 +294,41 @@ impl Wallets {
         step: &mut Step,
         rows: &mut Rows,
     ) -> Result<(), StoreError> {
-        let mut changed: HashMap<AccountKey, usize> = HashMap::new();
-        while let Some((since, name)) = self.behind.get(step.passed).cloned() {
-            if since > newest - self.sizes.lag {
+        let mut overdue: Vec<Name> = Vec::new();
+        while let Some((since, place)) = self.line.get(step.passed) {
+            if *since > newest - self.sizes.lag {
                 break;
             }
+            overdue.extend(self.behind.get(place).into_iter().flatten().cloned());
             step.passed += 1;
-            let (key, since) = match name {
-                Name::Key(key) => (key, Some(since)),
-                Name::Number(number) => (self.by_number(connection, number)?, None),
-            };
-            // Whoever was written and fell behind again stands further back, too.
-            let is_due = |kept: &Kept| {
-                kept.behind_since.is_some() && since.is_none_or(|_| kept.behind_since == since)
-            };
-            if changed.is_empty() {
-                let places = step.changed.iter().enumerate();
-                changed = places
-                    .map(|(place, (key, _))| (key.clone(), place))
-                    .collect();
-            }
+        }
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let places = step.changed.iter().enumerate();
+        let changed: HashMap<AccountKey, usize> = places
+            .map(|(place, (key, _))| (key.clone(), place))
+            .collect();
+        let mut keys = Vec::with_capacity(overdue.len());
+        for name in overdue {
+            keys.push(match name {
+                Name::Key(key) => key,
+                Name::Number(number) => self.by_number(connection, number)?,
+            });
+        }
+        // Whoever was written for another reason and fell behind again stands here twice.
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
             if let Some(place) = changed.get(&key) {
                 let kept = &mut step.changed[*place].1;
-                if is_due(kept) {
+                if kept.behind_since.take().is_some() {
                     rows.add(Change::Update, &kept.wallet, &kept.stored, &[]);
-                    kept.behind_since = None;
                     kept.stored = remaining(&kept.wallet.grants);
                 }
-                continue;
-            }
-            let Some(kept) = self.kept.get(&key) else {
-                continue;
-            };
-            if is_due(kept) {
+            } else if let Some(kept) = self.kept.get(&key)
+                && kept.behind_since.is_some()
+            {
                 rows.add(Change::Update, &kept.wallet, &kept.stored, &[]);
                 step.written.push(key);
             }
@@ -329,11 +353,9 @@ impl Wallets {
 
     /// Up to which posting the rows miss nothing, once `step` is on disk.
     pub(crate) fn rows_to(&self, step: &Step, newest: i64) -> i64 {
-        let waiting = self.behind.iter().skip(step.passed);
-        let first = waiting
-            .chain(&step.lined_up)
-            .next()
-            .map_or(newest, |(since, _)| since - 1);
+        let waiting = self.line.get(step.passed).map(|(since, _)| *since);
+        let fallen = step.fallen.first().map(|(since, _, _)| *since);
+        let first = waiting.or(fallen).map_or(newest, |since| since - 1);
         first.min(newest)
     }
 
@@ -348,9 +370,18 @@ impl Wallets {
                 kept.stored = remaining(&kept.wallet.grants);
             }
         }
-        self.behind.drain(..step.passed);
-        self.behind.extend(step.lined_up);
-        if !matches!(self.behind.front(), Some((_, Name::Number(_)))) {
+        for (_, place) in self.line.drain(..step.passed) {
+            self.behind.remove(&place);
+        }
+        for (since, place, key) in step.fallen {
+            self.line_up(since, place, Name::Key(key));
+        }
+        let newest_missed = self.newest_missed;
+        if self
+            .line
+            .front()
+            .is_none_or(|(since, _)| *since > newest_missed)
+        {
             self.missed = HashMap::new();
         }
         if self.kept.len() > self.tidy_at {
