@@ -1,9 +1,16 @@
 //! Feeds the domain's audit from the database, and looks for rows that contradict each other.
 
-use bursar_domain::audit::{Audit, Books, Difference, Report};
-use bursar_domain::journal::{PostingRow, Reason};
+mod cause;
 
-use crate::connection::{Cells, Connection, Row, StoreError, Value};
+use std::collections::HashMap;
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::audit::{Audit, Books, Difference, Report};
+use bursar_domain::grant::{Grant, Part};
+use bursar_domain::id::GrantId;
+use bursar_domain::journal::Reason;
+
+use crate::connection::{Connection, StoreError};
 use crate::query::Reader;
 use crate::seal::{self, ChainReport};
 use crate::{load, record};
@@ -40,6 +47,24 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
          WHERE cause_kind = 'hold' AND cause_id = CAST(hold.number AS TEXT))",
     ),
     (
+        "a hold in an account that does not exist",
+        "SELECT CAST(number AS TEXT) FROM hold WHERE NOT EXISTS (SELECT 1 FROM account WHERE account.number = hold.account)",
+    ),
+    (
+        "a grant in an account that does not exist",
+        "SELECT CAST(number AS TEXT) FROM credit_grant \
+         WHERE NOT EXISTS (SELECT 1 FROM account WHERE account.number = credit_grant.account)",
+    ),
+    (
+        "a grant with more left than was granted",
+        "SELECT CAST(number AS TEXT) FROM credit_grant WHERE remaining > granted",
+    ),
+    (
+        "a grant that has ended with something left, or that has nothing left and has not ended",
+        "SELECT CAST(number AS TEXT) FROM credit_grant \
+         WHERE (ended_at IS NOT NULL AND remaining <> 0) OR (ended_at IS NULL AND remaining = 0)",
+    ),
+    (
         "an event that is applied to a payment which does not exist",
         "SELECT id FROM stripe_event WHERE payment_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM payment \
          WHERE payment.id = payment_id)",
@@ -68,7 +93,11 @@ fn in_snapshot<T>(
 }
 
 fn read_books(connection: &mut dyn Connection) -> Result<Report, StoreError> {
-    let mut audit = Audit::of(books(connection)?);
+    let (books, contradictions) = books(connection)?;
+    let mut audit = Audit::of(books);
+    for contradiction in contradictions {
+        audit.add(unexplained(contradiction));
+    }
     let postings = format!(
         "SELECT {}, t.reason, t.cause_kind, t.cause_id FROM posting p \
          LEFT JOIN ledger_transaction t ON t.number = p.transaction_number \
@@ -82,18 +111,29 @@ fn read_books(connection: &mut dyn Connection) -> Result<Report, StoreError> {
             let posting = record::read_posting(row)?;
             last = posting.number;
             let transaction = row.integer(1)?;
-            match row.optional_text(10)? {
-                Some(reason) => {
-                    let reason = Reason::parse(reason).ok_or_else(|| {
-                        StoreError::corrupt(format!("a transaction with the reason {reason:?}"))
-                    })?;
-                    audit.read(&posting, transaction, reason);
-                }
-                None => audit.add(unexplained(format!(
+            let Some(reason) = row.optional_text(10)? else {
+                audit.add(unexplained(format!(
                     "a posting without its transaction: {last}"
+                )));
+                return Ok(());
+            };
+            let reason = Reason::parse(reason).ok_or_else(|| {
+                StoreError::corrupt(format!("a transaction with the reason {reason:?}"))
+            })?;
+            audit.read(&posting, transaction, reason);
+            match (row.optional_text(11)?, row.optional_text(12)?) {
+                (Some(kind), Some(id)) => {
+                    cause::collect(&mut caused, transaction, (reason, kind, id), posting);
+                }
+                (None, None) if cause::is_needed(reason) => audit.add(unexplained(format!(
+                    "a transaction of a kind that has a cause, without one: {transaction}"
+                ))),
+                (None, None) => {}
+                _ => audit.add(unexplained(format!(
+                    "a transaction with half a cause: {transaction}"
                 ))),
             }
-            collect(&mut caused, row, transaction, posting)
+            Ok(())
         })?;
         if last == after {
             break;
@@ -101,22 +141,25 @@ fn read_books(connection: &mut dyn Connection) -> Result<Report, StoreError> {
         // The last one may go on in the next chunk.
         let open = caused.pop();
         for caused in caused.drain(..) {
-            check_cause(connection, &mut audit, &caused)?;
+            caused.check(connection, &mut audit)?;
         }
         caused.extend(open);
     }
     for caused in caused {
-        check_cause(connection, &mut audit, &caused)?;
+        caused.check(connection, &mut audit)?;
     }
     for (what, sql) in CONTRADICTIONS {
         for row in connection.rows(sql, vec![])? {
             audit.add(unexplained(format!("{what}: {}", row.text(0)?)));
         }
     }
-    let transactions = number(
-        connection,
-        "SELECT coalesce(max(number), 0) FROM ledger_transaction",
-    )?;
+    let oldest = "SELECT coalesce(min(number), 1) FROM ledger_transaction";
+    match number(connection, oldest)? {
+        1 => {}
+        oldest => audit.add(unexplained(format!("the oldest transaction is {oldest}"))),
+    }
+    let transactions = "SELECT coalesce(max(number), 0) FROM ledger_transaction";
+    let transactions = number(connection, transactions)?;
     let mut report = audit.finish();
     if transactions != report.transactions {
         report.differences.push(unexplained(format!(
@@ -131,163 +174,70 @@ const fn unexplained(what: String) -> Difference {
     Difference::Unexplained { what }
 }
 
-fn books(connection: &mut dyn Connection) -> Result<Books, StoreError> {
+/// The rows to compare with the journal, and what contradicts itself among them.
+fn books(connection: &mut dyn Connection) -> Result<(Books, Vec<String>), StoreError> {
     let accounts = connection.rows(&format!("SELECT {} FROM account", record::ACCOUNT), vec![])?;
     let grants = connection.rows(&load::select_grants(""), vec![])?;
-    let holds = "SELECT number, parts FROM hold WHERE status = 'open'";
-    let mut reserved = Vec::new();
-    for row in connection.rows(holds, vec![])? {
-        reserved.extend(record::read_reservation(&row)?.parts);
-    }
+    let grants: Vec<Grant> = grants
+        .iter()
+        .map(load::read_grant)
+        .collect::<Result<_, _>>()?;
+    let (reserved, contradictions) = reserved(connection, &grants)?;
     let newest = number(connection, "SELECT coalesce(max(number), 0) FROM posting")?;
     let rows_to = seal::newest(connection)?.1;
-    Ok(Books {
+    let books = Books {
         accounts: accounts
             .iter()
             .map(record::read_account)
             .collect::<Result<_, _>>()?,
-        grants: grants
-            .iter()
-            .map(load::read_grant)
-            .collect::<Result<_, _>>()?,
+        grants,
         reserved,
         newest_posting: newest,
-        lag: newest - rows_to,
-    })
+        lag: newest.saturating_sub(rows_to),
+    };
+    Ok((books, contradictions))
+}
+
+/// What open holds reserve, and those that reserve what they must not.
+fn reserved(
+    connection: &mut dyn Connection,
+    grants: &[Grant],
+) -> Result<(Vec<Part>, Vec<String>), StoreError> {
+    let (mut reserved, mut contradictions) = (Vec::new(), Vec::new());
+    for row in connection.rows(&load::select_holds("WHERE h.status = 'open'"), vec![])? {
+        let hold = record::read_hold(&row)?;
+        let parts = hold.parts.iter().map(|part| i128::from(part.amount));
+        if parts.sum::<i128>() != i128::from(hold.amount) {
+            contradictions.push(format!(
+                "an open hold that reserves another amount than it is for: {}",
+                hold.id
+            ));
+        }
+        reserved.extend(hold.parts.iter().map(|part| (hold.wallet.clone(), *part)));
+    }
+    let mut owners: HashMap<GrantId, Option<&AccountKey>> = reserved
+        .iter()
+        .map(|(_, part)| (part.grant, None))
+        .collect();
+    for grant in grants {
+        owners
+            .entry(grant.id)
+            .and_modify(|owner| *owner = Some(&grant.wallet));
+    }
+    for (wallet, part) in &reserved {
+        let owner = owners.get(&part.grant).copied().flatten();
+        if owner.is_some_and(|owner| owner != wallet) {
+            contradictions.push(format!(
+                "an open hold that reserves some of another wallet's grant: {}",
+                part.grant
+            ));
+        }
+    }
+    let reserved = reserved.into_iter().map(|(_, part)| part).collect();
+    Ok((reserved, contradictions))
 }
 
 fn number(connection: &mut dyn Connection, sql: &str) -> Result<i64, StoreError> {
     let rows = connection.rows(sql, vec![])?;
     rows.first().map_or(Ok(0), |row| row.integer(0))
-}
-
-/// A transaction with a cause, and its postings.
-struct Caused {
-    transaction: i64,
-    reason: String,
-    kind: String,
-    id: String,
-    postings: Vec<PostingRow>,
-}
-
-fn collect(
-    caused: &mut Vec<Caused>,
-    row: &dyn Cells,
-    transaction: i64,
-    posting: PostingRow,
-) -> Result<(), StoreError> {
-    let (Some(kind), Some(id)) = (row.optional_text(11)?, row.optional_text(12)?) else {
-        return Ok(());
-    };
-    match caused.last_mut() {
-        Some(last) if last.transaction == transaction => last.postings.push(posting),
-        _ => caused.push(Caused {
-            transaction,
-            reason: row.optional_text(10)?.unwrap_or_default().to_owned(),
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-            postings: vec![posting],
-        }),
-    }
-    Ok(())
-}
-
-/// What the cause's own row says must have been booked: how much, and from which account to which.
-struct Due {
-    amount: i64,
-    from: Option<i64>,
-    to: Option<i64>,
-}
-
-/// Compares a transaction with the row that caused it.
-fn check_cause(
-    connection: &mut dyn Connection,
-    audit: &mut Audit,
-    caused: &Caused,
-) -> Result<(), StoreError> {
-    let (kind, id) = (caused.kind.as_str(), caused.id.as_str());
-    let mut complain = |what: &str| audit.add(unexplained(format!("{what}: {id}")));
-    let (reason, due) = match kind {
-        "topup" => ("topup", due(connection, TOPUP, id)?),
-        "payment" => ("payment", due(connection, PAYMENT, id)?),
-        "hold" => ("settle", due(connection, HOLD, id.parse().unwrap_or(0))?),
-        "exchange_from" | "exchange_to" => {
-            let partner = if kind == "exchange_to" {
-                "exchange_from"
-            } else {
-                "exchange_to"
-            };
-            let sql =
-                "SELECT number FROM ledger_transaction WHERE cause_kind = $1 AND cause_id = $2";
-            if connection
-                .rows(sql, vec![partner.into(), id.into()])?
-                .is_empty()
-            {
-                complain("half of an exchange is missing");
-            }
-            ("exchange", None)
-        }
-        other => {
-            complain(&format!("a transaction with the unknown cause {other}"));
-            return Ok(());
-        }
-    };
-    if caused.reason != reason {
-        complain("a transaction of another kind than its cause");
-    }
-    if kind.starts_with("exchange") {
-        return Ok(());
-    }
-    let Some(due) = due else {
-        complain(&format!(
-            "a transaction for a {kind} that is not paid, or not there"
-        ));
-        return Ok(());
-    };
-    let booked: i64 = caused.postings.iter().map(|posting| posting.amount).sum();
-    if booked != due.amount {
-        complain(&format!(
-            "a {kind} booked with another amount than it was for"
-        ));
-    }
-    let is_elsewhere = |posting: &PostingRow| {
-        due.from.is_some_and(|from| posting.from.account != from)
-            || due.to.is_some_and(|to| posting.to.account != to)
-    };
-    if caused.postings.iter().any(is_elsewhere) {
-        complain(&format!("a {kind} booked in another account than its own"));
-    }
-    Ok(())
-}
-
-// Columns: amount, account it comes from, account it goes to. No row: nothing may be booked.
-const TOPUP: &str = "SELECT credits, 0, (SELECT number FROM account WHERE kind = 'wallet' AND owner = user_id \
-                     AND unit = 'credit/0') FROM topup WHERE id = $1 AND status = 'paid'";
-const PAYMENT: &str = "SELECT amount_minor, (SELECT number FROM account WHERE kind = 'received' AND owner = provider \
-                       AND unit = amount_unit), (SELECT number FROM account WHERE kind = 'clearing' AND owner = provider \
-                       AND unit = amount_unit) FROM payment WHERE id = $1 AND status = 'paid'";
-const HOLD: &str = "SELECT settled, account, 0 FROM hold WHERE number = $1 AND settled > 0";
-
-fn due(
-    connection: &mut dyn Connection,
-    sql: &str,
-    id: impl Into<Value>,
-) -> Result<Option<Due>, StoreError> {
-    let rows = connection.rows(sql, vec![id.into()])?;
-    let account = |row: &Row, column| -> Result<Option<i64>, StoreError> {
-        // 0 stands for any account; none where there should be one is an account nobody has.
-        Ok(match row.optional_integer(column)? {
-            Some(0) => None,
-            other => Some(other.unwrap_or(-1)),
-        })
-    };
-    rows.first()
-        .map(|row| {
-            Ok(Due {
-                amount: row.integer(0)?,
-                from: account(row, 1)?,
-                to: account(row, 2)?,
-            })
-        })
-        .transpose()
 }

@@ -214,17 +214,15 @@ impl Writer<'_> {
         self.write_rows(&record::HOLDS, &inserts, updates)
     }
 
-    /// Writes limits that changed and marks those taken away; how many there are now, if anything was done.
+    /// Writes limits that changed and deletes those taken away; how many there are now, if anything was done.
     fn limits(&mut self, state: &State) -> Result<Option<i64>, StoreError> {
         let removed: Vec<Parameters> = state
             .removed_limits
             .iter()
             .map(|id| vec![id.number().into()])
             .collect();
-        self.run(
-            "UPDATE spending_limit SET removed = 1 WHERE number = $1",
-            &removed,
-        )?;
+        self.run("DELETE FROM spending_limit WHERE number = $1", &removed)?;
+        self.run(&record::insert("removed_limit", "number"), &removed)?;
         let changed = state.limits.changes().filter_map(|(_, _, limits)| limits);
         let rows: Vec<Parameters> = changed.flatten().map(record::write_limit).collect();
         let sql = format!(

@@ -25,7 +25,7 @@ pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, Stor
         event: newest("stripe_event")?,
         grant: newest("credit_grant")?,
         hold: newest("hold")?,
-        limit: newest("spending_limit")?,
+        limit: newest("spending_limit")?.max(newest("removed_limit")?),
         announcement: newest("announcement")?,
         usage: newest("usage_event")?,
     })
@@ -33,10 +33,7 @@ pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, Stor
 
 /// How many spending limits there are.
 pub(crate) fn count_limits(connection: &mut dyn Connection) -> Result<i64, StoreError> {
-    let rows = connection.rows(
-        "SELECT count(*) FROM spending_limit WHERE removed = 0",
-        vec![],
-    )?;
+    let rows = connection.rows("SELECT count(*) FROM spending_limit", vec![])?;
     rows.first().map_or(Ok(0), |row| row.integer(0))
 }
 
@@ -176,12 +173,12 @@ fn limits(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
     loader.find(
         &needs.limit_subjects,
         &mut state.limit_subjects,
-        "SELECT subject_kind, subject FROM spending_limit WHERE number = $1 AND removed = 0",
+        "SELECT subject_kind, subject FROM spending_limit WHERE number = $1",
         |id| vec![id.number().into()],
         |row| record::read_subject(row, 0),
     )?;
     let sql = format!(
-        "SELECT {} FROM spending_limit WHERE subject_kind = $1 AND subject = $2 AND removed = 0 ORDER BY number",
+        "SELECT {} FROM spending_limit WHERE subject_kind = $1 AND subject = $2 ORDER BY number",
         record::LIMIT
     );
     for subject in &needs.limits {

@@ -5,10 +5,6 @@
     clippy::panic,
     reason = "a helper of a test fails the test"
 )]
-#![allow(
-    dead_code,
-    reason = "the books can do more than these tests ask of them"
-)]
 
 mod books;
 

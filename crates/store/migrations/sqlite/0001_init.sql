@@ -110,7 +110,6 @@ CREATE INDEX hold_account ON hold (account, number);
 CREATE INDEX hold_open ON hold (account) WHERE status = 'open';
 CREATE INDEX hold_due ON hold (expires_at) WHERE status = 'open';
 
--- One that was taken away keeps its row, so that its number is not given out again: holds remember which limits count them.
 CREATE TABLE spending_limit (
     number       INTEGER PRIMARY KEY,
     subject_kind TEXT    NOT NULL,
@@ -122,10 +121,14 @@ CREATE TABLE spending_limit (
     spent        INTEGER NOT NULL,
     reserved     INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
-    updated_at   INTEGER NOT NULL,
-    removed      INTEGER NOT NULL DEFAULT 0
+    updated_at   INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX spending_limit_subject ON spending_limit (subject_kind, subject, unit, period) WHERE removed = 0;
+CREATE UNIQUE INDEX spending_limit_subject ON spending_limit (subject_kind, subject, unit, period);
+
+-- Numbers of limits that were taken away. They are not given out again: holds remember which limits count them.
+CREATE TABLE removed_limit (
+    number INTEGER PRIMARY KEY
+) STRICT;
 
 CREATE TABLE announcement (
     number  INTEGER PRIMARY KEY,

@@ -200,7 +200,6 @@ impl Reader {
         let mut conditions = Conditions::default();
         conditions.equal("subject_kind", subject.map(|it| it.kind.as_str()));
         conditions.equal("subject", subject.map(|it| it.name.as_str()));
-        conditions.plain("removed = 0");
         conditions.compare("number", "<", number_cursor(request)?);
         let table = (record::LIMIT, "spending_limit", "number");
         self.page(table, &conditions, request, record::read_limit, |limit| {

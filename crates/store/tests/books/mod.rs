@@ -1,38 +1,66 @@
-//! Books to test the store with: commands decided by the domain, one after the other, each committed.
+//! Books to test the store with: commands decided by the domain and committed, as the engine does it.
+
+#![allow(
+    dead_code,
+    reason = "no test needs everything that the books and the rolls can do"
+)]
+
+pub(crate) mod model;
+pub(crate) mod roll;
+pub(crate) mod spy;
+pub(crate) mod tampered;
+pub(crate) mod twins;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bursar_domain::account::AccountKey;
+use bursar_domain::amount::Unit;
+use bursar_domain::charge::{Charge, Charged, Price};
 use bursar_domain::checkout::{OpenCheckout, SessionOpened, SessionRead};
 use bursar_domain::command::{self, Adjust, Command, Context, Reply, Request};
 use bursar_domain::event::ReceiveEvent;
-use bursar_domain::id::{IdSource, PaymentId, UserId};
+use bursar_domain::hold::CreateHold;
+use bursar_domain::id::{HoldId, IdSource, PaymentId, UserId};
 use bursar_domain::job::{JobKey, JobKind};
 use bursar_domain::journal::Remark;
+use bursar_domain::limit::Spender;
 use bursar_domain::notice::{SessionFact, Standing};
 use bursar_domain::policy::Policy;
+use bursar_domain::refusal::Refusal;
 use bursar_domain::state::{Needs, State};
 use bursar_domain::time::Time;
 use bursar_domain::topup::CreateTopup;
+use bursar_domain::wallet::Wallet;
 use bursar_store::connection::Connection;
+use bursar_store::query::Chain;
 use bursar_store::sqlite::Sqlite;
-use bursar_store::{Store, StoreError};
+use bursar_store::{Sizes, Store, StoreError};
 use tempfile::TempDir;
 
-/// Numbers in the order of asking, never the same twice while the tests run.
-struct Counter;
+/// One answer for each request, and whether it was given before.
+pub(crate) type Answers = Vec<(Result<Reply, Refusal>, bool)>;
 
+/// Numbers in the order of asking.
+#[derive(Clone)]
+pub(crate) struct Counter(u64);
+
+/// Books never begin with the same one while the tests run.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 impl IdSource for Counter {
     fn random80(&mut self) -> u128 {
-        u128::from(LAST.fetch_add(1, Ordering::SeqCst)) + 1
+        self.0 += 1;
+        u128::from(self.0)
     }
 }
 
 pub(crate) struct Books {
     pub(crate) store: Store,
-    now: Time,
+    pub(crate) now: Time,
+    pub(crate) policy: Policy,
+    pub(crate) ids: Counter,
 }
 
 /// Memory, where the system has a file system in it.
@@ -49,15 +77,32 @@ pub(crate) fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
+pub(crate) fn charge_of(name: &str, credits: i64) -> Charge {
+    Charge {
+        user: user(name),
+        unit: Unit::CREDIT,
+        price: Price::Exactly(credits),
+        allow_debt: false,
+        spender: Spender::default(),
+        remark: Remark::default(),
+    }
+}
+
 impl Books {
     pub(crate) fn at(path: &Path) -> Self {
         Self::over(Box::new(Sqlite::open_writer(path).unwrap()))
     }
 
     pub(crate) fn over(connection: Box<dyn Connection>) -> Self {
+        Self::sized(connection, Sizes::default())
+    }
+
+    pub(crate) fn sized(connection: Box<dyn Connection>, sizes: Sizes) -> Self {
         Self {
-            store: Store::open(connection).unwrap(),
+            store: Store::open_sized(connection, sizes).unwrap(),
             now: Time::from_seconds(1_767_225_600),
+            policy: Policy::standard(),
+            ids: Counter(LAST.fetch_add(1 << 32, Ordering::SeqCst)),
         }
     }
 
@@ -71,28 +116,67 @@ impl Books {
     }
 
     pub(crate) fn request(&mut self, request: &Request) -> Result<Reply, StoreError> {
-        // Every command at a time of its own, so that ids sort in the order of making.
-        self.now = Time(self.now.0 + 1_000_000);
-        let mut state = self.loaded(request);
-        let mut context = Context {
-            now: self.now,
-            ids: &mut Counter,
-            policy: &Policy::standard(),
-        };
-        let (reply, _) = command::answer(&mut state, &mut context, request);
-        self.store.commit(&state)?;
-        Ok(reply.unwrap())
+        let answers = self.run(std::slice::from_ref(request))?;
+        Ok(answers.into_iter().next().unwrap().0.unwrap())
     }
 
-    fn loaded(&mut self, request: &Request) -> State {
+    /// Decides the commands one after the other and commits what they changed.
+    pub(crate) fn run(&mut self, requests: &[Request]) -> Result<Answers, StoreError> {
+        // Every batch at a time of its own, so that ids sort in the order of making.
+        self.now = Time(self.now.0 + 1_000_000);
+        let mut state = self.loaded(requests)?;
+        let mut context = Context {
+            now: self.now,
+            ids: &mut self.ids,
+            policy: &self.policy,
+        };
+        let answers = requests
+            .iter()
+            .map(|request| command::answer(&mut state, &mut context, request))
+            .collect();
+        assert_eq!(state.missed(), None);
+        if state.has_changes() {
+            self.store.commit(&state)?;
+        } else {
+            self.store.give_up()?;
+        }
+        Ok(answers)
+    }
+
+    fn loaded(&mut self, requests: &[Request]) -> Result<State, StoreError> {
         let mut state = self.store.state();
         loop {
             let mut needs = Needs::default();
-            command::needs(request, &state, &mut needs);
-            if needs.is_empty() {
-                return state;
+            for request in requests {
+                command::needs(request, &state, &mut needs);
             }
-            self.store.load(needs, &mut state).unwrap();
+            if needs.is_empty() {
+                return Ok(state);
+            }
+            self.store.load(needs, &mut state)?;
+        }
+    }
+
+    /// Wallets as the writer knows them.
+    pub(crate) fn wallets(&mut self, keys: &[AccountKey]) -> Vec<Option<Arc<Wallet>>> {
+        match self.ask(Command::ReadWallets(keys.to_vec())).unwrap() {
+            Reply::Wallets(wallets) => wallets,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn wallet(&mut self, name: &str) -> Arc<Wallet> {
+        let key = AccountKey::wallet(&user(name));
+        self.wallets(&[key]).remove(0).unwrap()
+    }
+
+    /// Where the entries of a wallet are found.
+    pub(crate) fn chain(&mut self, name: &str) -> Chain {
+        let wallet = self.wallet(name);
+        Chain {
+            wallet: wallet.account.key.clone(),
+            account: wallet.account.number,
+            head: wallet.account.head,
         }
     }
 
@@ -103,6 +187,26 @@ impl Books {
             remark: Remark::default(),
         };
         self.ask(Command::Adjust(adjust)).unwrap();
+    }
+
+    pub(crate) fn charge(&mut self, name: &str, credits: i64) -> Charged {
+        let charge = charge_of(name, credits);
+        match self.ask(Command::Charge(charge)).unwrap() {
+            Reply::Charged(charged) => charged,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn hold(&mut self, name: &str, credits: i64) -> HoldId {
+        let wish = CreateHold {
+            charge: charge_of(name, credits),
+            seconds: None,
+            overage: None,
+        };
+        match self.ask(Command::CreateHold(wish)).unwrap() {
+            Reply::Hold(hold) => hold.id,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A top-up with a payment whose session is open.
