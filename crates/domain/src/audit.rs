@@ -380,3 +380,6 @@ fn compare(rebuilt: &Rebuilt) -> Vec<Difference> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ pub(crate) fn exchange(
         at: now,
     })
 }
+
+#[cfg(test)]
+mod tests;

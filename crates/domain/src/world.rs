@@ -308,10 +308,11 @@ impl World {
         }
     }
 
-    pub(crate) fn audit(&self) -> Report {
+    /// The rows that an audit compares with the journal.
+    pub(crate) fn books(&self) -> Books {
         let accounts = self.accounts.values().cloned();
         let wallets = self.wallets.values().map(|row| row.account.clone());
-        let books = Books {
+        Books {
             accounts: accounts.chain(wallets).collect(),
             grants: self.grants.keys().map(|id| self.grant(*id)).collect(),
             reserved: self
@@ -320,14 +321,11 @@ impl World {
                 .collect(),
             newest_posting: self.sequence.posting,
             lag: 0,
-        };
-        let mut audit = Audit::of(books);
-        for posted in &self.journal {
-            for row in &posted.rows {
-                audit.read(row, posted.id.number(), posted.transaction.reason);
-            }
         }
-        audit.finish()
+    }
+
+    pub(crate) fn audit(&self) -> Report {
+        audit(self.books(), &self.journal)
     }
 
     /// Whether both are the same in all that anybody can see.
@@ -394,4 +392,15 @@ impl World {
             wallet.available(self.now) + wallet.held()
         );
     }
+}
+
+/// Compares rows with a journal.
+pub(crate) fn audit(books: Books, journal: &[Posted]) -> Report {
+    let mut audit = Audit::of(books);
+    for posted in journal {
+        for row in &posted.rows {
+            audit.read(row, posted.id.number(), posted.transaction.reason);
+        }
+    }
+    audit.finish()
 }

@@ -138,6 +138,25 @@ proptest! {
         }
     }
 
+    /// Whoever asks first whether a charge would be made is told the truth: yes, and what it costs, or no in the same words.
+    #[test]
+    fn a_precheck_says_what_a_charge_would_say(steps in steps(true)) {
+        let mut world = World::new();
+        for (place, step) in steps.iter().enumerate() {
+            if let Step::Charge(drawn) = step {
+                let asked = take(&mut world, place, &Step::Precheck(*drawn, true), 1).unwrap().0.0;
+                let Ok(Reply::Prechecked(told)) = asked else {
+                    return Err(TestCaseError::fail("not answered"));
+                };
+                let made = take(&mut world, place, step, 1).unwrap().0.0;
+                prop_assert_eq!(told.cost, drawn.2);
+                prop_assert_eq!(made.err(), told.refusal);
+            } else {
+                take(&mut world, place, step, 1);
+            }
+        }
+    }
+
     /// Commands that come together end as if they had come one by one, or in any other batches.
     #[test]
     fn batches_do_not_matter(steps in steps(true), cut in 1..5_usize) {
@@ -379,4 +398,26 @@ fn reasons_say_what_happened() {
         reasons.collect::<Vec<_>>(),
         [Reason::Grant, Reason::Charge, Reason::Expire]
     );
+}
+
+#[test]
+fn wallets_are_read_as_they_stand_also_under_an_idempotency_key() {
+    let mut world = World::new();
+    let key = AccountKey::wallet(&user(0));
+    let Some(idempotency) = Step::Sweep.request(&world, 0, 1).map(|it| it.idempotency) else {
+        panic!("nothing was asked");
+    };
+    let read = Request {
+        command: Command::ReadWallets(vec![key.clone()]),
+        idempotency,
+    };
+    for credits in [10, 20] {
+        give(&mut world, 10, 50, None, None);
+        let (answers, changed) = world.run(std::slice::from_ref(&read));
+        let Ok(Reply::Wallets(wallets)) = &answers[0].0 else {
+            panic!("{answers:?}");
+        };
+        let wallet = wallets[0].as_ref().unwrap();
+        assert_eq!((wallet.credits(world.now), changed), (credits, false));
+    }
 }
