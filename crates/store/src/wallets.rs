@@ -2,8 +2,9 @@
 //!
 //! A charge changes a balance and a grant. Writing both rows each time would write two pages of 4 KB at random places for 100
 //! bytes of news, twice: to the log and to the file. The postings say the same in order, so they alone are written with each
-//! charge, and rows are written when they have fallen [`Sizes::lag`] postings behind, or when something else about the wallet
-//! changes. Then the rows of its neighbours that are behind are written, too: they are on the same pages. After a crash the postings that rows may miss are read once, and added to a wallet when it is loaded.
+//! charge, and rows are written when they have fallen [`Sizes::lag`] postings behind, together with those of the wallet's
+//! neighbours, which are on the same pages; or when something else about the wallet changes. After a crash the postings that
+//! rows may miss are read once, and added to a wallet when it is loaded.
 
 mod rows;
 

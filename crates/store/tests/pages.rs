@@ -8,127 +8,18 @@
 
 mod books;
 
-use std::fmt::Debug;
-
-use bursar_domain::api_key::{IssueKey, Role};
-use bursar_domain::command::Command;
+use bursar_domain::account::AccountKey;
 use bursar_domain::event::EventStatus;
-use bursar_domain::journal::Reason;
-use bursar_domain::notice::{ApplyEvent, Notice, Standing};
+use bursar_domain::hold::HoldStatus;
 use bursar_domain::payment::PaymentStatus;
 use bursar_domain::topup::TopupStatus;
-use bursar_store::StoreError;
 use bursar_store::query::{
-    EntryFilter, EventFilter, Page, PageRequest, PaymentFilter, Reader, TopupFilter,
+    EventFilter, GrantFilter, HoldFilter, PaymentFilter, Reader, TopupFilter, UsageFilter,
 };
-use tempfile::TempDir;
 
+use books::pages::{NOT_IDS, NOT_NUMBERS, filled, refuses, request, whole};
+use books::roll::Roll;
 use books::{Books, folder, user};
-
-fn filled() -> (TempDir, Books, Reader) {
-    let folder = folder();
-    let path = folder.path().join("books.db");
-    let mut books = Books::at(&path);
-    for round in 0..6_i64 {
-        for name in ["anna", "bob", "eve"] {
-            books.adjust(name, 100 + round);
-            let credits = 500 + round;
-            let payment = books.checkout(name, credits);
-            match (round + i64::try_from(name.len()).unwrap()) % 3 {
-                0 => books.settle(&payment, credits, Standing::Paid),
-                1 => books.settle(&payment, credits, Standing::Expired),
-                _ => {}
-            }
-            books.adjust(name, -round - 1);
-            let number = books.receive(&format!("evt_{name}_{round}"), "x");
-            let notice = Notice::Foreign {
-                why: "x".to_owned(),
-            };
-            if round % 2 == 0 {
-                books
-                    .ask(Command::ApplyEvents(vec![ApplyEvent { number, notice }]))
-                    .unwrap();
-            }
-            let key = IssueKey {
-                role: Role::User(user(name)),
-                hash: format!("{name}{round}"),
-                hint: String::new(),
-                label: String::new(),
-            };
-            books.ask(Command::IssueKey(key)).unwrap();
-        }
-    }
-    let reader = Reader::open_sqlite(&path).unwrap();
-    (folder, books, reader)
-}
-
-type List<'a, T> = &'a mut dyn FnMut(&PageRequest) -> Result<Page<T>, StoreError>;
-
-fn request(limit: usize, cursor: Option<&str>) -> PageRequest {
-    PageRequest {
-        limit,
-        cursor: cursor.map(str::to_owned),
-    }
-}
-
-/// Reads the list whole and in pages of several sizes, and gives the whole.
-fn whole<T: Debug + PartialEq>(name: &str, list: List<'_, T>) -> Vec<T> {
-    let whole = list(&request(1_000, None)).unwrap();
-    assert_eq!(whole.next, None, "{name}");
-    assert!(!whole.items.is_empty(), "{name}");
-    for limit in [1, 2, 3, 7, whole.items.len()] {
-        let (mut items, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = list(&PageRequest { limit, cursor }).unwrap();
-            assert!(page.items.len() <= limit, "{name}");
-            let is_last = page.next.is_none();
-            assert!(
-                is_last || page.items.len() == limit,
-                "{name}: a short page in the middle"
-            );
-            items.extend(page.items);
-            assert!(
-                items.len() <= whole.items.len(),
-                "{name}: something comes twice"
-            );
-            cursor = page.next;
-            if is_last {
-                break;
-            }
-        }
-        assert_eq!(items, whole.items, "{name} in pages of {limit}");
-    }
-    whole.items
-}
-
-fn refuses<T: Debug>(name: &str, list: List<'_, T>, cursors: &[&str]) {
-    for cursor in cursors {
-        let page = list(&request(10, Some(cursor)));
-        assert!(
-            matches!(page, Err(StoreError::BadCursor)),
-            "{name} {cursor:?}: {page:?}"
-        );
-    }
-}
-
-const NOT_NUMBERS: &[&str] = &[
-    "",
-    "x",
-    "0",
-    "-1",
-    "1.5",
-    "1 ",
-    "99999999999999999999",
-    "top_0",
-];
-const NOT_IDS: &[&str] = &[
-    "",
-    "x",
-    "7",
-    "top_",
-    "ltx_01jh2v4x7q0000000000000001",
-    "' OR 1=1 --",
-];
 
 #[test]
 fn lists_by_number_come_newest_first() {
@@ -208,94 +99,72 @@ fn lists_by_id_come_newest_first() {
 }
 
 #[test]
-fn entries_of_a_wallet_and_of_all_are_the_same_entries() {
-    let (_folder, _books, mut reader) = filled();
-    for reason in [
-        None,
-        Some(Reason::Add),
-        Some(Reason::Sub),
-        Some(Reason::Topup),
-    ] {
-        let of_all = EntryFilter { user: None, reason };
-        let scanned = whole("all entries", &mut |page| reader.entries(&of_all, page));
-        assert!(scanned.is_sorted_by(|newer, older| newer.number > older.number));
-        let mut count = 0;
-        for name in ["anna", "bob", "eve"] {
-            let filter = EntryFilter {
-                user: Some(user(name)),
-                reason,
+fn lists_about_wallets_come_newest_first() {
+    let folder = folder();
+    let path = folder.path().join("books.db");
+    let (mut books, mut roll) = (Books::at(&path), Roll::new(2, 3));
+    roll.fill(&mut books, 150);
+    let mut reader = Reader::open_sqlite(&path).unwrap();
+    let all_grants = whole("grants", &mut |page| {
+        reader.grants(&GrantFilter::default(), page)
+    });
+    let all_holds = whole("holds", &mut |page| {
+        reader.holds(&HoldFilter::default(), page)
+    });
+    assert!(all_grants.is_sorted_by(|newer, older| newer.id > older.id));
+    assert!(all_holds.is_sorted_by(|newer, older| newer.id > older.id));
+    let users = ["user-0", "user-1", "user-2"].map(|name| Some(user(name)));
+    for user in [None].into_iter().chain(users) {
+        let is_theirs = |wallet: &AccountKey| {
+            let mut user = user.iter();
+            user.all(|user| user.as_str() == wallet.owner.as_str())
+        };
+        for live in [None, Some(true), Some(false)] {
+            let filter = GrantFilter {
+                user: user.clone(),
+                live,
             };
-            let chained = whole("entries", &mut |page| reader.entries(&filter, page));
-            let of_user = scanned
-                .iter()
-                .filter(|entry| entry.user == user(name))
-                .cloned();
-            assert_eq!(chained, of_user.collect::<Vec<_>>(), "{name} {reason:?}");
-            count += chained.len();
+            let list = whole("grants", &mut |page| reader.grants(&filter, page));
+            let mut expected = all_grants.clone();
+            expected.retain(|grant| {
+                is_theirs(&grant.wallet) && live.is_none_or(|it| it == grant.ended_at.is_none())
+            });
+            assert_eq!(list, expected);
             refuses(
-                "entries",
-                &mut |page| reader.entries(&filter, page),
+                "grants",
+                &mut |page| reader.grants(&filter, page),
                 NOT_NUMBERS,
             );
         }
-        assert_eq!(count, scanned.len());
-        refuses(
-            "all entries",
-            &mut |page| reader.entries(&of_all, page),
-            NOT_NUMBERS,
-        );
-    }
-    let nobody = EntryFilter {
-        user: Some(user("nobody")),
-        reason: None,
-    };
-    assert_eq!(
-        reader.entries(&nobody, &request(10, None)).unwrap().items,
-        vec![]
-    );
-}
-
-#[test]
-fn a_cursor_of_another_wallet_opens_nothing() {
-    let (_folder, _books, mut reader) = filled();
-    let of = |name| EntryFilter {
-        user: Some(user(name)),
-        reason: None,
-    };
-    let cursor = reader
-        .entries(&of("anna"), &request(2, None))
-        .unwrap()
-        .next
-        .unwrap();
-    refuses(
-        "entries",
-        &mut |page| reader.entries(&of("bob"), page),
-        &[&cursor, "100000"],
-    );
-}
-
-#[test]
-fn a_balance_is_the_sum_of_its_entries() {
-    let (_folder, _books, mut reader) = filled();
-    let mut outstanding = 0;
-    for name in ["anna", "bob", "eve"] {
-        let filter = EntryFilter {
-            user: Some(user(name)),
-            reason: None,
+        for status in [None, Some(HoldStatus::Open), Some(HoldStatus::Settled)] {
+            let filter = HoldFilter {
+                user: user.clone(),
+                status,
+            };
+            let list = whole("holds", &mut |page| reader.holds(&filter, page));
+            let mut expected = all_holds.clone();
+            expected.retain(|hold| {
+                is_theirs(&hold.wallet) && status.is_none_or(|it| it == hold.status)
+            });
+            assert_eq!(list, expected);
+            refuses(
+                "holds",
+                &mut |page| reader.holds(&filter, page),
+                NOT_NUMBERS,
+            );
+        }
+        let filter = UsageFilter {
+            user,
+            ..UsageFilter::default()
         };
-        let entries = reader
-            .entries(&filter, &request(1_000, None))
-            .unwrap()
-            .items;
-        let wallet = reader.wallet(&user(name)).unwrap().unwrap();
-        assert_eq!(
-            wallet.balance,
-            entries.iter().map(|entry| entry.credits).sum::<i64>()
-        );
-        assert_eq!(entries[0].balance, wallet.balance);
-        outstanding += wallet.balance;
+        let used = whole("usage", &mut |page| reader.usage(&filter, page));
+        let sums = reader.usage_summary(&filter).unwrap();
+        let quantity: i64 = used.iter().map(|event| event.quantity).sum();
+        assert_eq!(quantity, sums.iter().map(|sum| sum.quantity).sum::<i64>());
+        let count = sums.iter().map(|sum| sum.count).sum::<i64>();
+        assert_eq!(Ok(count), i64::try_from(used.len()));
     }
-    assert_eq!(reader.credits_outstanding().unwrap(), outstanding);
+    whole("limits", &mut |page| reader.limits(None, page));
 }
 
 #[test]

@@ -33,6 +33,8 @@ fn whoever_opens_the_store_again_finds_everything_as_it_was() {
         (2, 30, Sizes { lag: 60, kept: 8 }),
         (3, 6, FAR),
         (4, 3, Sizes { lag: 1, kept: 1 }),
+        // Far more wallets than share a few pages.
+        (10, 300, Sizes { lag: 40, kept: 20 }),
     ] {
         let mut twins = Twins::new(seed, users, sizes);
         let (mut ends, mut behind) = (0, 0);

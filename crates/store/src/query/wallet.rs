@@ -13,7 +13,7 @@ use bursar_domain::time::Time;
 use bursar_domain::usage::{UsageEvent, UsageStatus};
 
 use super::{Conditions, Page, PageRequest, Reader, number_cursor};
-use crate::connection::StoreError;
+use crate::connection::{Row, StoreError};
 use crate::load::{read_grant, select_grants, select_holds};
 use crate::record;
 use crate::seal::{self, Seal};
@@ -62,6 +62,17 @@ pub struct UsageSum {
     pub count: i64,
     /// The sum of their quantities.
     pub quantity: i64,
+}
+
+/// A list of rows that belong to accounts.
+struct Numbered<'a> {
+    /// Writes the query with these conditions.
+    select: fn(&str) -> String,
+    /// What the query calls a row.
+    row: &'static str,
+    /// Empty, or which rows are wanted.
+    condition: &'a str,
+    user: Option<&'a UserId>,
 }
 
 impl UsageFilter {
@@ -129,24 +140,18 @@ impl Reader {
         filter: &GrantFilter,
         request: &PageRequest,
     ) -> Result<Page<Grant>, StoreError> {
-        let mut conditions = Conditions::default();
-        conditions.equal("a.owner", filter.user.as_ref().map(UserId::as_str));
-        conditions.equal("a.kind", filter.user.as_ref().map(|_| "wallet"));
-        conditions.compare("g.number", "<", number_cursor(request)?);
-        match filter.live {
-            Some(true) => conditions.plain("g.ended_at IS NULL"),
-            Some(false) => conditions.plain("g.ended_at IS NOT NULL"),
-            None => {}
-        }
-        let sql = select_grants(&conditions.written());
-        self.numbered(
-            &sql,
-            "g.number",
-            &conditions,
-            request,
-            read_grant,
-            |grant| grant.id.number(),
-        )
+        let condition = match filter.live {
+            Some(true) => "g.ended_at IS NULL",
+            Some(false) => "g.ended_at IS NOT NULL",
+            None => "",
+        };
+        let list = Numbered {
+            select: select_grants,
+            row: "g",
+            condition,
+            user: filter.user.as_ref(),
+        };
+        self.numbered(&list, request, read_grant, |grant| grant.id.number())
     }
 
     /// One hold.
@@ -161,31 +166,53 @@ impl Reader {
         filter: &HoldFilter,
         request: &PageRequest,
     ) -> Result<Page<Hold>, StoreError> {
-        let mut conditions = Conditions::default();
-        conditions.equal("a.owner", filter.user.as_ref().map(UserId::as_str));
-        conditions.equal("a.kind", filter.user.as_ref().map(|_| "wallet"));
-        conditions.equal("h.status", filter.status.map(HoldStatus::as_str));
-        conditions.compare("h.number", "<", number_cursor(request)?);
-        let sql = select_holds(&conditions.written());
-        let read = record::read_hold;
-        self.numbered(&sql, "h.number", &conditions, request, read, |hold| {
-            hold.id.number()
-        })
+        // Written out, not a parameter, so that the partial index of open holds serves.
+        let status = |status: HoldStatus| format!("h.status = '{}'", status.as_str());
+        let list = Numbered {
+            select: select_holds,
+            row: "h",
+            condition: &filter.status.map_or_else(String::new, status),
+            user: filter.user.as_ref(),
+        };
+        self.numbered(&list, request, record::read_hold, |hold| hold.id.number())
     }
 
-    /// A page of a list by number, the newest first.
+    /// A page of a list by number, the newest first. A user's rows are read wallet by wallet: together they would have to be
+    /// sorted, all of them for each page.
     fn numbered<T>(
         &mut self,
-        sql: &str,
-        key: &str,
-        conditions: &Conditions,
+        list: &Numbered<'_>,
         request: &PageRequest,
-        read: impl Fn(&crate::connection::Row) -> Result<T, StoreError>,
+        read: impl Fn(&Row) -> Result<T, StoreError>,
         number: impl Fn(&T) -> i64,
     ) -> Result<Page<T>, StoreError> {
-        let sql = format!("{sql} ORDER BY {key} DESC LIMIT {}", request.limit + 1);
-        let rows = self.connection.rows(&sql, conditions.parameters.clone())?;
-        let items = rows.iter().map(read).collect::<Result<_, _>>()?;
+        let before = number_cursor(request)?;
+        let accounts = match list.user {
+            Some(user) => {
+                let wallets = self.wallets_of(user)?.into_iter();
+                wallets.map(|account| Some(account.number)).collect()
+            }
+            None => vec![None],
+        };
+        let mut items = Vec::new();
+        for account in accounts {
+            let mut conditions = Conditions::default();
+            conditions.equal(&format!("{}.account", list.row), account);
+            conditions.compare(&format!("{}.number", list.row), "<", before);
+            if !list.condition.is_empty() {
+                conditions.plain(list.condition);
+            }
+            let sql = format!(
+                "{} ORDER BY {}.number DESC LIMIT {}",
+                (list.select)(&conditions.written()),
+                list.row,
+                request.limit + 1
+            );
+            for row in self.connection.rows(&sql, conditions.parameters)? {
+                items.push(read(&row)?);
+            }
+        }
+        items.sort_by_key(|item| std::cmp::Reverse(number(item)));
         Ok(super::cut(items, request.limit, |item| {
             number(item).to_string()
         }))
@@ -244,7 +271,7 @@ impl Reader {
             conditions.written()
         );
         let rows = self.connection.rows(&sql, conditions.parameters)?;
-        let sum = |row: &crate::connection::Row| {
+        let sum = |row: &Row| {
             Ok(UsageSum {
                 service: row.text(0)?.to_owned(),
                 variant: row.text(1)?.to_owned(),

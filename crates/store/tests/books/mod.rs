@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod model;
+pub(crate) mod pages;
 pub(crate) mod roll;
 pub(crate) mod spy;
 pub(crate) mod tampered;

@@ -15,7 +15,7 @@ use bursar_domain::time::Time;
 use bursar_domain::topup::CreateTopup;
 use bursar_domain::usage::{RecordUsage, UsageStatus};
 
-use super::user;
+use super::{Books, user};
 
 /// Numbers that look random and are the same in each run of the tests.
 pub(crate) struct Dice(pub(crate) u64);
@@ -74,6 +74,18 @@ impl Roll {
             Reply::Limit(limit) => self.limits = self.limits.max(limit.id.number()),
             Reply::Topup(topup) => self.topups.push(topup.id.clone()),
             _ => {}
+        }
+    }
+
+    /// Runs so many batches of three.
+    pub(crate) fn fill(&mut self, books: &mut Books, batches: usize) {
+        for _ in 0..batches {
+            let requests: Vec<Request> = (0..3).map(|_| self.request(books.now)).collect();
+            for (answer, _) in books.run(&requests).unwrap() {
+                if let Ok(reply) = &answer {
+                    self.hear(reply);
+                }
+            }
         }
     }
 

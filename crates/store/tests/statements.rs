@@ -1,0 +1,274 @@
+//! Every statement there is, seen by the database itself.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+mod books;
+
+use std::collections::BTreeSet;
+
+use bursar_domain::api_key::{IssueKey, Role};
+use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
+use bursar_domain::event::EventStatus;
+use bursar_domain::hold::HoldStatus;
+use bursar_domain::id::{GrantId, HoldId};
+use bursar_domain::journal::Reason;
+use bursar_domain::limit::{Subject, SubjectKind};
+use bursar_domain::notice::{ApplyEvent, IntentFact, Notice, Standing};
+use bursar_domain::payment::PaymentStatus;
+use bursar_domain::time::Time;
+use bursar_domain::topup::TopupStatus;
+use bursar_store::query::{
+    Chain, EntryFilter, EventFilter, GrantFilter, HoldFilter, PageRequest, PaymentFilter, Reader,
+    TopupFilter, UsageFilter,
+};
+use bursar_store::sqlite::Sqlite;
+use bursar_store::{Sizes, audit};
+
+use books::roll::Roll;
+use books::spy::Spy;
+use books::{Books, fact, folder, user};
+
+/// Uses every table for reading and writing, and every question a reader can ask with and without its filters. Each is
+/// prepared by the database on the way; those that find single rows must find them by an index.
+#[test]
+fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
+    let folder = folder();
+    let path = folder.path().join("books.db");
+    let mut seen = BTreeSet::new();
+    // Twice, so that there is something to catch up with.
+    for _ in 0..2 {
+        let spy = Spy::on(Sqlite::open_writer(&path).unwrap());
+        let mut books = Books::sized(Box::new(spy.clone()), Sizes { lag: 20, kept: 2 });
+        write_everything(&mut books);
+        seen.extend(spy.seen().into_keys());
+    }
+    let written = seen.len();
+    let spy = Spy::on(Sqlite::open_reader(&path).unwrap());
+    let mut reader = Reader::over(Box::new(spy.clone()));
+    read_everything(&mut reader);
+    seen.extend(spy.seen().into_keys());
+    assert!(
+        written >= 65 && seen.len() >= written + 60,
+        "{written} and {} statements",
+        seen.len()
+    );
+    // An audit reads everything; what matters is that its statements are prepared.
+    assert_eq!(audit::run(&mut reader).unwrap().differences, vec![]);
+    assert_eq!(
+        audit::chain(&mut reader, &[]).unwrap().broken,
+        Vec::<String>::new()
+    );
+
+    let file = rusqlite::Connection::open(&path).unwrap();
+    for sql in seen.iter().filter(|sql| sql.starts_with("SELECT")) {
+        let steps = plan(&file, sql);
+        let has = |what: &str| steps.iter().any(|step| step.contains(what));
+        // There are few migrations, and few runs of keys.
+        let is_small = sql.contains("FROM migration") || sql.contains("FROM key_run");
+        let reads_all = is_small || sql.contains("count(") || sql.contains("sum(");
+        if sql.contains("LIMIT") {
+            // Lists stop at their limit, because they are read in the order of a key. A subject has a handful of limits.
+            let is_small = sql.contains("FROM spending_limit WHERE subject_kind");
+            assert!(is_small || !has("TEMP B-TREE"), "{sql}: {steps:?}");
+        } else {
+            assert!(reads_all || !has("SCAN"), "{sql}: {steps:?}");
+        }
+    }
+}
+
+/// How the database goes about a query, one step a line.
+fn plan(file: &rusqlite::Connection, sql: &str) -> Vec<String> {
+    let mut explained = file
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", sql.replace('$', "?")))
+        .unwrap();
+    let mut rows = explained.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    steps
+}
+
+fn write_everything(books: &mut Books) {
+    let mut roll = Roll::new(1, 5);
+    roll.fill(books, 200);
+    books.adjust("anna", 100);
+    books.adjust("anna", -30);
+    let paid = books.checkout("anna", 500);
+    let notice = Notice::Session {
+        hint: Some(paid.clone()),
+        fact: fact(&paid, 500, Standing::Paid),
+        read: true,
+    };
+    let number = books.receive("evt_1", &format!("cs_{paid}"));
+    books
+        .ask(Command::ApplyEvents(vec![ApplyEvent { number, notice }]))
+        .unwrap();
+    let notice = Notice::Intent {
+        hint: None,
+        fact: IntentFact {
+            intent: format!("pi_{paid}"),
+            amount: None,
+            currency: None,
+            livemode: None,
+            failure: None,
+        },
+    };
+    let number = books.receive("evt_2", "pi_x");
+    books
+        .ask(Command::ApplyEvents(vec![ApplyEvent { number, notice }]))
+        .unwrap();
+    let key = IssueKey {
+        role: Role::Admin,
+        hash: "h".to_owned(),
+        hint: String::new(),
+        label: String::new(),
+    };
+    let answer = AnswerKey {
+        principal: "admin".to_owned(),
+        route: "keys".to_owned(),
+        key: "K-1".to_owned(),
+    };
+    let request = Request {
+        command: Command::IssueKey(key),
+        idempotency: Some((answer, RequestHash([7; 16]))),
+    };
+    let Ok(Reply::ApiKey(key)) = books.request(&request) else {
+        panic!("no key");
+    };
+    books.ask(Command::RevokeKey(key.id)).unwrap();
+    let expired = books.checkout("bob", 500);
+    books.settle(&expired, 500, Standing::Expired);
+}
+
+fn read_everything(reader: &mut Reader) {
+    let page = PageRequest {
+        limit: 5,
+        cursor: Some("1000".to_owned()),
+    };
+    for page in [&all(), &page] {
+        for status in [None, Some(EventStatus::Pending)] {
+            let filter = EventFilter {
+                status,
+                kind: status.map(|_| "x".to_owned()),
+                id: status.map(|_| "evt_1".to_owned()),
+                payment: None,
+            };
+            reader.events(&filter, page).unwrap();
+        }
+        for reason in [None, Some(Reason::Add)] {
+            let filter = EntryFilter {
+                chain: None,
+                reason,
+            };
+            reader.entries(&filter, page).unwrap();
+        }
+        reader.wallets(page).unwrap();
+        read_lists_of_wallets(reader, page);
+    }
+    for (who, status) in [(None, None), (Some(user("anna")), Some(TopupStatus::Paid))] {
+        let filter = TopupFilter { user: who, status };
+        let topups = reader.topups(&filter, &all()).unwrap().items;
+        reader.topup(&topups[0].id).unwrap().unwrap();
+        let cursor = Some(topups[0].id.to_string());
+        reader
+            .topups(&filter, &PageRequest { limit: 1, cursor })
+            .unwrap();
+    }
+    for (who, status) in [
+        (None, None),
+        (Some(user("anna")), Some(PaymentStatus::Paid)),
+    ] {
+        let filter = PaymentFilter {
+            user: who,
+            status,
+            topup: None,
+        };
+        let payments = reader.payments(&filter, &all()).unwrap().items;
+        let payment = payments.into_iter().next().unwrap();
+        reader.payment(&payment.id).unwrap().unwrap();
+        reader
+            .payment_of_session(payment.session.as_ref().unwrap())
+            .unwrap()
+            .unwrap();
+        let filter = PaymentFilter {
+            topup: Some(payment.topup),
+            ..filter
+        };
+        let cursor = Some(payment.id.to_string());
+        reader
+            .payments(&filter, &PageRequest { limit: 1, cursor })
+            .unwrap();
+        let filter = EventFilter {
+            payment: Some(payment.id),
+            ..EventFilter::default()
+        };
+        reader.events(&filter, &all()).unwrap();
+    }
+    reader.pending_events(10).unwrap();
+    reader.event_count(None).unwrap();
+    reader.event_count(Some(EventStatus::Pending)).unwrap();
+    reader.due_jobs(Time(0), 10).unwrap();
+    reader.api_key_by_hash("h").unwrap().unwrap();
+    let keys = reader.api_keys(&all()).unwrap().items;
+    let cursor = Some(keys[0].id.to_string());
+    reader.api_keys(&PageRequest { limit: 1, cursor }).unwrap();
+}
+
+fn read_lists_of_wallets(reader: &mut Reader, page: &PageRequest) {
+    let who = user("user-1");
+    for user in [None, Some(who.clone())] {
+        for live in [None, Some(true), Some(false)] {
+            let user = user.clone();
+            reader.grants(&GrantFilter { user, live }, page).unwrap();
+        }
+        for status in [None, Some(HoldStatus::Open)] {
+            let user = user.clone();
+            reader.holds(&HoldFilter { user, status }, page).unwrap();
+        }
+        let filter = UsageFilter {
+            service: user.as_ref().map(|_| "pictures".to_owned()),
+            from: user.as_ref().map(|_| Time(0)),
+            to: user.as_ref().map(|_| Time(i64::MAX)),
+            user,
+        };
+        reader.usage(&filter, page).unwrap();
+        reader.usage_summary(&filter).unwrap();
+    }
+    let subject = Subject {
+        kind: SubjectKind::User,
+        name: "user-1".to_owned(),
+    };
+    for subject in [None, Some(&subject)] {
+        reader.limits(subject, page).unwrap();
+    }
+    reader.announcements(0, 10).unwrap();
+    reader.due(Time(i64::MAX), Time(i64::MAX), 10).unwrap();
+    reader.seal().unwrap();
+    reader.hold(HoldId::of(1)).unwrap().unwrap();
+    reader.grant(GrantId::of(1)).unwrap().unwrap();
+    let wallets = reader.wallets_of(&who).unwrap();
+    let account = reader.account(&wallets[0].key).unwrap().unwrap();
+    let chain = Chain {
+        wallet: account.key,
+        account: account.number,
+        head: account.head,
+    };
+    reader.balance_at(&chain, Time(0)).unwrap();
+    let filter = EntryFilter {
+        chain: Some(chain),
+        reason: None,
+    };
+    reader.entries(&filter, &all()).unwrap();
+}
+
+fn all() -> PageRequest {
+    PageRequest {
+        limit: 1_000,
+        cursor: None,
+    }
+}
