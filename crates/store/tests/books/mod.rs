@@ -5,6 +5,7 @@
     reason = "no test needs everything that the books and the rolls can do"
 )]
 
+pub(crate) mod diary;
 pub(crate) mod model;
 pub(crate) mod pages;
 pub(crate) mod roll;
@@ -126,16 +127,7 @@ impl Books {
         // Every batch at a time of its own, so that ids sort in the order of making.
         self.now = Time(self.now.0 + 1_000_000);
         let mut state = self.loaded(requests)?;
-        let mut context = Context {
-            now: self.now,
-            ids: &mut self.ids,
-            policy: &self.policy,
-        };
-        let answers = requests
-            .iter()
-            .map(|request| command::answer(&mut state, &mut context, request))
-            .collect();
-        assert_eq!(state.missed(), None);
+        let answers = self.decide(requests, &mut state);
         if state.has_changes() {
             self.store.commit(&state)?;
         } else {
@@ -144,7 +136,21 @@ impl Books {
         Ok(answers)
     }
 
-    fn loaded(&mut self, requests: &[Request]) -> Result<State, StoreError> {
+    pub(crate) fn decide(&mut self, requests: &[Request], state: &mut State) -> Answers {
+        let mut context = Context {
+            now: self.now,
+            ids: &mut self.ids,
+            policy: &self.policy,
+        };
+        let answers = requests
+            .iter()
+            .map(|request| command::answer(state, &mut context, request))
+            .collect();
+        assert_eq!(state.missed(), None);
+        answers
+    }
+
+    pub(crate) fn loaded(&mut self, requests: &[Request]) -> Result<State, StoreError> {
         let mut state = self.store.state();
         loop {
             let mut needs = Needs::default();

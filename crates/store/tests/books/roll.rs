@@ -225,35 +225,8 @@ impl Roll {
                 unit: self.unit(),
                 overdraft: self.dice.one_of(&[None, Some(0), Some(100)]),
             },
-            48..51 => {
-                let (credit, usd) = (Unit::CREDIT, Unit::currency("usd").unwrap());
-                let (give, get) = self
-                    .dice
-                    .one_of(&[(credit, usd), (usd, credit), (usd, usd)]);
-                Command::Exchange(Exchange {
-                    user: self.user(),
-                    give: Amount::new(1 + self.dice.below(50), give),
-                    get: Amount::new(1 + self.dice.below(50), get),
-                    category: Category::Paid,
-                    remark: self.remark(),
-                })
-            }
-            51..53 => {
-                let kinds = [
-                    (SubjectKind::User, "user-1"),
-                    (SubjectKind::ApiKey, "k-1"),
-                    (SubjectKind::Label, "red"),
-                ];
-                let (kind, name) = self.dice.one_of(&kinds);
-                let name = name.to_owned();
-                Command::SetLimit(SetLimit {
-                    subject: Subject { kind, name },
-                    most: Amount::credits(self.dice.below(500)),
-                    period: self
-                        .dice
-                        .one_of(&[Period::Day, Period::Month, Period::Ever]),
-                })
-            }
+            48..51 => self.exchange(),
+            51..53 => self.limit(),
             53 => Command::RemoveLimit(LimitId::of(1 + self.dice.below(self.limits + 1))),
             54..57 => Command::RecordUsage(RecordUsage {
                 user: self.user(),
@@ -279,6 +252,37 @@ impl Roll {
             },
             _ => Command::Charge(self.charge()),
         }
+    }
+
+    fn exchange(&mut self) -> Command {
+        let (credit, usd) = (Unit::CREDIT, Unit::currency("usd").unwrap());
+        let (give, get) = self
+            .dice
+            .one_of(&[(credit, usd), (usd, credit), (usd, usd)]);
+        Command::Exchange(Exchange {
+            user: self.user(),
+            give: Amount::new(1 + self.dice.below(50), give),
+            get: Amount::new(1 + self.dice.below(50), get),
+            category: Category::Paid,
+            remark: self.remark(),
+        })
+    }
+
+    fn limit(&mut self) -> Command {
+        let kinds = [
+            (SubjectKind::User, "user-1"),
+            (SubjectKind::ApiKey, "k-1"),
+            (SubjectKind::Label, "red"),
+        ];
+        let (kind, name) = self.dice.one_of(&kinds);
+        let name = name.to_owned();
+        Command::SetLimit(SetLimit {
+            subject: Subject { kind, name },
+            most: Amount::credits(self.dice.below(500)),
+            period: self
+                .dice
+                .one_of(&[Period::Day, Period::Month, Period::Ever]),
+        })
     }
 
     fn hold_command(&mut self) -> Command {
