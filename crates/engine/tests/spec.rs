@@ -1,9 +1,10 @@
 //! The specification of the books: runs `spec/ledger/*.txt` and `spec/stripe/*.txt` against real batches on a real file.
 //!
 //! A line is a verb with its words and, after an arrow, what came of it. Further outcomes stand on lines of their own that
-//! begin with an arrow. Lines that begin with `#`, and empty ones, are for the reader. Top-ups, payments, keys and
-//! transactions get names in the order in which they appear (`T1`, `P1`, `K1`); events, sessions and intents are Stripe's
-//! and are named by the line that brings them (`E1`, `S1`, `I1`). What else has changed stands behind a semicolon. The verbs
+//! begin with an arrow. Lines that begin with `#`, and empty ones, are for the reader. Top-ups, payments, keys, grants, holds,
+//! limits and charges get names in the order in which they appear (`T1`, `P1`, `K1`, `G1`, `H1`, `L1`, `C1`); events, sessions
+//! and intents are Stripe's and are named by the line that brings them (`E1`, `S1`, `I1`). What else has changed stands behind a
+//! semicolon. The verbs
 //! are listed in `spec/README.md` and defined in the folder beside this file. Every file ends with an audit, written `audit -> right`.
 //!
 //! `UPDATE_SPECS=1 cargo test -p bursar-engine --test spec` writes what came of each line into the files. Read the
@@ -19,11 +20,22 @@ mod desk;
 #[path = "desk/inbox.rs"]
 mod inbox;
 mod spec {
+    mod announcement;
+    mod ask;
+    mod charge;
+    mod clock;
+    mod exchange;
+    mod grant;
+    mod hold;
+    mod limit;
     pub(crate) mod line;
+    mod policy;
     mod provider;
     mod said;
+    mod seal;
     mod show;
     mod stripe;
+    mod usage;
     mod words;
     pub(crate) mod world;
 }

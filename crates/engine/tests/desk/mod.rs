@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bursar_domain::account::AccountKey;
 use bursar_domain::audit::Report;
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::IdSource;
 use bursar_domain::policy::Policy;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
+use bursar_domain::wallet::Wallet;
 use bursar_engine::batch::Batch;
 use bursar_engine::clock::FixedClock;
 use bursar_store::Store;
@@ -33,7 +35,7 @@ pub(crate) struct Desk {
     pub(crate) policy: Policy,
     pub(crate) reader: Reader,
     ids: CountedIds,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// Memory, where the system has a file system in it: what is proved here is what is written, not how fast a disk syncs.
@@ -89,6 +91,14 @@ impl Desk {
             idempotency,
         })
         .0
+    }
+
+    /// Wallets as they stand, asked of the writer: their rows may be older than the journal. None where nothing ever touched one.
+    pub(crate) fn wallets(&mut self, keys: Vec<AccountKey>) -> Vec<Option<Arc<Wallet>>> {
+        match self.ask(Command::ReadWallets(keys)) {
+            Ok(Reply::Wallets(wallets)) => wallets,
+            other => panic!("wallets were asked for, and {other:?} came"),
+        }
     }
 
     pub(crate) fn audit(&mut self) -> Report {

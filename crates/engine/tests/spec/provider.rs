@@ -38,7 +38,7 @@ impl World {
             Ok(claim) => claim,
             Err(refusal) => {
                 words.plain.by_ref().for_each(drop);
-                return Ok(vec![self.names.reply(Err(refusal))]);
+                return Ok(self.names.reply(Err(refusal)));
             }
         };
         let command = match (verb, kind.as_str()) {
@@ -62,7 +62,7 @@ impl World {
             _ => self.deferred(claim, words),
         };
         let answer = self.desk.ask(command);
-        Ok(vec![self.names.reply(answer)])
+        Ok(self.names.reply(answer))
     }
 
     fn read_by_job(
@@ -115,7 +115,7 @@ impl World {
             claim: None,
             fact: inbound::session_fact(&session_of(&told)),
         }));
-        Ok(vec![self.names.reply(answer)])
+        Ok(self.names.reply(answer))
     }
 
     /// What is told about an object of Stripe's: what our payment says, unless the line says otherwise.

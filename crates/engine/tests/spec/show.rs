@@ -1,30 +1,25 @@
 //! The verbs that show what stands in the books.
 
-use bursar_domain::account::AccountKind;
+use bursar_domain::account::{AccountKey, AccountKind};
 use bursar_domain::amount::{Amount, Unit};
-use bursar_engine::clock::Clock;
-use bursar_store::query::{EntryFilter, EventFilter, PaymentFilter, TopupFilter};
+use bursar_domain::journal::Reason;
+use bursar_store::query::{Chain, EntryFilter, EventFilter, PaymentFilter, TopupFilter};
 
-use super::said::time;
+use super::clock::{moment, time};
+use super::said;
 use super::words::Words;
 use super::world::{Said, World, all};
 
 impl World {
     pub(super) fn show(&mut self, verb: &str, words: &mut Words) -> Said {
         let (reader, names) = (&mut self.desk.reader, &mut self.names);
-        let lines: Vec<String> = match verb {
-            "wallet" => {
-                let wallet = reader.wallet(&words.user()?).unwrap();
-                vec![Amount::credits(wallet.map_or(0, |wallet| wallet.balance)).to_string()]
-            }
-            "history" => {
-                let filter = EntryFilter {
-                    user: Some(words.user()?),
-                    reason: None,
-                };
-                let entries = reader.entries(&filter, &all()).unwrap().items;
-                entries.iter().map(|entry| names.entry(entry)).collect()
-            }
+        let lines = match verb {
+            "wallet" | "past" | "history" => self.show_wallet(verb, words)?,
+            "grants" => self.grants(words)?,
+            "holds" => self.holds(words)?,
+            "limits" => self.limits(),
+            "announcements" => self.announcements(words)?,
+            "usage" => self.usage(words)?,
             "topups" => {
                 let filter = TopupFilter {
                     user: Some(words.user()?),
@@ -81,10 +76,48 @@ impl World {
         })
     }
 
+    /// A wallet of a user, in credits unless the line says otherwise.
+    pub(super) fn wallet_key(words: &mut Words) -> Result<AccountKey, String> {
+        let user = words.user()?;
+        Ok(AccountKey::wallet_in(&user, words.unit()?))
+    }
+
+    /// What a wallet has, had at a moment, and what moved in it.
+    fn show_wallet(&mut self, verb: &str, words: &mut Words) -> Said {
+        let (key, now) = (Self::wallet_key(words)?, self.now());
+        let wallet = self.desk.wallets(vec![key.clone()]).remove(0);
+        if verb == "wallet" {
+            return Ok(vec![said::wallet(wallet.as_deref(), key.unit, now)]);
+        }
+        let chain = Chain {
+            account: wallet.as_ref().map_or(0, |wallet| wallet.account.number),
+            head: wallet.as_ref().map_or(0, |wallet| wallet.account.head),
+            wallet: key,
+        };
+        let unit = chain.wallet.unit;
+        if verb == "past" {
+            let when = words.plain.by_ref().collect::<Vec<_>>().join(" ");
+            let at = moment(&when, now)?;
+            let found = self.desk.reader.balance_at(&chain, at).unwrap();
+            let line =
+                |(balance, since)| format!("{}, since {}", Amount::new(balance, unit), time(since));
+            return Ok(found.map(line).into_iter().collect());
+        }
+        let filter = EntryFilter {
+            chain: Some(chain),
+            reason: words.one_of("reason", Reason::parse)?,
+        };
+        let entries = self.desk.reader.entries(&filter, &all()).unwrap().items;
+        Ok(entries
+            .iter()
+            .map(|entry| self.names.entry(entry))
+            .collect())
+    }
+
     /// What is owed, in the order in which it becomes due.
     fn jobs(&mut self) -> Vec<String> {
         let (mut lines, mut seen) = (Vec::new(), Vec::new());
-        let now = self.desk.clock.now();
+        let now = self.now();
         let mut until = Some(now);
         while let Some(at) = until {
             let (due, next) = self.desk.reader.due_jobs(at, 1000).unwrap();
@@ -115,7 +148,7 @@ impl World {
             let minor = i64::try_from(*balance).unwrap();
             let name = match key.kind {
                 AccountKind::Wallet => format!("wallet of {}", key.owner),
-                kind => kind.as_str().to_owned(),
+                kind => kind.as_str().replace('_', " "),
             };
             lines.push(format!("{name}: {}", Amount::new(minor, key.unit)));
         }

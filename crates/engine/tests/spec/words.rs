@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bursar_domain::amount::Unit;
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
+use bursar_domain::limit::Spender;
+
+use super::clock::span;
 
 /// The words of a line, taken away one after the other; a word that nobody takes is a mistake in the specification.
 pub(super) struct Words {
@@ -16,10 +20,14 @@ pub(super) struct Words {
 impl Words {
     pub(super) fn of(line: &str) -> Self {
         let (mut plain, mut named, mut asked) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let is_name = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
         for word in split(line) {
             match word.split_once('=') {
                 Some(("key", key)) => drop(named.insert("key".to_owned(), key.to_owned())),
-                Some((name, value)) if name.bytes().all(|byte| byte.is_ascii_lowercase()) => {
+                Some((name, value)) if is_name(name) => {
                     named.insert(name.to_owned(), value.to_owned());
                     asked.push(word);
                 }
@@ -57,6 +65,41 @@ impl Words {
         self.named.remove(name)
     }
 
+    pub(super) fn yes(&mut self, name: &str) -> bool {
+        self.option(name).is_some_and(|word| word == "yes")
+    }
+
+    /// An option that is one of a few words.
+    pub(super) fn one_of<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        let word = self.option(name);
+        let parsed = word.map(|word| parse(&word).ok_or_else(|| format!("{word} is no {name}")));
+        parsed.transpose()
+    }
+
+    /// An option that is a step of time, in seconds.
+    pub(super) fn span(&mut self, name: &str) -> Result<Option<i64>, String> {
+        self.option(name).map(|text| span(&text)).transpose()
+    }
+
+    /// The unit of `unit=`; credits without one.
+    pub(super) fn unit(&mut self) -> Result<Unit, String> {
+        let unit = self.one_of("unit", unit)?;
+        Ok(unit.unwrap_or(Unit::CREDIT))
+    }
+
+    pub(super) fn spender(&mut self) -> Spender {
+        let labels = self.option("label").unwrap_or_default();
+        let labels = labels.split(',').filter(|label| !label.is_empty());
+        Spender {
+            api_key: self.option("api_key"),
+            labels: labels.map(str::to_owned).collect(),
+        }
+    }
+
     pub(super) fn remark(&mut self) -> Remark {
         let mut text = |name| self.option(name).unwrap_or_default();
         Remark {
@@ -75,6 +118,14 @@ impl Words {
             None => Ok(()),
         }
     }
+}
+
+/// `credit`, `usd`.
+pub(super) fn unit(code: &str) -> Option<Unit> {
+    if code == Unit::CREDIT.code() {
+        return Some(Unit::CREDIT);
+    }
+    Unit::currency(code)
 }
 
 /// Words between blanks; quotes of either kind keep blanks together.
