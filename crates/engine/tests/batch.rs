@@ -10,14 +10,17 @@
 #[path = "desk/books.rs"]
 mod books;
 mod desk;
+#[path = "desk/meeting.rs"]
+mod meeting;
 #[path = "spec/stripe.rs"]
 mod stripe;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bursar_domain::account::AccountKey;
 use bursar_domain::checkout::{OpenCheckout, SessionOpened, SessionRead};
-use bursar_domain::command::{Adjust, Command, Reply, Request};
+use bursar_domain::command::{Adjust, Command, Reply};
 use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::job::{Claim, JobKey, JobKind};
 use bursar_domain::journal::Remark;
@@ -35,9 +38,8 @@ use bursar_store::sqlite::Sqlite;
 use tokio::task::JoinSet;
 
 use desk::Desk;
+use meeting::compare;
 use stripe::Told;
-
-const START: Time = Time::from_seconds(1_767_225_600);
 
 fn anna() -> UserId {
     UserId::parse("anna").unwrap()
@@ -224,42 +226,6 @@ fn paying(desk: &mut Desk) -> Vec<Command> {
     ]
 }
 
-/// Runs every ordered choice of three commands, in one batch at one desk and one by one at the other.
-fn compare(prepare: fn(&mut Desk) -> Vec<Command>, count: usize) {
-    let (mut together, mut alone) = (Desk::new(), Desk::new());
-    let mut tried = 0_i64;
-    for a in 0..count {
-        for b in (0..count).filter(|b| *b != a) {
-            for c in (0..count).filter(|c| *c != a && *c != b) {
-                let pick = |commands: Vec<Command>| {
-                    assert_eq!(commands.len(), count);
-                    [a, b, c].map(|place| Request {
-                        command: commands[place].clone(),
-                        idempotency: None,
-                    })
-                };
-                let requests = pick(prepare(&mut together));
-                let answers = together.batch(&requests);
-                let one_by_one = pick(prepare(&mut alone)).map(|request| alone.request(&request));
-                assert_eq!(answers, one_by_one, "{requests:#?}");
-                tried += 1;
-                for desk in [&mut together, &mut alone] {
-                    desk.clock.set(START.plus_seconds(tried));
-                }
-            }
-        }
-    }
-    assert_eq!(books::of(&mut together), books::of(&mut alone));
-    let jobs = |desk: &mut Desk| desk.reader.due_jobs(Time(i64::MAX), 10_000).unwrap();
-    assert_eq!(jobs(&mut together), jobs(&mut alone));
-    assert_eq!(together.audit().differences, []);
-    let orders = count * (count - 1) * (count - 2);
-    assert_eq!(usize::try_from(tried).unwrap(), orders);
-    // What is on disk is the same too.
-    together.restart();
-    assert_eq!(books::of(&mut together), books::of(&mut alone));
-}
-
 #[test]
 fn a_checkout_and_its_end_in_one_batch() {
     compare(fresh, 3);
@@ -273,6 +239,11 @@ fn a_session_being_opened_and_its_events_in_one_batch() {
 #[test]
 fn everything_about_a_payment_in_one_batch() {
     compare(paying, 9);
+}
+
+async fn credits(engine: &Engine) -> i64 {
+    let wallet = engine.wallet(AccountKey::wallet(&anna())).await.unwrap();
+    wallet.map_or(0, |wallet| wallet.account.balance)
 }
 
 /// No policy the server lets through makes a decision panic; one that it would not let through stands for a bug.
@@ -314,8 +285,7 @@ async fn a_decision_that_panics_costs_nobody_else_anything() {
         let broken = asked.await;
         assert!(matches!(broken, Err(EngineError::Store(_))), "{broken:?}");
     }
-    let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
-    assert_eq!(wallet.unwrap().balance, 10);
+    assert_eq!(credits(&engine).await, 10);
     engine.shutdown().await;
 }
 
@@ -358,7 +328,6 @@ async fn a_locked_file_keeps_nobody_waiting_in_line() {
     );
     other.rollback().unwrap();
     engine.submit(add()).await.unwrap();
-    let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
-    assert_eq!(wallet.unwrap().balance, 1);
+    assert_eq!(credits(&engine).await, 1);
     engine.shutdown().await;
 }

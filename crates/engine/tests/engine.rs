@@ -7,6 +7,7 @@
 )]
 
 mod engine {
+    pub(crate) mod customer;
     pub(crate) mod stripe;
 }
 
@@ -14,19 +15,20 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bursar_domain::checkout::OpenCheckout;
+use bursar_domain::account::AccountKey;
 use bursar_domain::command::{Adjust, AnswerKey, Command, Reply};
-use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::journal::Remark;
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_domain::policy::Policy;
-use bursar_domain::topup::{CreateTopup, TopupStatus};
+use bursar_domain::topup::TopupStatus;
 use bursar_engine::bridge::inbound;
 use bursar_engine::clock::SystemClock;
 use bursar_engine::{Engine, EngineConfig, EngineError};
-use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, Reader};
+use bursar_store::digest::request_hash;
+use bursar_store::query::EventFilter;
 use tempfile::TempDir;
 
+use engine::customer::{anna, checkout, credits, open, page, payments, topup, wallet};
 use engine::stripe::{Mood, Stripe, client};
 
 fn config(folder: &TempDir, stripe: Option<&Stripe>) -> EngineConfig {
@@ -35,53 +37,6 @@ fn config(folder: &TempDir, stripe: Option<&Stripe>) -> EngineConfig {
         policy: Policy::standard(),
         stripe: stripe.map(Stripe::client),
         clock: Arc::new(SystemClock),
-    }
-}
-
-fn anna() -> UserId {
-    UserId::parse("anna").unwrap()
-}
-
-async fn topup(engine: &Engine, credits: i64) -> TopupId {
-    let wish = CreateTopup {
-        user: anna(),
-        credits,
-        remark: Remark::default(),
-    };
-    match engine.submit(Command::CreateTopup(wish)).await {
-        Ok(Reply::Topup(topup)) => topup.id,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn checkout(topup: &TopupId) -> OpenCheckout {
-    OpenCheckout {
-        topup: topup.clone(),
-        user: anna(),
-        success_url: "http://127.0.0.1/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
-        cancel_url: "http://127.0.0.1/canceled".to_owned(),
-    }
-}
-
-async fn open(engine: &Engine, topup: &TopupId) -> Result<Payment, EngineError> {
-    let (payment, _) = engine.open_checkout(checkout(topup), None).await?;
-    Ok(payment)
-}
-
-async fn credits(engine: &Engine) -> i64 {
-    let wallet = engine.read(|reader| reader.wallet(&anna())).await.unwrap();
-    wallet.map_or(0, |wallet| wallet.balance)
-}
-
-async fn payments(engine: &Engine) -> Vec<Payment> {
-    let all = |reader: &mut Reader| reader.payments(&PaymentFilter::default(), &page());
-    engine.read(all).await.unwrap().items
-}
-
-fn page() -> PageRequest {
-    PageRequest {
-        limit: 100,
-        cursor: None,
     }
 }
 
@@ -146,9 +101,13 @@ async fn a_purchase_from_the_wish_to_the_wallet() {
         open(&engine, &topup).await,
         Err(EngineError::Refused(_))
     ));
+    assert_eq!(credits(&engine).await, 500);
     engine.shutdown().await;
     right(&engine).await;
-    assert_eq!(credits(&engine).await, 500);
+    // A clean stop leaves the rows as the writer knew them.
+    let key = AccountKey::wallet(&anna());
+    let row = engine.read(move |reader| reader.account(&key)).await;
+    assert_eq!(row.unwrap().unwrap().balance, 500);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +196,12 @@ async fn a_repeated_request_gets_the_session_as_soon_as_stripe_works() {
         route: "checkout".to_owned(),
         key: "K-1".to_owned(),
     };
-    let ask = || engine.open_checkout(checkout(&topup), Some((key.clone(), "digest".to_owned())));
+    let ask = || {
+        engine.open_checkout(
+            checkout(&topup),
+            Some((key.clone(), request_hash(b"digest"))),
+        )
+    };
     stripe.is(Mood::Fails);
     for _ in 0..4 {
         // Every failure doubles the pause; whoever asks again does not wait for its end.
@@ -491,11 +455,6 @@ async fn deliveries_at_the_same_moment_credit_once() {
         .await
         .unwrap();
     assert_eq!((events.items.len(), credits(&engine).await), (6, 500));
-    let wallet = engine
-        .read(|reader| reader.wallet(&anna()))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(wallet.entries, 1);
+    assert_eq!(wallet(&engine).await.unwrap().account.entries, 1);
     right(&engine).await;
 }

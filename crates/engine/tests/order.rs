@@ -14,6 +14,7 @@ mod inbox;
 #[path = "spec/stripe.rs"]
 mod stripe;
 
+use bursar_domain::account::{AccountKey, AccountKind};
 use bursar_domain::checkout::{OpenCheckout, SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::event::EventStatus;
@@ -225,12 +226,13 @@ impl Purchase {
     fn digest(&self, desk: &mut Desk) -> Digest {
         let payment = desk.reader.payment(&self.payment).unwrap().unwrap();
         let topup = desk.reader.topup(&self.topup).unwrap().unwrap();
-        let wallet = desk.reader.wallet(&self.user).unwrap();
+        let wallet = desk.wallets(vec![AccountKey::wallet(&self.user)]).remove(0);
+        let account = wallet.map(|wallet| wallet.account.clone());
         Digest {
             payment: payment.status,
             topup: topup.status,
-            credits: wallet.as_ref().map_or(0, |wallet| wallet.balance),
-            entries: wallet.as_ref().map_or(0, |wallet| wallet.entries),
+            credits: account.as_ref().map_or(0, |account| account.balance),
+            entries: account.as_ref().map_or(0, |account| account.entries),
             session: payment.session,
             intent: payment.intent,
         }
@@ -313,7 +315,10 @@ fn every_order(burst: &[Step]) -> usize {
         0
     };
     let sold = i64::try_from(credited).unwrap() * CREDITS;
-    assert_eq!(desk.reader.credits_outstanding().unwrap(), sold);
+    let wallets = report.balances.iter();
+    let wallets = wallets.filter(|(key, _)| key.kind == AccountKind::Wallet);
+    let outstanding: i128 = wallets.map(|(_, balance)| balance).sum();
+    assert_eq!(outstanding, i128::from(sold));
     let waiting = EventFilter {
         status: Some(EventStatus::Waiting),
         ..EventFilter::default()
