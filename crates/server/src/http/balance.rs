@@ -139,23 +139,26 @@ async fn entries(
     mut query: super::extract::Input,
 ) -> Result<impl IntoResponse + use<>, ApiError> {
     let reason = query.choice("kind", &kinds())?;
-    let unit = query.unit()?;
+    let wallet = match &user {
+        Some(user) => Some(AccountKey::wallet_in(user, query.unit()?)),
+        None if query.take("unit").is_some() => {
+            let message = "needs `user_id`: movements of all wallets are in all units";
+            return Err(ApiError::invalid("unit", message));
+        }
+        None => None,
+    };
     let request = page::request(&mut query)?;
     query.finish()?;
-    let entries = match user {
-        Some(user) => {
-            let key = AccountKey::wallet_in(&user, unit);
-            app.engine().statement(key, reason, request).await?
-        }
-        None => {
-            let filter = EntryFilter {
-                chain: None,
-                reason,
-            };
-            app.engine()
-                .read(move |reader| reader.entries(&filter, &request))
-                .await?
-        }
+    let entries = if let Some(key) = wallet {
+        app.engine().statement(key, reason, request).await?
+    } else {
+        let filter = EntryFilter {
+            chain: None,
+            reason,
+        };
+        app.engine()
+            .read(move |reader| reader.entries(&filter, &request))
+            .await?
     };
     Ok(page::list(entries, Movement::of))
 }

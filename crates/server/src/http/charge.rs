@@ -9,6 +9,7 @@ use bursar_domain::command::{
 use bursar_domain::grant::Part;
 use bursar_domain::refusal::Refusal;
 use bursar_store::digest;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -184,7 +185,11 @@ fn one_of_many(
     caller: &Caller,
 ) -> Result<(Charge, Option<(AnswerKey, RequestHash)>), ApiError> {
     let Value::Object(fields) = value else {
-        return Err(ApiError::invalid("charges", "must be a list of objects"));
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "parameter_invalid",
+            "must be an object",
+        ));
     };
     let mut input = Input::of(fields);
     let key = required("idempotency_key", key_of_body(&mut input)?)?;
@@ -201,10 +206,10 @@ fn one_of_many(
 
 /// Says in which of many charges something is wrong.
 fn at(position: usize, error: ApiError) -> ApiError {
-    let param = error.param.clone().unwrap_or_default();
+    let field = error.param.as_ref().map(|param| format!(".{param}"));
     ApiError {
         message: format!("charge {position}: {}", error.message),
-        param: Some(format!("charges[{position}].{param}")),
+        param: Some(format!("charges[{position}]{}", field.unwrap_or_default())),
         ..error
     }
 }

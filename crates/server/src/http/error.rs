@@ -77,6 +77,17 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "parameter_unknown", message).with_param(param)
     }
 
+    /// The same about a field of an object inside the request: `from.amount`.
+    #[must_use]
+    pub(super) fn inside(self, name: &str) -> Self {
+        let field = self.param.unwrap_or_default();
+        Self {
+            message: format!("in `{name}`: {}", self.message),
+            param: Some(format!("{name}.{field}")),
+            ..self
+        }
+    }
+
     /// No or no valid credentials.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message)

@@ -65,7 +65,10 @@ fn side(input: &mut Input, name: &'static str) -> Result<Amount, ApiError> {
         let message = "must be an object with `unit` and `amount`";
         return Err(ApiError::invalid(name, message));
     };
-    let mut input = Input::of(fields);
+    amount(Input::of(fields)).map_err(|error| error.inside(name))
+}
+
+fn amount(mut input: Input) -> Result<Amount, ApiError> {
     let unit = required("unit", input.text("unit", 16)?)?;
     let amount = required("amount", input.integer("amount", 1, AMOUNT_MAX)?)?;
     input.finish()?;

@@ -216,13 +216,8 @@ impl Input {
             reference: self.text("ref", 200)?.unwrap_or_default(),
             meta: self.meta()?,
         };
-        for (name, text) in [
-            ("note", &remark.note),
-            ("ref", &remark.reference),
-            ("meta", &remark.meta),
-        ] {
-            refuse_card_number(name, text)?;
-        }
+        refuse_card_number("note", &remark.note)?;
+        refuse_card_number("ref", &remark.reference)?;
         Ok(remark)
     }
 
@@ -243,6 +238,7 @@ impl Input {
                 format!("must be an object of at most {META_MAX} bytes"),
             ));
         }
+        refuse_card_number("meta", &text)?;
         Ok(text)
     }
 

@@ -33,9 +33,13 @@ impl Input {
         let Some(text) = self.text(name, 64)? else {
             return Ok(None);
         };
+        // The parser takes more than RFC 3339: years before 0000 and behind 9999, with a sign, and names of time zones.
+        let is_plain = text.bytes().enumerate().all(|(place, byte)| {
+            byte.is_ascii_digit() || (place > 0 && b"-+:.TtZz ".contains(&byte))
+        });
         match text.parse::<jiff::Timestamp>() {
-            Ok(timestamp) => Ok(Some(Time(timestamp.as_microsecond()))),
-            Err(_) => Err(ApiError::invalid(
+            Ok(timestamp) if is_plain => Ok(Some(Time(timestamp.as_microsecond()))),
+            _ => Err(ApiError::invalid(
                 name,
                 "must be a time in RFC 3339, such as 2027-01-31T00:00:00Z",
             )),

@@ -89,10 +89,9 @@ fn status(grant: &Grant, now: Time) -> &'static str {
     match grant.end {
         Some(GrantEnd::Spent) => "spent",
         Some(GrantEnd::Voided) => "voided",
-        Some(GrantEnd::Expired) => "expired",
         None if grant.is_usable(now) => "active",
         None if grant.starts_at.is_some_and(|start| now < start) => "scheduled",
-        None => "expired",
+        Some(GrantEnd::Expired) | None => "expired",
     }
 }
 
@@ -147,7 +146,11 @@ fn roll_over(input: &mut Input) -> Result<Option<RollOver>, ApiError> {
             return Err(ApiError::invalid("roll_over", message));
         }
     };
-    let mut input = Input::of(fields);
+    let rolls = rolls(Input::of(fields)).map_err(|error| error.inside("roll_over"))?;
+    Ok(Some(rolls))
+}
+
+fn rolls(mut input: Input) -> Result<RollOver, ApiError> {
     let roll = RollOver {
         cap: required("cap", input.integer("cap", 1, AMOUNT_MAX)?)?,
         seconds: required(
@@ -156,7 +159,7 @@ fn roll_over(input: &mut Input) -> Result<Option<RollOver>, ApiError> {
         )?,
     };
     input.finish()?;
-    Ok(Some(roll))
+    Ok(roll)
 }
 
 /// `POST /v1/balance/grants/void`
@@ -182,8 +185,9 @@ async fn decide(
     let answered = app.submit(command, idempotency).await?;
     match answered.reply {
         Reply::Grant(grant) => {
-            // An answer that is given again is the one of its moment.
-            let view = View::of(&grant, grant.created_at.max(app.engine().now()));
+            // An answer that is given again is the one of its moment: of the grant's beginning, or of its end, which the grant
+            // itself knows.
+            let view = View::of(&grant, grant.created_at);
             Ok(answer(view, answered.replayed))
         }
         _ => Err(ApiError::internal(

@@ -1,5 +1,6 @@
 //! Holds: reserve, report progress, extend, settle, release.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use bursar_domain::command::{Command, Reply};
@@ -183,11 +184,13 @@ fn id(input: &mut Input) -> Result<HoldId, ApiError> {
 pub(super) async fn one(
     State(app): State<App>,
     _: Admin,
-    Path(text): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     Query(query): Query,
 ) -> Result<impl IntoResponse, ApiError> {
     query.finish()?;
-    let hold = match HoldId::parse(&text) {
+    // An address that is not even text names nothing of ours.
+    let id = path.ok().and_then(|Path(text)| HoldId::parse(&text));
+    let hold = match id {
         Some(id) => app.engine().read(move |reader| reader.hold(id)).await?,
         None => None,
     };

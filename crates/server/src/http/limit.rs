@@ -126,11 +126,17 @@ async fn decide(
 ) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
     order.input.finish()?;
+    let is_set = matches!(command, Command::SetLimit(_));
     let answered = app.submit(command, idempotency).await?;
     match answered.reply {
         Reply::Limit(limit) => {
-            let view = View::of(&limit, app.engine().now());
-            Ok(answer(view, answered.replayed))
+            // An answer that is given again is the one of its moment, not of today's period.
+            let at = if is_set {
+                limit.updated_at
+            } else {
+                app.engine().now()
+            };
+            Ok(answer(View::of(&limit, at), answered.replayed))
         }
         _ => Err(ApiError::internal(
             &"a limit was answered with something else",

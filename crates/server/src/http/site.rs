@@ -1,6 +1,7 @@
 //! The page at `/` and its files: embedded, and only a client of the API.
 
 use askama::Template;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -68,7 +69,9 @@ pub(super) async fn home(State(app): State<App>) -> Response {
 }
 
 /// `GET /assets/{name}`
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
+pub(super) async fn asset(path: Result<Path<String>, PathRejection>) -> Response {
+    // An address that is not even text names no file.
+    let name = path.map(|Path(name)| name).unwrap_or_default();
     match FILES.iter().find(|(file, ..)| *file == name) {
         Some((_, kind, text)) => (
             [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],

@@ -8,6 +8,7 @@ use bursar_domain::command::{Command, Reply};
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
+use bursar_store::query::Reader;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -174,7 +175,7 @@ pub(super) async fn checkpoint(
     Query(query): Query,
 ) -> Result<impl IntoResponse, ApiError> {
     query.finish()?;
-    let seal = app.engine().read(|reader| reader.seal()).await?;
+    let seal = app.engine().read(Reader::seal).await?;
     Ok(item(Checkpoint {
         checkpoint: seal.written(),
         seal: seal.number,
