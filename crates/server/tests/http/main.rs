@@ -1,0 +1,30 @@
+//! The HTTP surface from outside: who may do what, what is accepted, what is answered, and how it is refused.
+//!
+//! What is about the edge asks the router itself. What is about wallets goes through the listener, over a socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+mod answer;
+mod batch;
+mod body;
+mod charge;
+mod credential;
+mod door;
+mod exchange;
+mod grant;
+mod happening;
+mod hold;
+mod hostile;
+mod house;
+mod limit;
+mod list;
+mod precheck;
+mod repetition;
+mod role;
+mod usage;
+mod wallet;
+mod webhook;
