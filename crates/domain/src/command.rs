@@ -188,11 +188,7 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
             let key = AccountKey::wallet(&adjust.user);
             grant::needs_to_give(&mut wanted, &key, AccountKind::Adjusted);
         }
-        Command::CreateGrant(terms) => {
-            for origin in [AccountKind::Sold, AccountKind::Granted] {
-                grant::needs_to_give(&mut wanted, &terms.wallet(), origin);
-            }
-        }
+        Command::CreateGrant(terms) => grant::needs_to_create(&mut wanted, terms),
         Command::VoidGrant { grant, .. } => grant::needs_to_void(&mut wanted, *grant),
         Command::Charge(charge) => charge::needs(&mut wanted, charge),
         Command::ChargeAll(all) => all.needs(&mut wanted),

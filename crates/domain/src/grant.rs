@@ -253,22 +253,36 @@ impl CreateGrant {
 }
 
 pub(crate) fn needs_wallet(wanted: &mut Wanted<'_>, key: &AccountKey) {
-    for kind in [
-        AccountKind::Breakage,
-        AccountKind::RolledOver,
-        AccountKind::Spent,
-    ] {
-        wanted.account(&AccountKey::house(kind, key.unit));
-    }
+    wanted.account(&AccountKey::house(AccountKind::Spent, key.unit));
     let Some(wallet) = wanted.wallet(key) else {
         return;
     };
+    // Most wallets have nothing that could expire.
+    if wallet.grants.iter().any(|grant| grant.expires_at.is_some()) {
+        needs_to_expire(wanted, key);
+    }
     // What a hold gives back of a voided grant goes to where it came from, and so does what was rolled over, if it is voided.
     let goes_back = |grant: &&Grant| {
         grant.end == Some(GrantEnd::Voided) || (grant.roll_over.is_some() && grant.end.is_none())
     };
     for grant in wallet.grants.iter().filter(goes_back) {
         wanted.account(&AccountKey::house(grant.from, key.unit));
+    }
+}
+
+pub(crate) fn needs_to_expire(wanted: &mut Wanted<'_>, key: &AccountKey) {
+    for kind in [AccountKind::Breakage, AccountKind::RolledOver] {
+        wanted.account(&AccountKey::house(kind, key.unit));
+    }
+}
+
+pub(crate) fn needs_to_create(wanted: &mut Wanted<'_>, terms: &CreateGrant) {
+    for origin in [AccountKind::Sold, AccountKind::Granted] {
+        needs_to_give(wanted, &terms.wallet(), origin);
+    }
+    // A later command of the same batch looks at what this one makes.
+    if terms.expires_at.is_some() {
+        needs_to_expire(wanted, &terms.wallet());
     }
 }
 

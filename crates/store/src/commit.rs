@@ -53,7 +53,7 @@ pub(crate) fn changes(
     writer.holds(state)?;
     writer.announcements(state)?;
     let usage: Vec<Parameters> = state.usage.iter().map(record::write_usage).collect();
-    writer.run(&record::insert("usage_event", record::USAGE), &usage)?;
+    writer.insert("usage_event", record::USAGE, &usage)?;
     writer.table(&record::TOPUPS, &state.topups, record::write_topup)?;
     writer.table(&record::PAYMENTS, &state.payments, record::write_payment)?;
     writer.events(state)?;
@@ -118,7 +118,7 @@ impl Writer<'_> {
         inserts: &[Parameters],
         updates: Vec<Parameters>,
     ) -> Result<(), StoreError> {
-        self.run(&record::insert(shape.table, shape.columns), inserts)?;
+        self.insert(shape.table, shape.columns, inserts)?;
         if updates.is_empty() {
             return Ok(());
         }
@@ -139,7 +139,7 @@ impl Writer<'_> {
             .filter_map(|(_, _, account)| account);
         let opened: Vec<Account> = opened.cloned().collect();
         let rows: Vec<Parameters> = opened.iter().map(record::write_account).collect();
-        self.run(&record::insert("account", record::ACCOUNT), &rows)?;
+        self.insert("account", record::ACCOUNT, &rows)?;
         Ok(opened)
     }
 
@@ -178,11 +178,8 @@ impl Writer<'_> {
                 postings.push(row);
             }
         }
-        self.run(
-            &record::insert("ledger_transaction", record::TRANSACTION),
-            &transactions,
-        )?;
-        self.run(&record::insert("posting", record::POSTING), &postings)?;
+        self.insert("ledger_transaction", record::TRANSACTION, &transactions)?;
+        self.insert("posting", record::POSTING, &postings)?;
         let seal = Seal {
             number: before.number + 1,
             account: state.sequence.account,
@@ -197,7 +194,7 @@ impl Writer<'_> {
             Value::Bytes(seal.hash.as_slice().into()),
         ];
         let columns = "number, account_number, transaction_number, rows_to, hash";
-        self.run(&record::insert("seal", columns), &[row])?;
+        self.insert("seal", columns, &[row])?;
         Ok(seal)
     }
 
@@ -222,7 +219,7 @@ impl Writer<'_> {
             .map(|id| vec![id.number().into()])
             .collect();
         self.run("DELETE FROM spending_limit WHERE number = $1", &removed)?;
-        self.run(&record::insert("removed_limit", "number"), &removed)?;
+        self.insert("removed_limit", "number", &removed)?;
         let changed = state.limits.changes().filter_map(|(_, _, limits)| limits);
         let rows: Vec<Parameters> = changed.flatten().map(record::write_limit).collect();
         let sql = format!(
@@ -244,7 +241,7 @@ impl Writer<'_> {
             .map(|it| record::write_announcement(it, account_of(state, &it.wallet)?))
             .collect::<Result<Vec<_>, StoreError>>()?;
         let columns = "number, account, kind, body, at";
-        self.run(&record::insert("announcement", columns), &rows)
+        self.insert("announcement", columns, &rows)
     }
 
     fn events(&mut self, state: &State) -> Result<(), StoreError> {
@@ -253,10 +250,7 @@ impl Writer<'_> {
             vec![(*number).into(), Value::Bytes(Arc::clone(body))]
         };
         let bodies: Vec<Parameters> = state.event_bodies.iter().map(body).collect();
-        self.run(
-            &record::insert("stripe_event_body", "number, body"),
-            &bodies,
-        )
+        self.insert("stripe_event_body", "number, body", &bodies)
     }
 
     fn jobs(&mut self, state: &State) -> Result<(), StoreError> {
@@ -266,7 +260,21 @@ impl Writer<'_> {
             there.extend(job.map(record::write_job));
         }
         self.run("DELETE FROM job WHERE kind = $1 AND payment_id = $2", &gone)?;
-        self.run(&record::insert("job", record::JOB), &there)
+        self.insert("job", record::JOB, &there)
+    }
+
+    /// Inserts rows, if there are any: most batches have none for most tables.
+    fn insert(
+        &mut self,
+        table: &str,
+        columns: &str,
+        rows: &[Parameters],
+    ) -> Result<(), StoreError> {
+        if !rows.is_empty() {
+            self.connection
+                .execute(&record::insert(table, columns), rows)?;
+        }
+        Ok(())
     }
 
     fn run(&mut self, sql: &str, rows: &[Parameters]) -> Result<(), StoreError> {

@@ -40,24 +40,18 @@ pub(crate) fn count_limits(connection: &mut dyn Connection) -> Result<i64, Store
 /// Takes what is in memory; what is left to be read.
 pub(crate) fn from_memory(memory: &mut Memory, needs: Needs, state: &mut State) -> Needs {
     let mut missing = needs;
-    missing
-        .wallets
-        .retain(|key| match memory.wallets.kept(key) {
-            Some(wallet) => {
-                state.wallets.load(key.clone(), Some(wallet));
-                false
-            }
-            None => true,
-        });
-    missing
-        .accounts
-        .retain(|key| match memory.accounts.get(key) {
-            Some(account) => {
-                state.accounts.load(key.clone(), account.clone());
-                false
-            }
-            None => true,
-        });
+    for key in std::mem::take(&mut missing.wallets) {
+        match memory.wallets.kept(&key) {
+            Some(wallet) => state.wallets.load(key, Some(wallet)),
+            None => drop(missing.wallets.insert(key)),
+        }
+    }
+    for key in std::mem::take(&mut missing.accounts) {
+        match memory.accounts.get(&key) {
+            Some(account) => state.accounts.load(key, account.clone()),
+            None => drop(missing.accounts.insert(key)),
+        }
+    }
     missing
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::once;
 use super::{AnswerKey, Context, Reply, RequestHash};
 use crate::charge::{self, Charge, Charged};
+use crate::grant;
 use crate::refusal::Refusal;
 use crate::state::{Needs, State, Wanted};
 use crate::wallet;
@@ -36,7 +37,12 @@ impl ChargeAll {
             ..State::default()
         };
         let mut needs = Needs::default();
-        self.needs(&mut Wanted::new(&nothing_here, &mut needs));
+        let mut wanted = Wanted::new(&nothing_here, &mut needs);
+        self.needs(&mut wanted);
+        // What is only needed where something can expire, which a wallet would have to be here to tell.
+        for (charge, _) in &self.charges {
+            grant::needs_to_expire(&mut wanted, &charge.wallet());
+        }
         needs
     }
 }

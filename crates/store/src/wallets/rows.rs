@@ -88,26 +88,29 @@ impl Rows {
     }
 
     pub(super) fn write(self, connection: &mut dyn Connection) -> Result<(), StoreError> {
-        let opened = record::insert("account", &format!("{}, overdraft", record::ACCOUNT));
-        let granted = record::insert("credit_grant", &format!("{}, account", record::GRANT));
-        for (sql, rows) in [
-            (opened.as_str(), self.opened),
-            (
-                "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, updated_at = $6 WHERE number = $1",
-                self.accounts,
-            ),
-            (granted.as_str(), self.granted),
-            (
-                "UPDATE credit_grant SET remaining = $2, announced = $3, end_kind = $4, ended_at = $5 WHERE number = $1",
-                self.grants,
-            ),
-            (
-                "UPDATE credit_grant SET remaining = $2 WHERE number = $1",
-                self.left,
-            ),
-        ] {
+        // Most batches have no rows for most of these statements: they are written only where they are needed.
+        let insert =
+            |table, columns: &str, more: &str| record::insert(table, &format!("{columns}, {more}"));
+        let opened = || insert("account", record::ACCOUNT, "overdraft");
+        let granted = || insert("credit_grant", record::GRANT, "account");
+        let update = |sql: &'static str| move || sql.to_owned();
+        let accounts = update(
+            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, updated_at = $6 WHERE number = $1",
+        );
+        let grants = update(
+            "UPDATE credit_grant SET remaining = $2, announced = $3, end_kind = $4, ended_at = $5 WHERE number = $1",
+        );
+        let left = update("UPDATE credit_grant SET remaining = $2 WHERE number = $1");
+        let statements: [(&dyn Fn() -> String, Vec<Parameters>); 5] = [
+            (&opened, self.opened),
+            (&accounts, self.accounts),
+            (&granted, self.granted),
+            (&grants, self.grants),
+            (&left, self.left),
+        ];
+        for (sql, rows) in statements {
             if !rows.is_empty() {
-                connection.execute(sql, &rows)?;
+                connection.execute(&sql(), &rows)?;
             }
         }
         Ok(())
