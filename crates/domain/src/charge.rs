@@ -116,11 +116,22 @@ impl Charge {
             }
             Price::Action { name, quantity } => {
                 within("quantity", *quantity, 1, AMOUNT_MAX)?;
+                if self.unit != Unit::CREDIT {
+                    return Err(Refusal::Misfit {
+                        field: "unit".into(),
+                        rule: "must be credit: actions cost credits".into(),
+                    });
+                }
                 let action = policy.actions.get(name);
                 let price = action.ok_or_else(|| Refusal::ActionUnknown { name: name.clone() })?;
                 let cost = price.cost_rounded_up(*quantity);
                 let cost = cost.map_err(|_| Refusal::BalanceOutOfRange)?;
-                within("quantity times the price", cost, 1, AMOUNT_MAX)?;
+                if cost > AMOUNT_MAX {
+                    return Err(Refusal::Misfit {
+                        field: "quantity".into(),
+                        rule: format!("times the price must be at most {AMOUNT_MAX} credits"),
+                    });
+                }
                 Ok(cost)
             }
         }
@@ -284,3 +295,6 @@ pub(crate) fn pay(
         wallet: key,
     })
 }
+
+#[cfg(test)]
+mod tests;

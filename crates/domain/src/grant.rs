@@ -308,7 +308,7 @@ pub(crate) fn create(
     within("credits", terms.amount.minor, 1, AMOUNT_MAX)?;
     within("priority", terms.priority, 0, PRIORITY_MAX)?;
     if terms.expires_at.is_some_and(|expiry| expiry <= now) {
-        return Err(Refusal::TimeOrder {
+        return Err(Refusal::Misfit {
             field: "expires_at".into(),
             rule: "must be in the future".into(),
         });
@@ -316,7 +316,7 @@ pub(crate) fn create(
     if let (Some(start), Some(expiry)) = (terms.starts_at, terms.expires_at)
         && start >= expiry
     {
-        return Err(Refusal::TimeOrder {
+        return Err(Refusal::Misfit {
             field: "starts_at".into(),
             rule: "must be before expires_at".into(),
         });
@@ -325,7 +325,7 @@ pub(crate) fn create(
         within("roll_over.cap", roll.cap, 1, AMOUNT_MAX)?;
         within("roll_over.expires_in", roll.seconds, 1, i64::MAX)?;
         if terms.expires_at.is_none() {
-            return Err(Refusal::TimeOrder {
+            return Err(Refusal::Misfit {
                 field: "roll_over".into(),
                 rule: "needs expires_at: what never expires does not roll over".into(),
             });

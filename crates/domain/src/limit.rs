@@ -243,6 +243,9 @@ pub(crate) fn check(
     now: Time,
     adds: impl Fn(&SpendingLimit) -> i64,
 ) -> Result<(), Refusal> {
+    if !state.may_have_limits() {
+        return Ok(());
+    }
     let limits = subjects
         .iter()
         .filter_map(|subject| state.limits.get(subject))
@@ -262,6 +265,22 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+/// How much all limits leave room for.
+pub(crate) fn room(state: &State, subjects: &[Subject], unit: Unit, now: Time) -> i64 {
+    if !state.may_have_limits() {
+        return i64::MAX;
+    }
+    let limits = subjects
+        .iter()
+        .filter_map(|subject| state.limits.get(subject))
+        .flatten();
+    limits
+        .filter(|limit| limit.most.unit == unit)
+        .map(|limit| limit.most.minor.saturating_sub(limit.used(now)))
+        .min()
+        .unwrap_or(i64::MAX)
 }
 
 /// What happens to a limit, in smallest steps.

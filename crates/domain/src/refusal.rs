@@ -35,11 +35,11 @@ pub enum Refusal {
     #[error("the wallet has {available} credits available, {missing} too few")]
     InsufficientCredits { available: i64, missing: i64 },
     #[error(
-        "there is no action {name:?} with a price: add it to [actions] of the configuration, or name the credits"
+        "there is no action {name:?} with a price: add it to wallet.actions of the configuration, or name the credits"
     )]
     ActionUnknown { name: String },
     #[error("{field} {rule}")]
-    TimeOrder { field: String, rule: String },
+    Misfit { field: String, rule: String },
     #[error("there would be more than {most} {what}: end some first")]
     TooMany { what: String, most: i64 },
     #[error("there is no such grant")]
@@ -99,7 +99,7 @@ impl Refusal {
             Self::PaymentNotFound => "payment_not_found",
             Self::InsufficientCredits { .. } => "insufficient_credits",
             Self::ActionUnknown { .. } => "action_unknown",
-            Self::TimeOrder { .. } => "parameter_invalid",
+            Self::Misfit { .. } => "parameter_invalid",
             Self::TooMany { .. } => "too_many",
             Self::GrantNotFound => "grant_not_found",
             Self::GrantEnded { .. } => "grant_ended",
@@ -127,7 +127,7 @@ impl Refusal {
     /// The field of the request that is to blame, if one is.
     pub fn param(&self) -> Option<&str> {
         match self {
-            Self::OutOfRange { field, .. } | Self::TimeOrder { field, .. } => Some(field),
+            Self::OutOfRange { field, .. } | Self::Misfit { field, .. } => Some(field),
             Self::ActionUnknown { .. } => Some("action"),
             Self::GrantNotFound | Self::GrantEnded { .. } => Some("grant_id"),
             Self::HoldNotFound | Self::HoldEnded { .. } => Some("hold_id"),

@@ -39,6 +39,8 @@ pub(crate) fn settle(
             Overage::Charge => 0,
             Overage::Debt => charge::overdraft(state, context.policy, &hold.wallet),
         };
+        let (subjects, unit) = (hold.subjects()?, hold.wallet.unit);
+        limit::check(state, &subjects, unit, context.now, |_| extra)?;
         charge::covers(state, &hold.wallet, extra, floor, context.now)?;
     }
     let end = End {
@@ -69,8 +71,8 @@ pub(crate) fn release(
     finish(state, context, &hold, end, remark)
 }
 
-/// Settles a hold whose time has run out for the progress reported last, as far as the wallet has it. Does nothing if it has
-/// ended or still has time.
+/// Settles a hold whose time has run out for the progress reported last, as far as the wallet has it and limits allow. Does
+/// nothing if it has ended or still has time.
 pub(crate) fn expire(state: &mut State, context: &Context<'_>, id: HoldId) -> Result<(), Refusal> {
     let Some(hold) = state.holds.get(&id).cloned() else {
         return Ok(());
@@ -83,6 +85,8 @@ pub(crate) fn expire(state: &mut State, context: &Context<'_>, id: HoldId) -> Re
         Overage::Debt => charge::overdraft(state, context.policy, &hold.wallet),
     };
     let room = wallet::available(state, &hold.wallet, context.now).saturating_add(floor);
+    let allowed = limit::room(state, &hold.subjects()?, hold.wallet.unit, context.now);
+    let room = room.min(allowed);
     let used = hold.progress.min(hold.amount.saturating_add(room.max(0)));
     let end = End {
         status: HoldStatus::Expired,
@@ -141,6 +145,9 @@ fn finish(
     announcement::announce_fall(state, key, now, context.policy.balance_low, (before, after));
     let balance = state.wallets.get(key).map(|wallet| wallet.account.balance);
     Ok(state.holds.change(&hold.id, |hold| {
+        if *remark != Remark::default() {
+            hold.remark = remark.clone();
+        }
         hold.status = end.status;
         hold.settled = end.used;
         hold.uncovered = end.uncovered;

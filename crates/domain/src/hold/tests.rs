@@ -21,12 +21,14 @@ enum Call {
     Expire,
     /// Its time runs out, and the clock has not come by.
     Lapse,
+    /// The clock comes by, whether or not its time has run out.
+    Look,
 }
 
 /// The hold is made over 10, for 50 seconds.
-const CALLS: [Call; 10] = [
+const CALLS: [Call; 11] = [
     Call::Progress(4),
-    Call::Progress(14),
+    Call::Progress(19),
     Call::Extend(5, None),
     Call::Extend(0, Some(100)),
     Call::Settle(6),
@@ -35,6 +37,7 @@ const CALLS: [Call; 10] = [
     Call::Release,
     Call::Expire,
     Call::Lapse,
+    Call::Look,
 ];
 
 const CALLS_MAX: usize = 4;
@@ -81,13 +84,13 @@ impl Model {
                 return Ok(());
             }
             (Call::Release, Some(("hold_released", ..)))
-            | (Call::Expire | Call::Lapse, Some(_)) => {
-                return Ok(());
-            }
+            | (Call::Expire | Call::Lapse | Call::Look, Some(_)) => return Ok(()),
             (_, Some((end, ..))) => return Err(end),
             (Call::Expire | Call::Lapse, None) => {
                 self.seconds_left = self.seconds_left.min(0);
             }
+            (Call::Look, None) if self.seconds_left > 0 => return Ok(()),
+            (Call::Look, None) => {}
             (_, None) if self.seconds_left <= 0 => return Err("hold_expired"),
             (_, None) => {}
         }
@@ -110,7 +113,7 @@ impl Model {
             }
             Call::Settle(used) => self.finish("hold_settled", used),
             Call::Release => self.finish("hold_released", 0),
-            Call::Expire => {
+            Call::Expire | Call::Look => {
                 let most = self.amount + self.room().max(0);
                 self.finish("hold_expired", self.progress.min(most));
             }
@@ -139,8 +142,10 @@ fn make(world: &mut World, call: Call) -> Result<(), &'static str> {
             hold: ID,
             remark: Remark::default(),
         },
-        Call::Expire | Call::Lapse => {
-            world.now = world.now.max(world.holds[&ID].expires_at);
+        Call::Expire | Call::Lapse | Call::Look => {
+            if call != Call::Look {
+                world.now = world.now.max(world.holds[&ID].expires_at);
+            }
             if call == Call::Lapse {
                 return Ok(());
             }
@@ -185,6 +190,12 @@ fn compare(world: &World, model: &mut Model, calls: &[Call]) {
                 status: hold.status,
             };
             assert_eq!((ended.code(), hold.settled), (*end, *used), "{calls:?}");
+            let uncovered = if *end == "hold_expired" {
+                model.progress - *used
+            } else {
+                0
+            };
+            assert_eq!(hold.uncovered, uncovered, "{calls:?}");
             let expected: Vec<i64> = (*used > 0).then_some(*used).into_iter().collect();
             assert_eq!(settled, expected, "{calls:?}");
             assert_eq!(told, usize::from(*end == "hold_expired"), "{calls:?}");
@@ -232,7 +243,7 @@ fn whatever_the_order_of_calls_a_hold_ends_once() {
                 end: None,
             };
             let orders = descend(&world, &model, &mut vec![]);
-            assert_eq!(orders, 10 + 100 + 1_000 + 10_000);
+            assert_eq!(orders, 11 + 121 + 1_331 + 14_641);
         }
     }
 }

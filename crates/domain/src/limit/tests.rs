@@ -268,7 +268,7 @@ struct Spent {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// A limit has counted what a list of all that was spent says: by whom it concerns, in its unit and period, since it was set.
     #[test]

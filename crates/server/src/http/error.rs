@@ -159,7 +159,7 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         Refusal::OutOfRange { .. }
         | Refusal::PriceOutOfRange { .. }
         | Refusal::BalanceOutOfRange => StatusCode::BAD_REQUEST,
-        Refusal::ActionUnknown { .. } | Refusal::TimeOrder { .. } | Refusal::SameUnit => {
+        Refusal::ActionUnknown { .. } | Refusal::Misfit { .. } | Refusal::SameUnit => {
             StatusCode::BAD_REQUEST
         }
         Refusal::InsufficientCredits { .. } | Refusal::SpendingLimitReached { .. } => {
