@@ -44,7 +44,7 @@ fn actions_cost_what_the_operator_says_rounded_up() {
     }
     assert_eq!(
         code(world.charge_as(action("picture", 0))),
-        "parameter_invalid"
+        "parameter_out_of_range"
     );
     assert_eq!(code(world.charge_as(action("sound", 1))), "action_unknown");
     assert_eq!(
