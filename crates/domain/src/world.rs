@@ -356,6 +356,8 @@ impl World {
             let reserved: i64 = hold.parts.iter().map(|part| part.amount).sum();
             assert_eq!(reserved, hold.amount, "{hold:#?}");
             assert!(hold.parts.iter().all(|part| part.amount > 0));
+            let grants: BTreeSet<GrantId> = hold.parts.iter().map(|part| part.grant).collect();
+            assert_eq!(grants.len(), hold.parts.len(), "a grant reserved twice");
         }
         for limit in self.limits.values() {
             let counted = self

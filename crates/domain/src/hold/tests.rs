@@ -450,3 +450,31 @@ fn a_wallet_has_so_many_open_holds_and_no_more() {
     assert_eq!(world.available(&credits()), 1_000);
     world.check();
 }
+
+#[test]
+fn what_is_said_at_the_end_stays_with_the_hold_and_its_charge() {
+    let mut world = World::new();
+    world.give(terms(30));
+    let said = |note: &str| Remark {
+        note: note.to_owned(),
+        ..Remark::default()
+    };
+    for (end, kept) in [("done", "done"), ("", "begun")] {
+        let wish = CreateHold {
+            charge: Charge {
+                remark: said("begun"),
+                ..plain_charge(0, 10)
+            },
+            seconds: None,
+            overage: None,
+        };
+        let hold = world.hold_as(wish).unwrap();
+        let settled = world.ask_hold(Command::SettleHold {
+            hold: hold.id,
+            used: 5,
+            remark: said(end),
+        });
+        assert_eq!(settled.unwrap().remark, said(kept));
+        assert_eq!(world.journal.last().unwrap().transaction.remark, said(kept));
+    }
+}

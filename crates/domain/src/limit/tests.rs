@@ -137,6 +137,27 @@ fn what_a_hold_reserves_counts_until_it_ends_and_what_it_settles_in_the_period_o
 }
 
 #[test]
+fn what_is_used_beyond_a_hold_needs_room_in_the_limits() {
+    let mut world = rich();
+    let set = world.set_limit(wish(red(), Period::Ever, 100)).id;
+    world.charge_as(for_red(30)).unwrap();
+    let [hold, lapsed] = [40, 20].map(|amount| world.hold_as(hold_for_red(amount)).unwrap().id);
+    let before = world.clone();
+    assert_eq!(code(world.settle(hold, 51)), Some("spending_limit_reached"));
+    world.assert_same(&before);
+    world.settle(hold, 45).unwrap();
+    // One that nobody ends settles as far as the limits allow.
+    let used = 90;
+    let progress = Command::ProgressHold { hold: lapsed, used };
+    world.ask(progress).unwrap();
+    world.wait(100);
+    world.sweep();
+    let lapsed = &world.holds[&lapsed];
+    assert_eq!((lapsed.settled, lapsed.uncovered), (25, 65));
+    assert_eq!(limit(&world, set).used(world.now), 100);
+}
+
+#[test]
 fn a_limit_that_a_hold_fills_is_reached_once() {
     let mut world = rich();
     world.set_limit(wish(red(), Period::Ever, 60));
