@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! BURSAR_BASE_URL=http://127.0.0.1:8787/billing cargo run -p bursar-server --example embed
-//! curl -X POST http://127.0.0.1:8787/paint/anna
+//! curl -X POST http://127.0.0.1:8787/paint/anna/picture-1
 //! curl http://127.0.0.1:8787/billing/v1/payment/methods
 //! ```
 
@@ -11,11 +11,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use bursar::{App, Config, Sources, listener};
-use bursar_domain::command::{Adjust, Command, Reply};
 use bursar_domain::id::UserId;
-use bursar_domain::journal::Remark;
 use bursar_domain::refusal::Refusal;
-use bursar_engine::EngineError;
+use bursar_engine::service::{ServiceError, charge};
 
 /// What a picture costs, in credits.
 const PICTURE: i64 = 10;
@@ -26,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let socket = tokio::net::TcpListener::bind(&config.listen).await?;
     let app = App::start(config)?;
     let routes = Router::new()
-        .route("/paint/{user}", post(paint))
+        .route("/paint/{user}/{picture}", post(paint))
         .with_state(app.clone())
         .nest_service("/billing", app.router());
     listener::serve(socket, routes, listener::asked_to_stop()).await;
@@ -34,31 +32,24 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Paints a picture. Who the user is, a real product knows from its own session.
+/// Paints a picture. Who the user is, a real product knows from its own session. The same picture, asked for again, is not charged
+/// again.
 async fn paint(
     State(app): State<App>,
-    Path(user): Path<String>,
+    Path((user, picture)): Path<(String, String)>,
 ) -> Result<String, (StatusCode, String)> {
     let user = UserId::parse(&user).ok_or((StatusCode::NOT_FOUND, "no such user".to_owned()))?;
-    let remark = Remark {
-        note: "one picture".to_owned(),
-        ..Remark::default()
-    };
-    let spend = Command::Adjust(Adjust {
-        user,
-        credits: -PICTURE,
-        remark,
-    });
-    match app.engine().submit(spend).await {
-        Ok(Reply::Adjusted(wallet)) => {
-            Ok(format!("Your picture. Credits left: {}\n", wallet.balance))
+    let price = charge::credits(&user, PICTURE);
+    match app.balance().charge(price, &picture).await {
+        Ok(charged) => Ok(format!("Your picture. Credits left: {}\n", charged.balance)),
+        Err(error) => {
+            let status = match (error.refusal(), &error) {
+                (Some(Refusal::InsufficientCredits { .. }), _) => StatusCode::PAYMENT_REQUIRED,
+                (Some(_), _) => StatusCode::CONFLICT,
+                (None, ServiceError::Invalid { .. }) => StatusCode::BAD_REQUEST,
+                (None, _) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            Err((status, format!("{error}\n")))
         }
-        Err(EngineError::Refused(refusal @ Refusal::InsufficientCredits { .. })) => {
-            Err((StatusCode::PAYMENT_REQUIRED, format!("{refusal}\n")))
-        }
-        other => Err((
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("try again: {other:?}\n"),
-        )),
     }
 }

@@ -9,6 +9,7 @@ use axum::Router;
 use bursar_domain::command::{AnswerKey, Command, Request, RequestHash};
 use bursar_domain::policy::Policy;
 use bursar_engine::clock::SystemClock;
+use bursar_engine::service::{Balance, Usage};
 use bursar_engine::{Answered, Clock, Engine, EngineConfig, EngineError};
 use bursar_stripe::client::ClientError;
 
@@ -120,6 +121,16 @@ impl App {
     /// The engine: the same commands and questions without HTTP.
     pub fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// Wallets, as typed calls.
+    pub fn balance(&self) -> Balance {
+        Balance::new(self.engine().clone())
+    }
+
+    /// What was used, as typed calls and as hooks around the product's own work.
+    pub fn usage(&self) -> Usage {
+        Usage::new(self.engine().clone())
     }
 
     pub(crate) fn memory(&self) -> &Memory {
