@@ -92,6 +92,24 @@ fn a_rest_passes_on_once_up_to_its_cap_and_for_its_time() {
 }
 
 #[test]
+fn what_passes_on_can_be_reserved_before_it_is_booked() {
+    let mut world = World::new();
+    world.give(rolling(&world, 30, 10, 12, 60));
+    let hold = world.hold(3, 100, Overage::Refuse).id;
+    world.wait(10);
+    let mut other = world.clone();
+    assert_eq!(other.hold(12, 100, Overage::Refuse).parts.len(), 1);
+    let (more, seconds) = (12, None);
+    let longer = world.ask_hold(Command::ExtendHold {
+        hold,
+        more,
+        seconds,
+    });
+    assert_eq!(longer.unwrap().amount, 15);
+    [world, other].iter().for_each(World::check);
+}
+
+#[test]
 fn what_would_have_expired_again_by_now_does_not_pass_on() {
     let mut world = World::new();
     world.give(rolling(&world, 30, 10, 12, 60));
@@ -393,6 +411,19 @@ fn a_full_wallet_takes_what_was_paid_for_and_nothing_else() {
         remark: Remark::default(),
     });
     assert_eq!(code(world.ask(adjust)), Some("too_many"));
+    let usd = Unit::currency("usd").unwrap();
+    world.give(CreateGrant {
+        amount: Amount::new(1, usd),
+        ..terms(1)
+    });
+    let exchange = Command::Exchange(Exchange {
+        user: user(0),
+        give: Amount::new(1, usd),
+        get: Amount::credits(1),
+        category: Category::Paid,
+        remark: Remark::default(),
+    });
+    assert_eq!(code(world.ask(exchange)), Some("too_many"));
     finish_topup(&mut world, 500).unwrap();
     assert_eq!(world.balance(&credits()), 1_000 * AMOUNT_MAX + 500);
     world.charge(AMOUNT_MAX).unwrap();
