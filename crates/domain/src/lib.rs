@@ -12,6 +12,7 @@ pub mod amount;
 pub mod announcement;
 pub mod api_key;
 pub mod audit;
+pub mod card_number;
 pub mod charge;
 pub mod checkout;
 pub mod command;

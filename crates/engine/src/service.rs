@@ -31,7 +31,6 @@
 //! says so; with another request the key is refused.
 
 mod balance;
-pub mod card_number;
 pub mod charge;
 mod form;
 mod grant;

@@ -1,5 +1,6 @@
 //! The form of what is asked: lengths, names, keys. The same as over HTTP, since what is kept is read there, too.
 
+use bursar_domain::card_number;
 use bursar_domain::amount::Unit;
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::journal::Remark;
@@ -8,7 +9,7 @@ use bursar_domain::refusal::Refusal;
 use bursar_store::query::PageRequest;
 use serde_json::Value;
 
-use super::{ServiceError, card_number};
+use super::ServiceError;
 
 /// The longest idempotency key, in characters.
 const KEY_MAX: usize = 255;

@@ -26,8 +26,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let database = data_folder(arguments.data.clone()).join(DATABASE);
     let expected = expected(&arguments)?;
+    let database = data_folder(arguments.data).join(DATABASE);
     let mut reader = Reader::open_sqlite(&database)
         .with_context(|| format!("there is no database to audit at {}", database.display()))?;
     let books_are_right = books(&mut reader)?;

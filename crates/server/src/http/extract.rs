@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
+use bursar_domain::card_number;
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 
-use super::card_number;
 use super::error::ApiError;
 use super::json;
 
@@ -251,7 +251,7 @@ impl Input {
     }
 }
 
-fn refuse_card_number(name: &str, text: &str) -> Result<(), ApiError> {
+pub(super) fn refuse_card_number(name: &str, text: &str) -> Result<(), ApiError> {
     if !card_number::is_in(text) {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use bursar_domain::time::Time;
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::extract::{Input, required};
+use super::extract::{Input, refuse_card_number, required};
 
 /// The longest name of an API key, a label, an action or a service, in characters.
 const NAME_MAX: usize = 100;
@@ -49,8 +49,8 @@ impl Input {
     /// A name that ends up in words for programs: visible ASCII characters.
     pub(super) fn name(&mut self, field: &'static str) -> Result<Option<String>, ApiError> {
         match self.text(field, NAME_MAX)? {
-            Some(text) if !is_name(&text) => Err(invalid_name(field)),
-            name => Ok(name),
+            Some(text) => named(field, text).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -63,7 +63,7 @@ impl Input {
             Some(Value::Array(names)) if names.len() <= LABELS_MAX => {
                 for name in names {
                     match name {
-                        Value::String(name) if is_name(&name) => labels.push(name),
+                        Value::String(name) => labels.push(named("labels", name)?),
                         _ => return Err(invalid_name("labels")),
                     }
                 }
@@ -92,7 +92,11 @@ impl Input {
             })),
             (None, None, None) => Ok(None),
             (None, None, Some(_)) => Err(ApiError::missing("action")),
-            (Some(_), _, _) => Err(ApiError::invalid(
+            (Some(_), None, Some(_)) => Err(ApiError::invalid(
+                "quantity",
+                "goes with `action`: leave it out where `credits` says how much",
+            )),
+            (Some(_), Some(_), _) => Err(ApiError::invalid(
                 "action",
                 "has a price of its own: give it, or `credits`",
             )),
@@ -140,6 +144,15 @@ pub(super) fn parse_unit(field: &str, text: &str) -> Result<Unit, ApiError> {
             "must be `credit`, or a currency in lower case, such as `usd`",
         )
     })
+}
+
+/// A name that may be kept.
+fn named(field: &str, text: String) -> Result<String, ApiError> {
+    if !is_name(&text) {
+        return Err(invalid_name(field));
+    }
+    refuse_card_number(field, &text)?;
+    Ok(text)
 }
 
 fn is_name(text: &str) -> bool {

@@ -38,15 +38,20 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-/// The fields as text, sorted at every depth and without spaces: equal for requests that mean the same.
+/// The fields as text, sorted at every depth and without spaces: equal for requests that mean the same. A field that is `null`
+/// counts as not given, as it does where fields are read; inside `meta` it is data like any other.
 pub(super) fn canonical(fields: &Map<String, Value>) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
-    write_object(&mut text, fields);
+    let given = fields.iter().filter(|(_, value)| !value.is_null());
+    write_sorted(&mut text, given.collect());
     text
 }
 
 fn write_object(text: &mut Vec<u8>, fields: &Map<String, Value>) {
-    let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+    write_sorted(text, fields.iter().collect());
+}
+
+fn write_sorted(text: &mut Vec<u8>, mut sorted: Vec<(&String, &Value)>) {
     sorted.sort_unstable_by_key(|(name, _)| *name);
     text.push(b'{');
     for (name, value) in sorted {
@@ -202,6 +207,8 @@ mod tests {
         let one = object(br#"{"b":[1,{"y":2,"x":1}],"a":"t"}"#).unwrap();
         let other = object(br#" { "a" : "t", "b":[ 1, {"x":1,"y":2} ] }"#).unwrap();
         assert_eq!(canonical(&one), canonical(&other));
+        let null = object(br#"{"b":[1,{"y":2,"x":1}],"a":"t","c":null}"#).unwrap();
+        assert_eq!(canonical(&one), canonical(&null));
         let different = object(br#"{"b":[1,{"y":2,"x":2}],"a":"t"}"#).unwrap();
         assert_ne!(canonical(&one), canonical(&different));
     }

@@ -80,10 +80,15 @@ fn subject(input: &mut Input) -> Result<Option<Subject>, ApiError> {
         .into_iter()
         .filter_map(|(kind, name)| name.map(|name| Subject { kind, name }));
     let subject = subjects.next();
-    if subjects.next().is_some() {
+    if let Some(second) = subjects.next() {
+        let field = if second.kind == SubjectKind::Label {
+            "label"
+        } else {
+            "api_key"
+        };
         let message =
             "stands beside another: a limit is about one of `user_id`, `api_key` and `label`";
-        return Err(ApiError::invalid("label", message));
+        return Err(ApiError::invalid(field, message));
     }
     Ok(subject)
 }
@@ -95,7 +100,10 @@ pub(super) async fn set(
     mut order: Order,
 ) -> Result<impl IntoResponse, ApiError> {
     let input = &mut order.input;
-    let subject = required("user_id", subject(input)?)?;
+    let subject = subject(input)?.ok_or_else(|| ApiError {
+        message: "say whose spending is limited: one of `user_id`, `api_key` and `label`".to_owned(),
+        ..ApiError::missing("user_id")
+    })?;
     let period = required("period", input.choice("period", PERIODS)?)?;
     let unit = input.unit()?;
     let most = Amount::new(input.credits(0, AMOUNT_MAX)?, unit);

@@ -6,7 +6,6 @@
 pub mod answer;
 pub mod auth;
 mod balance;
-mod card_number;
 mod charge;
 mod checkout;
 mod demo;
