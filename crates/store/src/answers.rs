@@ -5,7 +5,7 @@
 use bursar_domain::account::AccountKey;
 use bursar_domain::charge::Charged;
 use bursar_domain::command::{Answer, AnswerKey, Reply, RequestHash};
-use bursar_domain::grant::{Grant, Part};
+use bursar_domain::grant::Part;
 use bursar_domain::id::TransactionId;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::state::State;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{Connection, Row, StoreError, Value};
 use crate::key_index::{self, KeyIndex};
-use crate::{digest, record};
+use crate::{digest, load, record};
 
 /// All remembered answers.
 #[derive(Debug)]
@@ -36,8 +36,10 @@ pub(crate) struct Step {
 enum Stored {
     Charge(ChargeAt),
     Charges(Vec<Result<(ChargeAt, bool), Refusal>>),
-    /// A grant of which holds reserve so much: a grant as written does not say.
-    Reserved(Box<Grant>, i64),
+    /// A hold that has ended, by its number: its row does not change any more.
+    Ended {
+        hold: i64,
+    },
     Whole(Box<Result<Reply, Refusal>>),
 }
 
@@ -148,9 +150,6 @@ fn outcome(
             });
             places.collect::<Option<Vec<_>>>().map(Stored::Charges)
         }
-        Ok(Reply::Grant(grant)) if grant.held != 0 => {
-            Some(Stored::Reserved(Box::new(grant.clone()), grant.held))
-        }
         _ => None,
     };
     let stored = stored.unwrap_or_else(|| Stored::Whole(Box::new(outcome.clone())));
@@ -172,9 +171,10 @@ fn read(connection: &mut dyn Connection, row: &Row) -> Result<Answer, StoreError
             }
             Ok(Reply::ChargedAll(answers))
         }
-        Stored::Reserved(mut grant, held) => {
-            grant.held = held;
-            Ok(Reply::Grant(*grant))
+        Stored::Ended { hold } => {
+            let sql = load::select_holds("WHERE h.number = $1");
+            let row = one(connection, &sql, hold)?;
+            Ok(Reply::Hold(record::read_hold(&row)?))
         }
         Stored::Whole(outcome) => *outcome,
     };

@@ -129,6 +129,20 @@ pub(crate) fn select_holds(condition: &str) -> String {
     )
 }
 
+/// One hold, with the same columns. SQLite plans a join anew for some of the values that are bound to it, and this is asked for
+/// every call of a hold.
+fn select_hold() -> String {
+    let of_account =
+        |column: &str| format!("(SELECT {column} FROM account WHERE number = h.account)");
+    format!(
+        "SELECT {}, {}, {}, {} FROM hold h WHERE h.number = $1",
+        record::columns_of("h", record::HOLD),
+        of_account("kind"),
+        of_account("owner"),
+        of_account("unit"),
+    )
+}
+
 /// A grant with the key of its account behind it.
 pub(crate) fn select_grants(condition: &str) -> String {
     format!(
@@ -157,7 +171,7 @@ fn grants_and_holds(
     loader.find(
         &needs.holds,
         &mut state.holds,
-        &select_holds("WHERE h.number = $1"),
+        &select_hold(),
         |id| vec![id.number().into()],
         record::read_hold,
     )

@@ -147,8 +147,8 @@ impl Reader {
                     }
                 }
             }
-            // One more than wanted, so that the last one wanted is whole.
-            if rows.len() < rows_max || items.len() > request.limit + 1 {
+            // When one more than wanted has begun, the last one wanted is whole.
+            if rows.len() < rows_max || items.len() > request.limit {
                 return Ok(cut(items, request.limit, |entry| entry.number.to_string()));
             }
         }
