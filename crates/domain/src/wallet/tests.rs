@@ -329,6 +329,27 @@ fn an_atomic_batch_that_fails_half_way_leaves_nothing() {
     world.assert_same(&before);
 }
 
+/// The first charge opens accounts for what has expired; nobody must find them, or their numbers, in the same batch.
+#[test]
+fn an_atomic_batch_that_fails_does_not_leave_what_it_booked_on_the_way() {
+    let mut world = World::new();
+    give(&mut world, 10, 50, None, Some(5));
+    give(&mut world, 100, 50, None, None);
+    world.now = world.now.plus_seconds(5);
+    let mut alone = world.clone();
+    let drawn = vec![(0, 0, 60, false, 0), (0, 0, 41, false, 0)];
+    let steps = [Step::ChargeAll(drawn, true), Step::Exchange(0, false, 1, 1)];
+    let requests = steps.map(|step| Request {
+        command: step.command(&world, 0, 1).unwrap(),
+        idempotency: None,
+    });
+    let (answers, _) = world.run(&requests);
+    assert!(answers[0].0.is_err() && answers[1].0.is_ok());
+    alone.run(&requests[1..]);
+    world.assert_same(&alone);
+    world.check();
+}
+
 #[test]
 fn debt_ends_at_the_overdraft_and_is_paid_back_first() {
     let mut world = World::new();
