@@ -1,7 +1,8 @@
 //! How long an audit of large books takes.
 //!
-//! `cargo run --release -p bursar-store --example audit_speed -- 10000000 /tmp/books.db` fills a file with so many postings
-//! (charges, grants, holds, top-ups) unless it is there already, and then audits it.
+//! `cargo run --release -p bursar-store --example audit_speed -- 10000000 /tmp/books.db 5` fills a file with so many postings,
+//! unless it is there already, and then audits it. They are of grants, top-ups, holds (so many of a hundred commands make one)
+//! and charges.
 
 #![expect(
     clippy::print_stdout,
@@ -55,6 +56,7 @@ struct Filling {
     ids: Dice,
     now: Time,
     users: i64,
+    holds_per_hundred: i64,
     holds: Vec<HoldId>,
     topups: Vec<TopupId>,
 }
@@ -83,6 +85,7 @@ impl Filling {
     }
 
     fn command(&mut self) -> Option<Command> {
+        let holds = self.holds_per_hundred;
         match self.dice.below(100) {
             0..3 => {
                 let amount = Amount::credits(1_000 + self.dice.below(10_000));
@@ -91,7 +94,17 @@ impl Filling {
                 terms.expires_at = Some(self.now.plus_seconds(86_400 * 365));
                 Some(Command::CreateGrant(terms))
             }
-            3..8 => {
+            3 => Some(Command::CreateTopup(CreateTopup {
+                user: self.user()?,
+                credits: 500,
+                remark: Remark::default(),
+            })),
+            4 => {
+                let topup = self.topups.pop()?;
+                let remark = Remark::default();
+                Some(Command::FinishTopup { topup, remark })
+            }
+            drawn if drawn < 5 + holds => {
                 let mut charge = self.charge()?;
                 charge.allow_debt = false;
                 Some(Command::CreateHold(CreateHold {
@@ -100,20 +113,10 @@ impl Filling {
                     overage: None,
                 }))
             }
-            8..13 => {
+            drawn if drawn < 5 + 2 * holds => {
                 let (hold, used) = (self.holds.pop()?, self.dice.below(60));
                 let remark = Remark::default();
                 Some(Command::SettleHold { hold, used, remark })
-            }
-            13 => Some(Command::CreateTopup(CreateTopup {
-                user: self.user()?,
-                credits: 500,
-                remark: Remark::default(),
-            })),
-            14 => {
-                let topup = self.topups.pop()?;
-                let remark = Remark::default();
-                Some(Command::FinishTopup { topup, remark })
             }
             _ => self.charge().map(Command::Charge),
         }
@@ -156,13 +159,14 @@ impl Filling {
     }
 }
 
-fn fill(path: &Path, postings: i64) -> Result<(), StoreError> {
+fn fill(path: &Path, postings: i64, holds_per_hundred: i64) -> Result<(), StoreError> {
     let mut filling = Filling {
         store: Store::open(Box::new(Sqlite::open_writer(path)?))?,
         dice: Dice(1),
         ids: Dice(2),
         now: Time::from_seconds(1_767_225_600),
         users: 100 + postings / 100,
+        holds_per_hundred,
         holds: vec![],
         topups: vec![],
     };
@@ -182,7 +186,8 @@ fn main() -> Result<(), StoreError> {
     let path = path.unwrap_or_else(|| format!("/tmp/audit-{postings}.db"));
     let path = Path::new(&path);
     if !path.exists() {
-        fill(path, postings)?;
+        let holds = arguments.next().and_then(|text| text.parse().ok());
+        fill(path, postings, holds.unwrap_or(5))?;
     }
     let mut reader = Reader::open_sqlite(path)?;
     let began = Instant::now();

@@ -23,15 +23,7 @@ pub(crate) const USAGE: &str = "number, user_id, service, variant, quantity, sta
 pub(crate) const HOLDS: Shape = Shape {
     table: "hold",
     columns: HOLD,
-    fixed: &[
-        "account",
-        "overage",
-        "spender",
-        "note",
-        "reference",
-        "meta",
-        "created_at",
-    ],
+    fixed: &["account", "overage", "spender", "created_at"],
 };
 
 pub(crate) fn write_grant(grant: &Grant, account: i64) -> Parameters {
