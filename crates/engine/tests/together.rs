@@ -214,9 +214,21 @@ fn ending(desk: &mut Desk) -> Vec<Command> {
     ]
 }
 
-/// Nobody has heard of this customer before the batch: what one command makes, the next one finds.
+/// Takes all limits away; the id that the next one will have.
+fn without_limits(desk: &mut Desk, user: &UserId) -> LimitId {
+    desk.ask(Command::SetLimit(limit(user, 1))).unwrap();
+    let limits = desk.reader.limits(None, &books::all()).unwrap().items;
+    for limit in &limits {
+        desk.ask(Command::RemoveLimit(limit.id)).unwrap();
+    }
+    let newest = limits.iter().map(|limit| limit.id.number()).max();
+    LimitId::of(newest.unwrap() + 1)
+}
+
+/// Nobody has heard of this customer before the batch, and there is no limit: what one command makes, the next one finds.
 fn beginning(desk: &mut Desk) -> Vec<Command> {
     let user = newcomer(desk);
+    let next_limit = without_limits(desk, &user);
     let next = |of: usize| i64::try_from(of).unwrap() + 1;
     let page = books::all();
     let grants = desk.reader.grants(&GrantFilter::default(), &page).unwrap();
@@ -234,8 +246,8 @@ fn beginning(desk: &mut Desk) -> Vec<Command> {
             grant: GrantId::of(next(grants.items.len())),
             remark: Remark::default(),
         },
-        Command::SetLimit(limit(&user, 30)),
-        Command::RemoveLimit(LimitId::of(1)),
+        Command::SetLimit(limit(&user, 15)),
+        Command::RemoveLimit(next_limit),
         Command::Adjust(Adjust {
             user: user.clone(),
             credits: 10,
