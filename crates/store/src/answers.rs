@@ -150,6 +150,9 @@ fn outcome(
             });
             places.collect::<Option<Vec<_>>>().map(Stored::Charges)
         }
+        Ok(Reply::Hold(hold)) if hold.ended_at.is_some() => Some(Stored::Ended {
+            hold: hold.id.number(),
+        }),
         _ => None,
     };
     let stored = stored.unwrap_or_else(|| Stored::Whole(Box::new(outcome.clone())));

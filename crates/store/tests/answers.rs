@@ -407,6 +407,30 @@ fn answers_are_found_among_many() {
     }
 }
 
+/// Many answers are about what is kept anyway: they only say where.
+#[test]
+fn answers_about_rows_that_do_not_change_any_more_are_short() {
+    let mut diary = Diary::new();
+    ask_for_charges(&mut diary);
+    ask_for_holds(&mut diary);
+    let file = rusqlite::Connection::open(&diary.path).unwrap();
+    let length = |number: i64| -> i64 {
+        let sql = "SELECT length(outcome) FROM answer WHERE number = ?1";
+        file.query_row(sql, [number], |row| row.get(0)).unwrap()
+    };
+    let mut short = 0;
+    for (number, (request, answer)) in (1..).zip(&diary.entries) {
+        let is_kept = match answer {
+            Ok(Reply::Charged(_)) => true,
+            Ok(Reply::Hold(hold)) => hold.ended_at.is_some(),
+            _ => false,
+        };
+        assert_eq!(is_kept, length(number) < 20, "{request:?}");
+        short += i64::from(is_kept);
+    }
+    assert!(short > 5);
+}
+
 /// An answer whose charge is not in the journal any more is an error and no guess.
 #[test]
 fn an_answer_without_its_charge_is_not_made_up() {
