@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::{Amount, Unit};
+use crate::announcement::Happening;
 use crate::charge::{Charge, Charged};
 use crate::command::{Command, Reply, Request};
 use crate::grant::{Category, CreateGrant, Part, Source};
@@ -74,6 +75,29 @@ fn check_answer(world: &World, step: &Step, scale: i64, answer: &Result<Reply, R
     }
 }
 
+/// A debt is paid back first: by what is granted, and by what would be lost.
+fn check_repaid(before: &World, world: &World, step: &Step, answer: &Result<Reply, Refusal>) {
+    if let Ok(Reply::Grant(grant)) = answer
+        && matches!(step, Step::Grant { .. })
+    {
+        let mut swept = before.clone();
+        take(&mut swept, 0, &Step::SweepWallets, 1);
+        let wallet = swept.wallet(&grant.wallet);
+        let debt = wallet.map_or(0, |wallet| wallet.debt());
+        let begins = grant.starts_at.is_none_or(|start| start <= world.now);
+        let repaid = if begins { debt.min(grant.granted) } else { 0 };
+        assert_eq!(grant.remaining, grant.granted - repaid);
+    }
+    // A hold that ends by the clock may make a new debt after something was lost.
+    if matches!(step, Step::SweepWallets) {
+        for told in &world.announcements[before.announcements.len()..] {
+            if matches!(told.happening, Happening::GrantExpired { expired, .. } if expired > 0) {
+                assert_eq!(world.wallet(&told.wallet).unwrap().debt(), 0);
+            }
+        }
+    }
+}
+
 /// What is available, now and later, for each wallet.
 fn available(world: &World) -> Vec<(AccountKey, i64)> {
     let keys = world.wallet_keys().into_iter();
@@ -104,6 +128,7 @@ proptest! {
             prop_assert!(!replayed);
             world.check();
             check_answer(&world, step, scale, &answer);
+            check_repaid(&before, &world, step, &answer);
             if answer.is_err() || matches!(step, Step::Precheck(..)) {
                 prop_assert!(!changed, "{step:?} changed something: {answer:?}");
                 world.assert_same(&before);
