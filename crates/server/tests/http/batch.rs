@@ -79,6 +79,61 @@ async fn of_an_atomic_batch_nothing_is_done_if_one_charge_is_refused() {
 }
 
 #[tokio::test]
+async fn an_atomic_batch_undoes_everything_that_its_charges_touched() {
+    let door = Door::open_with(&[("BURSAR_BALANCE_LOW", "50")]).await;
+    for user in ["u1", "u2", "u2"] {
+        door.grant(user, 60).await;
+    }
+    for subject in [
+        json!({"label": "red"}),
+        json!({"api_key": "k-7"}),
+        json!({"user_id": "u1"}),
+    ] {
+        let mut limit = subject;
+        limit["credits"] = 100.into();
+        limit["period"] = "day".into();
+        door.post(LIMIT, limit).await.ok();
+    }
+    let before = door.everything().await;
+    // Below the threshold, to the end of a grant, into debt, up to a limit, and a wallet that was not there.
+    let mut touching = [
+        charge("c1", "u1", 20),
+        charge("c2", "u2", 70),
+        charge("c3", "u3", 10),
+        charge("c4", "u1", 80),
+    ];
+    for one in &mut touching {
+        one["allow_debt"] = true.into();
+        one["api_key"] = "k-1".into();
+    }
+    touching[3]["labels"] = json!(["red"]);
+    let mut charges = touching.to_vec();
+    charges.push(charge("c5", "u9", 1));
+    let batch = |charges: &[Value]| json!({"atomic": true, "charges": charges});
+    let refused = door.post(BATCH, batch(&charges)).await;
+    refused.refused(402, "insufficient_credits", Some("charges"));
+    assert_eq!(refused.error()["position"], 4);
+    assert_eq!(door.everything().await, before);
+    assert_eq!(door.wallet("u3").await, Value::Null);
+    // Nothing of it comes up later either.
+    let door = door.reopen().await;
+    assert_eq!(door.everything().await, before);
+    let made = door.post(BATCH, batch(&touching)).await.ok();
+    assert_eq!((&made["made"], &made["refused"]), (&json!(4), &json!(0)));
+    let events = door.items("/v1/balance/events").await;
+    let kinds: Vec<&Value> = events.iter().map(|event| &event["type"]).collect();
+    assert_eq!(
+        kinds,
+        [
+            "balance.low",
+            "balance.negative",
+            "balance.negative",
+            "limit.reached"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_atomic_batch_names_whatever_refuses_it() {
     let door = Door::open().await;
     door.grant("u1", 100).await;

@@ -52,7 +52,11 @@ async fn a_hold_reserves_and_settles_for_what_was_used() {
     door.later(20);
     let body = json!({"hold_id": hold(1), "credits": 45, "ref": "job-1/done"});
     let settled = door.post(SETTLE, body).await.ok();
+    // What is said at the end takes the place of what was said before.
     let ended = first(&[
+        ("note", json!("")),
+        ("ref", json!("job-1/done")),
+        ("meta", json!({})),
         ("status", json!("settled")),
         ("progress", json!(20)),
         ("settled", json!(45)),

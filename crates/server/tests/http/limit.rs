@@ -186,6 +186,10 @@ async fn what_holds_reserve_counts_until_they_end() {
     let more = json!({"hold_id": hold, "credits": 11});
     let more = door.post(EXTEND, more).await;
     more.refused(402, "spending_limit_reached", Some("credits"));
+    let beyond = json!({"hold_id": hold, "credits": 51});
+    let beyond = door.post(SETTLE, beyond).await;
+    beyond.refused(402, "spending_limit_reached", Some("credits"));
+    assert_eq!(told().await, [40, 40, 10]);
     door.post(SETTLE, json!({"hold_id": hold, "credits": 15}))
         .await
         .ok();
