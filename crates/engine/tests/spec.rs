@@ -4,8 +4,8 @@
 //! begin with an arrow. Lines that begin with `#`, and empty ones, are for the reader. Top-ups, payments, keys, grants, holds,
 //! limits and charges get names in the order in which they appear (`T1`, `P1`, `K1`, `G1`, `H1`, `L1`, `C1`); events, sessions
 //! and intents are Stripe's and are named by the line that brings them (`E1`, `S1`, `I1`). What else has changed stands behind a
-//! semicolon. The verbs
-//! are listed in `spec/README.md` and defined in the folder beside this file. Every file ends with an audit, written `audit -> right`.
+//! semicolon. The verbs are listed in `spec/README.md` and defined in the folder beside this file. Every file ends with an
+//! audit, written `audit -> right`.
 //!
 //! `UPDATE_SPECS=1 cargo test -p bursar-engine --test spec` writes what came of each line into the files. Read the
 //! difference before keeping it: it is the specification that changes.

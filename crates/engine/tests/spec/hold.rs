@@ -92,7 +92,7 @@ impl Names {
         said.extend(hold.charge.map(|charge| self.of('C', &charge.to_string())));
         let after = hold.balance.map(|balance| Amount::new(balance, unit));
         let after = after.map_or_else(String::new, |after| format!("; {after} afterwards"));
-        said.join(", ") + &after
+        said.join(", ") + &remark(&hold.remark) + &after
     }
 
     fn open_hold(&mut self, hold: &Hold) -> String {
