@@ -131,14 +131,15 @@ fn has_partner(connection: &mut dyn Connection, kind: &str, id: &str) -> Result<
     Ok(!rows.is_empty())
 }
 
-// Columns: amount, account it comes from, account it goes to, transaction. No row: nothing may be booked.
-const TOPUP: &str = "SELECT credits, 0, (SELECT number FROM account WHERE kind = 'wallet' AND owner = user_id \
-                     AND unit = 'credit/0'), 0 FROM topup WHERE id = $1 AND status = 'paid'";
+// Columns: amount, account it comes from, account it goes to, transaction; 0 stands for any. No row: nothing may be booked.
+const TOPUP: &str = "SELECT credits, CAST(0 AS BIGINT), (SELECT number FROM account WHERE kind = 'wallet' \
+                     AND owner = user_id AND unit = 'credit/0'), CAST(0 AS BIGINT) \
+                     FROM topup WHERE id = $1 AND status = 'paid'";
 const PAYMENT: &str = "SELECT amount_minor, (SELECT number FROM account WHERE kind = 'received' AND owner = provider \
                        AND unit = amount_unit), (SELECT number FROM account WHERE kind = 'clearing' AND owner = provider \
-                       AND unit = amount_unit), 0 FROM payment WHERE id = $1 AND status = 'paid'";
-const HOLD: &str =
-    "SELECT settled, account, 0, transaction_number FROM hold WHERE number = $1 AND settled > 0";
+                       AND unit = amount_unit), CAST(0 AS BIGINT) FROM payment WHERE id = $1 AND status = 'paid'";
+const HOLD: &str = "SELECT settled, account, CAST(0 AS BIGINT), transaction_number FROM hold \
+                    WHERE number = $1 AND settled > 0";
 
 fn due(
     connection: &mut dyn Connection,
@@ -147,7 +148,7 @@ fn due(
 ) -> Result<Option<Due>, StoreError> {
     let rows = connection.rows(sql, vec![id.into()])?;
     let number = |row: &Row, column| -> Result<Option<i64>, StoreError> {
-        // 0 stands for any; none where there should be one is a number that nothing has.
+        // None where there should be one is a number that nothing has.
         Ok(match row.optional_integer(column)? {
             Some(0) => None,
             other => Some(other.unwrap_or(-1)),
