@@ -10,7 +10,7 @@ use bursar_domain::grant::{Grant, Part};
 use bursar_domain::id::GrantId;
 use bursar_domain::journal::Reason;
 
-use crate::connection::{Connection, StoreError};
+use crate::connection::{Connection, Row, StoreError};
 use crate::query::Reader;
 use crate::seal::{self, ChainReport};
 use crate::{load, record};
@@ -176,20 +176,14 @@ const fn unexplained(what: String) -> Difference {
 
 /// The rows to compare with the journal, and what contradicts itself among them.
 fn books(connection: &mut dyn Connection) -> Result<(Books, Vec<String>), StoreError> {
-    let accounts = connection.rows(&format!("SELECT {} FROM account", record::ACCOUNT), vec![])?;
-    let grants = connection.rows(&load::select_grants(""), vec![])?;
-    let grants: Vec<Grant> = grants
-        .iter()
-        .map(load::read_grant)
-        .collect::<Result<_, _>>()?;
+    let accounts = format!("SELECT {} FROM account", record::ACCOUNT);
+    let accounts = read_all(connection, &accounts, record::read_account)?;
+    let grants = read_all(connection, &load::select_grants(""), load::read_grant)?;
     let (reserved, contradictions) = reserved(connection, &grants)?;
     let newest = number(connection, "SELECT coalesce(max(number), 0) FROM posting")?;
     let rows_to = seal::newest(connection)?.1;
     let books = Books {
-        accounts: accounts
-            .iter()
-            .map(record::read_account)
-            .collect::<Result<_, _>>()?,
+        accounts,
         grants,
         reserved,
         newest_posting: newest,
@@ -198,14 +192,28 @@ fn books(connection: &mut dyn Connection) -> Result<(Books, Vec<String>), StoreE
     Ok((books, contradictions))
 }
 
+/// Reads rows one after the other: as they come they take several times the memory of what is read.
+fn read_all<T>(
+    connection: &mut dyn Connection,
+    sql: &str,
+    read: impl Fn(&Row) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::new();
+    connection.visit(sql, &vec![], &mut |row| {
+        all.push(read(&row.copied()?)?);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 /// What open holds reserve, and those that reserve what they must not.
 fn reserved(
     connection: &mut dyn Connection,
     grants: &[Grant],
 ) -> Result<(Vec<Part>, Vec<String>), StoreError> {
     let (mut reserved, mut contradictions) = (Vec::new(), Vec::new());
-    for row in connection.rows(&load::select_holds("WHERE h.status = 'open'"), vec![])? {
-        let hold = record::read_hold(&row)?;
+    let open = load::select_holds("WHERE h.status = 'open'");
+    for hold in read_all(connection, &open, record::read_hold)? {
         let parts = hold.parts.iter().map(|part| i128::from(part.amount));
         if parts.sum::<i128>() != i128::from(hold.amount) {
             contradictions.push(format!(

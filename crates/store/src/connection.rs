@@ -177,11 +177,18 @@ impl From<Cell<'_>> for Value {
 
 /// A row that is shown while it is being read.
 pub trait Cells {
+    /// How many columns there are.
+    fn columns(&self) -> usize;
+
     /// What stands in `column`.
     fn cell(&self, column: usize) -> Result<Cell<'_>, StoreError>;
 }
 
 impl Cells for Row {
+    fn columns(&self) -> usize {
+        self.0.len()
+    }
+
     fn cell(&self, column: usize) -> Result<Cell<'_>, StoreError> {
         let value = self.0.get(column);
         value
@@ -191,6 +198,12 @@ impl Cells for Row {
 }
 
 impl dyn Cells + '_ {
+    /// A copy, to be kept.
+    pub(crate) fn copied(&self) -> Result<Row, StoreError> {
+        let values = (0..self.columns()).map(|column| self.cell(column).map(Value::from));
+        values.collect::<Result<_, _>>().map(Row)
+    }
+
     /// The integer at `column`, if any.
     pub(crate) fn optional_integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
         match self.cell(column)? {

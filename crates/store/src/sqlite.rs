@@ -150,6 +150,10 @@ impl ToSql for Value {
 }
 
 impl Cells for rusqlite::Row<'_> {
+    fn columns(&self) -> usize {
+        self.as_ref().column_count()
+    }
+
     fn cell(&self, column: usize) -> Result<Cell<'_>, StoreError> {
         Ok(
             match self.get_ref(column).map_err(|error| refused(&error))? {
@@ -170,14 +174,13 @@ fn query_once(
     statement: &mut CachedStatement<'_>,
     parameters: &Parameters,
 ) -> Result<Vec<Row>, StoreError> {
-    let columns = statement.column_count();
     let mut rows = statement
         .query(params_from_iter(parameters))
         .map_err(|error| refused(&error))?;
     let mut answer = Vec::new();
     while let Some(row) = rows.next().map_err(|error| refused(&error))? {
-        let value = |column| row.cell(column).map(Value::from);
-        answer.push(Row((0..columns).map(value).collect::<Result<_, _>>()?));
+        let row: &dyn Cells = row;
+        answer.push(row.copied()?);
     }
     Ok(answer)
 }

@@ -204,7 +204,6 @@ struct Place {
 /// A table read in the order of its numbers, some thousand rows at a time, each written as it is hashed.
 struct Ahead {
     sql: String,
-    columns: usize,
     /// The column that says what a row belongs to.
     belongs: usize,
     bytes: Vec<u8>,
@@ -222,7 +221,6 @@ impl Ahead {
             sql: format!(
                 "SELECT {columns} FROM {table} WHERE number > $1 ORDER BY number LIMIT {CHUNK}"
             ),
-            columns: columns.split(',').count(),
             belongs,
             bytes: Vec::new(),
             places: Vec::new(),
@@ -260,8 +258,8 @@ impl Ahead {
         self.next = 0;
         let after = vec![self.given.into()];
         connection.visit(&self.sql, &after, &mut |row| {
-            begin_row(&mut self.bytes, self.columns);
-            for column in 0..self.columns {
+            begin_row(&mut self.bytes, row.columns());
+            for column in 0..row.columns() {
                 write_cell(&mut self.bytes, row.cell(column)?);
             }
             self.places.push(Place {
