@@ -247,3 +247,75 @@ fn the_table_masks_secrets() {
     let debug = format!("{config:?} {values:?}");
     assert!(!debug.contains("abcdefgh"), "{debug}");
 }
+
+#[test]
+fn the_part_about_spending_has_defaults_that_limit_nothing_needlessly() {
+    let (config, _) = Config::load(&Sources::default()).unwrap();
+    let wallet = config.wallet;
+    assert!(wallet.actions.is_empty());
+    assert_eq!((wallet.overdraft, wallet.balance_low), (1_000_000, 0));
+    assert_eq!(
+        (wallet.hold_seconds, wallet.hold_overage),
+        (900, Overage::Charge)
+    );
+    assert_eq!(wallet.expiry_notice_days, 7);
+}
+
+#[test]
+fn prices_of_actions_are_read_from_a_list_or_from_a_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.toml");
+    fs::write(
+        &file,
+        "[wallet]\nactions = [\"picture=10\", \"token = 1/1000\"]\n",
+    )
+    .unwrap();
+    let listed = Sources {
+        file: Some(file),
+        ..Sources::default()
+    };
+    let text = environment(&[("BURSAR_ACTIONS", " picture=10 , token=1/1000,")]);
+    for sources in [listed, text] {
+        let (config, _) = Config::load(&sources).unwrap();
+        let prices: Vec<(&str, i64, i64)> = config
+            .wallet
+            .actions
+            .iter()
+            .map(|(name, price)| (name.as_str(), price.numerator, price.denominator))
+            .collect();
+        assert_eq!(prices, [("picture", 10, 1), ("token", 1, 1_000)]);
+    }
+}
+
+#[test]
+fn what_is_wrong_about_spending_is_said_by_the_name_of_the_setting() {
+    for actions in [
+        "picture",
+        "picture=",
+        "picture=0",
+        "picture=-1",
+        "picture=0.5",
+        "picture=1/0",
+        "=10",
+        "a picture=10",
+        "bild\u{e4}=10",
+        "picture=10000000000",
+        "picture=10,picture=20",
+    ] {
+        let text = problems(&[("BURSAR_ACTIONS", actions)]);
+        assert!(text.contains("BURSAR_ACTIONS: "), "{actions}: {text}");
+    }
+    for (name, value) in [
+        ("BURSAR_OVERDRAFT", "-1"),
+        ("BURSAR_OVERDRAFT", "1000000000001"),
+        ("BURSAR_BALANCE_LOW", "ten"),
+        ("BURSAR_HOLD_SECONDS", "0"),
+        ("BURSAR_HOLD_SECONDS", "2592001"),
+        ("BURSAR_HOLD_OVERAGE", "Charge"),
+        ("BURSAR_EXPIRY_NOTICE_DAYS", "366"),
+    ] {
+        let text = problems(&[(name, value)]);
+        assert!(text.contains(&format!("{name}: ")), "{name}: {text}");
+        assert!(text.contains(value), "{name}: {text}");
+    }
+}

@@ -41,7 +41,7 @@ impl Input {
             Ok(timestamp) if is_plain => Ok(Some(Time(timestamp.as_microsecond()))),
             _ => Err(ApiError::invalid(
                 name,
-                "must be a time in RFC 3339, such as 2027-01-31T00:00:00Z",
+                "must be a time in RFC 3339, such as 2027-01-31T00:00:00Z, and not after 9999-12-30T22:00:00Z",
             )),
         }
     }

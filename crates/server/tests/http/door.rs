@@ -38,7 +38,7 @@ pub(crate) const TODAY: &str = "2027-01-15T08:00:00Z";
 /// A house that can be visited, and the administrator who visits it.
 pub(crate) struct Door {
     pub(crate) house: House,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }

@@ -2,6 +2,8 @@
 
 use bursar_domain::id::{GrantId, HoldId, LimitId};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::{REMOVE, furnished, refuse};
 use crate::door::{
@@ -165,6 +167,43 @@ async fn what_does_not_call_itself_json_is_not_read() {
         let path = format!("{path}?user_id=u1");
         let answer = send(&door, &path, &[], body.to_string().into()).await;
         answer.refused(400, "parameter_unknown", Some("user_id"));
+    }
+    assert_eq!(door.everything().await, before);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_how_long_it_is_ends_at_the_limit() {
+    let door = furnished().await;
+    let before = door.everything().await;
+    for path in [CHARGE, BATCH] {
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        let (mut reading, mut writing) = stream.split();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Transfer-Encoding: chunked\r\n\r\n",
+            door.house.admin
+        );
+        let endless = async {
+            writing.write_all(head.as_bytes()).await.unwrap();
+            let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
+            // Until the other side has had enough; then only the answer is waited for.
+            while writing.write_all(chunk.as_bytes()).await.is_ok() {}
+            std::future::pending::<()>().await;
+        };
+        let mut answer = Vec::new();
+        let answered = async {
+            while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
+                let mut some = [0; 1024];
+                let read = reading.read(&mut some).await.unwrap();
+                assert!(read > 0, "the connection ended without an answer");
+                answer.extend_from_slice(&some[..read]);
+            }
+        };
+        tokio::select! {
+            () = endless => {}
+            () = answered => {}
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 413 "), "{path}");
     }
     assert_eq!(door.everything().await, before);
 }
