@@ -32,7 +32,7 @@ pub enum Refusal {
     TopupNotPending { status: TopupStatus },
     #[error("there is no such payment")]
     PaymentNotFound,
-    #[error("the wallet has {available} credits available, {missing} too few")]
+    #[error("the wallet has {available} available, {missing} too few")]
     InsufficientCredits { available: i64, missing: i64 },
     #[error(
         "there is no action {name:?} with a price: add it to wallet.actions of the configuration, or name the credits"

@@ -1,7 +1,7 @@
 //! What time alone causes: holds and grants end, and grants that will end soon are announced.
 //!
-//! No rule waits for it. A grant that has expired pays nothing, and a hold whose time has run out takes no call, whether or not a
-//! sweep has come by; it books what follows from that.
+//! A grant that has expired pays nothing, and a hold whose time has run out takes no call, whether or not a sweep has come by; it
+//! books what follows from that. Only what such a hold reserves stays reserved until then: to give it back means to settle it.
 
 use crate::account::{AccountKey, AccountKind};
 use crate::announcement::{self, Happening};

@@ -14,6 +14,7 @@ mod inbox;
 mod jobs;
 mod readers;
 pub mod service;
+mod syncer;
 mod ticker;
 mod wallet;
 mod writer;
@@ -135,8 +136,10 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Opens the database, brings it up to date, and starts writer and workers. Needs a tokio runtime.
     pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
-        let store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
-        let readers = readers::Readers::open(&config.database)?;
+        let mut store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
+        store.leave_syncing()?;
+        let syncer = syncer::Syncer::start(&config.database)?;
+        let readers = readers::Readers::open(&config.database, syncer.durable())?;
         let (events_wake, jobs_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let expiry_notice_seconds = config.policy.expiry_notice_seconds;
         let batch = batch::Batch {
@@ -147,6 +150,7 @@ impl Engine {
         };
         let writer = writer::Writer::start(
             batch,
+            syncer,
             checkpointer::Checkpointer::start(&config.database)?,
             Arc::clone(&events_wake),
             Arc::clone(&jobs_wake),

@@ -1,7 +1,7 @@
 //! The form of what is asked: lengths, names, keys. The same as over HTTP, since what is kept is read there, too.
 
-use bursar_domain::card_number;
 use bursar_domain::amount::Unit;
+use bursar_domain::card_number;
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::journal::Remark;
 use bursar_domain::limit::Spender;
