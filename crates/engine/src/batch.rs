@@ -45,13 +45,10 @@ pub struct Outcome {
     pub has_events: bool,
     /// Whether jobs were added or changed.
     pub has_jobs: bool,
-    /// Whether anything was written.
-    pub wrote: bool,
 }
 
 impl Batch {
-    /// Runs the requests one after the other and commits them together. Durable when it returns, unless the store
-    /// leaves syncing to its caller. After an error nothing has
+    /// Runs the requests one after the other and commits them together. Durable when it returns. After an error nothing has
     /// changed, and the next batch can be run.
     pub fn run(&mut self, requests: &[&Request]) -> Result<Outcome, StoreError> {
         // A bug in a decision must cost the request that meets it, and not the writer: without a writer nothing works any
@@ -65,8 +62,7 @@ impl Batch {
                 return Err(error);
             }
         };
-        let wrote = state.has_changes();
-        if wrote {
+        if state.has_changes() {
             self.store.commit(&state)?;
         } else {
             self.store.give_up()?;
@@ -79,7 +75,6 @@ impl Batch {
             answers,
             has_events,
             has_jobs,
-            wrote,
         })
     }
 

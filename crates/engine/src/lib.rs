@@ -14,7 +14,6 @@ mod inbox;
 mod jobs;
 mod readers;
 pub mod service;
-mod syncer;
 mod ticker;
 mod wallet;
 mod writer;
@@ -136,10 +135,8 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Opens the database, brings it up to date, and starts writer and workers. Needs a tokio runtime.
     pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
-        let mut store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
-        store.leave_syncing()?;
-        let syncer = syncer::Syncer::start(&config.database)?;
-        let readers = readers::Readers::open(&config.database, syncer.durable())?;
+        let store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
+        let readers = readers::Readers::open(&config.database)?;
         let (events_wake, jobs_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let expiry_notice_seconds = config.policy.expiry_notice_seconds;
         let batch = batch::Batch {
@@ -150,7 +147,6 @@ impl Engine {
         };
         let writer = writer::Writer::start(
             batch,
-            syncer,
             checkpointer::Checkpointer::start(&config.database)?,
             Arc::clone(&events_wake),
             Arc::clone(&jobs_wake),

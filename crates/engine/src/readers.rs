@@ -9,7 +9,6 @@ use bursar_store::query::Reader;
 use tokio::sync::Semaphore;
 
 use crate::EngineError;
-use crate::syncer::Durable;
 
 /// As many questions are asked at the same time. Reads are short; more would only compete for the same cores.
 const READERS: usize = 4;
@@ -18,11 +17,10 @@ pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
     database: Arc<Path>,
-    durable: Durable,
 }
 
 impl Readers {
-    pub(crate) fn open(database: &Path, durable: Durable) -> Result<Self, EngineError> {
+    pub(crate) fn open(database: &Path) -> Result<Self, EngineError> {
         let readers: Vec<Reader> = (0..READERS)
             .map(|_| Reader::open_sqlite(database))
             .collect::<Result<_, _>>()?;
@@ -30,7 +28,6 @@ impl Readers {
             free: Arc::new(Mutex::new(readers)),
             permits: Arc::new(Semaphore::new(READERS)),
             database: Arc::from(database),
-            durable,
         })
     }
 
@@ -62,9 +59,6 @@ impl Readers {
                 .push(reader);
             answer
         });
-        let answer = asked.await.map_err(|_| EngineError::Stopping)??;
-        // What it saw may be a moment younger than what is on disk.
-        self.durable.settled().await?;
-        Ok(answer)
+        Ok(asked.await.map_err(|_| EngineError::Stopping)??)
     }
 }

@@ -1,4 +1,4 @@
-//! The one writer: takes what is waiting, up to a bounded batch, commits it, and leaves it to be synced and answered.
+//! The one writer: takes what is waiting, up to a bounded batch, and answers after the commit.
 //!
 //! No timer delays a batch: at low load it holds one command, at high load it grows while the previous one is synced.
 
@@ -11,7 +11,6 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::batch::{Batch, Outcome};
 use crate::checkpointer::Checkpointer;
-use crate::syncer::Syncer;
 use crate::{Answered, EngineError};
 
 /// Most commands in one transaction.
@@ -25,13 +24,6 @@ struct Submission {
     answer: oneshot::Sender<Result<Answered, EngineError>>,
 }
 
-impl Submission {
-    fn refuse(self, error: StoreError) {
-        // Whoever asked may have gone.
-        let _ = self.answer.send(Err(error.into()));
-    }
-}
-
 pub(crate) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Submission>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -40,7 +32,6 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(
         batch: Batch,
-        syncer: Syncer,
         checkpointer: Checkpointer,
         events_wake: Arc<Notify>,
         jobs_wake: Arc<Notify>,
@@ -49,7 +40,6 @@ impl Writer {
         let run = move || {
             Run {
                 batch,
-                syncer,
                 checkpointer,
                 events_wake,
                 jobs_wake,
@@ -105,7 +95,6 @@ impl Writer {
 
 struct Run {
     batch: Batch,
-    syncer: Syncer,
     checkpointer: Checkpointer,
     events_wake: Arc<Notify>,
     jobs_wake: Arc<Notify>,
@@ -127,7 +116,6 @@ impl Run {
                 tracing::warn!(%error, "the write-ahead log could not begin anew; trying again");
             }
         }
-        self.syncer.stop();
         self.checkpointer.stop();
         if let Err(error) = self.batch.store.catch_up() {
             tracing::warn!(%error, "the rows of wallets could not be written; the next start catches up");
@@ -150,13 +138,15 @@ impl Run {
                 let commands = submissions.len();
                 tracing::error!(why, commands, "nothing can be written");
                 for submission in submissions {
-                    submission.refuse(StoreError::Unavailable(why.clone()));
+                    let unavailable = StoreError::Unavailable(why.clone());
+                    let _ = submission.answer.send(Err(unavailable.into()));
                 }
             }
             Err(error) if submissions.len() == 1 => {
                 tracing::error!(%error, "the database refused a command");
                 for submission in submissions {
-                    submission.refuse(StoreError::Refused(error.to_string()));
+                    let refused = StoreError::Refused(error.to_string());
+                    let _ = submission.answer.send(Err(refused.into()));
                 }
             }
             Err(error) => {
@@ -168,28 +158,19 @@ impl Run {
         }
     }
 
-    /// Hands the answers to the syncer, who lets them go when they are on disk.
     fn answer(&self, submissions: Vec<Submission>, outcome: Outcome) {
-        let events_wake = outcome.has_events.then(|| Arc::clone(&self.events_wake));
-        let jobs_wake = outcome.has_jobs.then(|| Arc::clone(&self.jobs_wake));
-        let answers = outcome.answers;
-        let release = move |durable: Result<(), StoreError>| {
-            if let Err(why) = durable {
-                return submissions.into_iter().for_each(|submission| {
-                    submission.refuse(StoreError::Unusable(why.to_string()))
-                });
-            }
-            for (submission, (answer, replayed)) in submissions.into_iter().zip(answers) {
-                let answered = answer
-                    .map(|reply| Answered { reply, replayed })
-                    .map_err(EngineError::Refused);
-                // Whoever asked may have gone; what was asked is done all the same.
-                let _ = submission.answer.send(answered);
-            }
-            for wake in [events_wake, jobs_wake].into_iter().flatten() {
-                wake.notify_one();
-            }
-        };
-        self.syncer.take(outcome.wrote, Box::new(release));
+        for (submission, (answer, replayed)) in submissions.into_iter().zip(outcome.answers) {
+            let answered = answer
+                .map(|reply| Answered { reply, replayed })
+                .map_err(EngineError::Refused);
+            // Whoever asked may have gone; what was asked is done all the same.
+            let _ = submission.answer.send(answered);
+        }
+        if outcome.has_events {
+            self.events_wake.notify_one();
+        }
+        if outcome.has_jobs {
+            self.jobs_wake.notify_one();
+        }
     }
 }

@@ -131,14 +131,7 @@ impl Store {
         Ok(())
     }
 
-    /// Leaves it to the caller to sync the [`Log`]: from now on a commit is written when [`Store::commit`] returns, and durable
-    /// after the next sync. What a power cut takes away is then the last commits and never one from between: each frame of the
-    /// log carries a checksum over all before it (<https://sqlite.org/fileformat2.html>, section 4.1).
-    pub fn leave_syncing(&mut self) -> Result<(), StoreError> {
-        self.connection.run_script("PRAGMA synchronous = NORMAL")
-    }
-
-    /// Writes what has changed, in one transaction; durable when this returns, unless syncing is left to the caller. After an error nothing has changed, unless
+    /// Writes what has changed, in one transaction; durable when this returns. After an error nothing has changed, unless
     /// the error says that the outcome is unknown.
     pub fn commit(&mut self, state: &State) -> Result<(), StoreError> {
         self.begin()?;
@@ -186,30 +179,6 @@ impl Store {
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.give_up()?;
         self.connection.checkpoint()
-    }
-}
-
-/// The write-ahead log, to be synced by another thread than the writer's.
-#[derive(Debug)]
-pub struct Log(File);
-
-impl Log {
-    /// The log of the SQLite file at `path`, which the writer has opened and read. SQLite keeps it until the last connection is
-    /// closed, and has no locks on it.
-    pub fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push("-wal");
-        let file = File::open(&name).map_err(|error| {
-            StoreError::Unusable(format!("{} cannot be used: {error}", name.display()))
-        })?;
-        Ok(Self(file))
-    }
-
-    /// Makes durable what was committed so far.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        self.0
-            .sync_data()
-            .map_err(|error| StoreError::Unavailable(format!("the log cannot be synced: {error}")))
     }
 }
 
