@@ -8,12 +8,12 @@ use crate::time::Time;
 /// Scope of an idempotency key: the same text from another principal or on another route is another key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AnswerKey {
+    /// The key the caller chose. It stands first because it tells two of them apart soonest.
+    pub key: String,
     /// Who asked.
     pub principal: String,
     /// The route, as written in the list of routes.
     pub route: String,
-    /// The key the caller chose.
-    pub key: String,
 }
 
 /// The first 16 bytes of the SHA-256 of what a request asks: the same idempotency key with another one is refused.

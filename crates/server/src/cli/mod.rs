@@ -127,7 +127,11 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => return bench::run(arguments),
         _ => {}
     }
+    // The writer is a thread of its own and keeps a core busy when there is much to do; a worker more than there are cores left
+    // only makes the system switch between them.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build()?;
     let code = runtime.block_on(async {

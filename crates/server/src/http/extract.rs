@@ -32,7 +32,7 @@ impl Input {
     pub(super) fn of(fields: Map<String, Value>) -> Self {
         Self {
             fields,
-            known: Vec::new(),
+            known: Vec::with_capacity(16),
         }
     }
 
@@ -45,7 +45,7 @@ impl Input {
         };
         Ok(Self {
             fields,
-            known: Vec::new(),
+            known: Vec::with_capacity(16),
         })
     }
 
@@ -62,7 +62,7 @@ impl Input {
         }
         Ok(Self {
             fields,
-            known: Vec::new(),
+            known: Vec::with_capacity(16),
         })
     }
 

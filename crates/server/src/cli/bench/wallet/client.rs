@@ -59,7 +59,7 @@ impl Client for Charging {
         write!(
             body,
             r#"{{"user_id":"u{wallet:05}","credits":1,"idempotency_key":"{key:032x}","note":"picture","ref":"order-{:x}"}}"#,
-            key >> 64
+            key & 0xfff_ffff
         )?;
         Ok(Some(self.form.request(body)))
     }
