@@ -36,7 +36,7 @@ pub struct Sizes {
 impl Default for Sizes {
     fn default() -> Self {
         Self {
-            lag: 32_768,
+            lag: 65_536,
             kept: 32_768,
         }
     }

@@ -101,7 +101,8 @@ pub(super) async fn set(
 ) -> Result<impl IntoResponse, ApiError> {
     let input = &mut order.input;
     let subject = subject(input)?.ok_or_else(|| ApiError {
-        message: "say whose spending is limited: one of `user_id`, `api_key` and `label`".to_owned(),
+        message: "say whose spending is limited: one of `user_id`, `api_key` and `label`"
+            .to_owned(),
         ..ApiError::missing("user_id")
     })?;
     let period = required("period", input.choice("period", PERIODS)?)?;
