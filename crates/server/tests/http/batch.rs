@@ -12,7 +12,7 @@ fn charge(key: &str, user: &str, credits: i64) -> Value {
 fn insufficient(available: i64, missing: i64) -> Value {
     json!({"error": {
         "type": "card_error", "code": "insufficient_credits", "param": "credits",
-        "message": format!("the wallet has {available} credits available, {missing} too few"),
+        "message": format!("the wallet has {available} available, {missing} too few"),
         "available": available, "missing": missing,
     }})
 }
@@ -63,7 +63,7 @@ async fn of_an_atomic_batch_nothing_is_done_if_one_charge_is_refused() {
         refused.error(),
         json!({
             "type": "card_error", "code": "insufficient_credits", "param": "charges",
-            "message": "nothing of the batch was done: charge 2 was refused: the wallet has 1 credits available, 1 too few",
+            "message": "nothing of the batch was done: charge 2 was refused: the wallet has 1 available, 1 too few",
             "position": 2, "available": 1, "missing": 1,
         })
     );

@@ -124,7 +124,7 @@ async fn too_few_credits_are_told_to_the_last_one() {
         refused.error(),
         json!({
             "type": "card_error", "code": "insufficient_credits", "param": "credits",
-            "message": "the wallet has 30 credits available, 5 too few",
+            "message": "the wallet has 30 available, 5 too few",
             "available": 30, "missing": 5,
         })
     );
