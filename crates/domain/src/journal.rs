@@ -111,6 +111,25 @@ pub struct Remark {
     pub meta: String,
 }
 
+impl Remark {
+    /// What is said later replaces what was said before, where it says anything.
+    #[must_use]
+    pub fn followed_by(&self, later: &Self) -> Self {
+        let newer = |later: &String, before: &String| {
+            if later.is_empty() {
+                before.clone()
+            } else {
+                later.clone()
+            }
+        };
+        Self {
+            note: newer(&later.note, &self.note),
+            reference: newer(&later.reference, &self.reference),
+            meta: newer(&later.meta, &self.meta),
+        }
+    }
+}
+
 /// One movement between two accounts of one unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {

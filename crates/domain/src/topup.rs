@@ -164,9 +164,9 @@ pub(crate) fn finish(
                 reference: session,
                 ..Remark::default()
             };
-            merge(&provider_says, &topup.remark)
+            provider_says.followed_by(&topup.remark)
         }
-        Voucher::Admin(remark) => merge(&topup.remark, remark),
+        Voucher::Admin(remark) => topup.remark.followed_by(remark),
     };
     let terms = CreateGrant::plain(
         topup.user.clone(),
@@ -249,23 +249,7 @@ pub(crate) fn close(
         topup.status = end;
         topup.updated_at = now;
         if let Some(remark) = remark {
-            topup.remark = merge(&topup.remark, remark);
+            topup.remark = topup.remark.followed_by(remark);
         }
     });
-}
-
-/// What is said later replaces what was said before, where it says anything.
-fn merge(before: &Remark, later: &Remark) -> Remark {
-    let newer = |later: &String, before: &String| {
-        if later.is_empty() {
-            before.clone()
-        } else {
-            later.clone()
-        }
-    };
-    Remark {
-        note: newer(&later.note, &before.note),
-        reference: newer(&later.reference, &before.reference),
-        meta: newer(&later.meta, &before.meta),
-    }
 }

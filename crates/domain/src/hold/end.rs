@@ -145,9 +145,7 @@ fn finish(
     announcement::announce_fall(state, key, now, context.policy.balance_low, (before, after));
     let balance = state.wallets.get(key).map(|wallet| wallet.account.balance);
     Ok(state.holds.change(&hold.id, |hold| {
-        if *remark != Remark::default() {
-            hold.remark = remark.clone();
-        }
+        hold.remark = hold.remark.followed_by(remark);
         hold.status = end.status;
         hold.settled = end.used;
         hold.uncovered = end.uncovered;
@@ -178,11 +176,6 @@ fn pay(
     if used == 0 {
         return Ok(None);
     }
-    let remark = if *remark == Remark::default() {
-        &hold.remark
-    } else {
-        remark
-    };
     let mut tags = hold.spender.tags();
     tags.insert(0, format!("hold:{}", hold.id));
     let spending = Spending {
@@ -191,7 +184,7 @@ fn pay(
         to: AccountKind::Spent,
         reason: Reason::Settle,
         cause: Some(cause(hold.id)),
-        remark: remark.clone(),
+        remark: hold.remark.followed_by(remark),
         tags: tags.join(" "),
     };
     let parts = merged(&first_of(&hold.parts, used), &more);
