@@ -7,7 +7,18 @@ const most = BigInt(settings.max);
 const element = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat();
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const words = { topup: "Purchase", add: "Added", sub: "Taken off" };
+const words = {
+  topup: "Purchase",
+  add: "Added",
+  sub: "Taken off",
+  grant: "Given",
+  charge: "Spent",
+  settle: "Spent",
+  expire: "Expired",
+  void: "Taken back",
+  roll_over: "Carried over",
+  exchange: "Exchanged",
+};
 
 let token = tokenFromAddress() ?? sessionStorage.getItem("token");
 /** The history as far as it is shown, and where it goes on; `undefined` before it was first read. */
