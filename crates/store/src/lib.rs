@@ -131,8 +131,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what has changed, in one transaction; durable when this returns. After an error nothing has changed, unless
-    /// the error says that the outcome is unknown.
+    /// Writes what has changed, in one transaction; durable when this returns. After an error nothing has changed.
     pub fn commit(&mut self, state: &State) -> Result<(), StoreError> {
         self.begin()?;
         match commit::changes(self.connection.as_mut(), &mut self.memory, state) {

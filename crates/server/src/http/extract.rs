@@ -186,6 +186,17 @@ impl Input {
         })
     }
 
+    /// One of the words that the domain has for something, if there is one.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        name: &'static str,
+        all: &[T],
+        written: fn(T) -> &'static str,
+    ) -> Result<Option<T>, ApiError> {
+        let words: Vec<(&str, T)> = all.iter().map(|it| (written(*it), *it)).collect();
+        self.choice(name, &words)
+    }
+
     /// A user's id, if there is one.
     pub fn user(&mut self, name: &'static str) -> Result<Option<UserId>, ApiError> {
         let Some(text) = self.text(name, 4096)? else {

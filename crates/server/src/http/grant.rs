@@ -95,11 +95,6 @@ fn status(grant: &Grant, now: Time) -> &'static str {
     }
 }
 
-const CATEGORIES: &[(&str, Category)] = &[
-    ("paid", Category::Paid),
-    ("promotional", Category::Promotional),
-];
-
 /// What may be named as the source of a grant; the others name themselves.
 const SOURCES: &[(&str, Source)] = &[
     ("bonus", Source::Bonus),
@@ -119,7 +114,7 @@ pub(super) async fn create(
     let user = required("user_id", input.user("user_id")?)?;
     let unit = input.unit()?;
     let amount = input.credits(1, AMOUNT_MAX)?;
-    let category = input.choice("category", CATEGORIES)?;
+    let category = input.word("category", Category::ALL, Category::as_str)?;
     let source = input.choice("source", SOURCES)?;
     let priority = input.integer("priority", 0, PRIORITY_MAX)?;
     let terms = CreateGrant {

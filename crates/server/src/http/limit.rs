@@ -61,13 +61,6 @@ impl View {
     }
 }
 
-const PERIODS: &[(&str, Period)] = &[
-    ("day", Period::Day),
-    ("week", Period::Week),
-    ("month", Period::Month),
-    ("ever", Period::Ever),
-];
-
 /// `user_id`, `api_key` or `label`; none if none is there.
 fn subject(input: &mut Input) -> Result<Option<Subject>, ApiError> {
     let user = input.user("user_id")?.map(|user| user.to_string());
@@ -105,7 +98,7 @@ pub(super) async fn set(
             .to_owned(),
         ..ApiError::missing("user_id")
     })?;
-    let period = required("period", input.choice("period", PERIODS)?)?;
+    let period = required("period", input.word("period", Period::ALL, Period::as_str)?)?;
     let unit = input.unit()?;
     let most = Amount::new(input.credits(0, AMOUNT_MAX)?, unit);
     let command = Command::SetLimit(SetLimit {

@@ -44,11 +44,6 @@ impl View {
     }
 }
 
-const STATUSES: &[(&str, UsageStatus)] = &[
-    ("success", UsageStatus::Success),
-    ("error", UsageStatus::Error),
-];
-
 /// `POST /v1/usage/record`
 pub(super) async fn record(
     State(app): State<App>,
@@ -62,7 +57,7 @@ pub(super) async fn record(
         variant: input.name("variant")?.unwrap_or_default(),
         quantity: input.integer("quantity", 1, AMOUNT_MAX)?.unwrap_or(1),
         status: input
-            .choice("status", STATUSES)?
+            .word("status", UsageStatus::ALL, UsageStatus::as_str)?
             .unwrap_or(UsageStatus::Success),
         meta: input.meta()?,
     };
