@@ -9,6 +9,7 @@ pub mod event;
 pub mod form;
 pub mod object;
 mod open_enum;
+mod redact;
 pub mod request;
 pub mod secret_key;
 pub mod signature;

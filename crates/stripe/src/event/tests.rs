@@ -211,3 +211,26 @@ proptest! {
         let _ = Envelope::read(&body[..cut.min(body.len())]);
     }
 }
+
+#[test]
+fn every_kind_of_object_is_read_from_its_delivery() {
+    use crate::object::{Charge, Dispute, EarlyFraudWarning, Identified, Refund};
+
+    fn id<T: DeserializeOwned + Identified>(kind: &str) -> String {
+        let body = json!({"id": "evt_1", "type": kind, "data": {"object": {
+            "id": "x_1", "payment_intent": "pi_1", "charge": "ch_1", "amount": 5, "extra": 0.5,
+        }}});
+        let body = serde_json::to_vec(&body).unwrap();
+        let object = read_object::<T>(&body).unwrap();
+        let event: Event = serde_json::from_slice(&body).unwrap();
+        let listed = event.read_object::<T>().unwrap();
+        assert_eq!(listed.id(), object.id());
+        object.id().to_owned()
+    }
+
+    assert_eq!(id::<Refund>("refund.failed"), "x_1");
+    assert_eq!(id::<Charge>("charge.refunded"), "x_1");
+    assert_eq!(id::<Dispute>("charge.dispute.closed"), "x_1");
+    let kind = "radar.early_fraud_warning.created";
+    assert_eq!(id::<EarlyFraudWarning>(kind), "x_1");
+}

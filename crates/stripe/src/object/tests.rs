@@ -46,6 +46,12 @@ fn every_object_is_readable_from_its_id_alone() {
     assert_eq!(read::<PaymentIntent>(bare()).amount, None);
     assert_eq!(read::<Charge>(bare()).metadata, Metadata::default());
     assert_eq!(read::<Refund>(bare()).status, None);
+    assert_eq!(read::<Dispute>(bare()).balance_transactions, []);
+    assert_eq!(read::<BalanceTransaction>(bare()).source, None);
+    assert_eq!(read::<EarlyFraudWarning>(bare()).actionable, None);
+    assert_eq!(read::<PaymentMethod>(bare()).card, None);
+    assert_eq!(read::<SetupIntent>(bare()).status, None);
+    assert_eq!(read::<Coupon>(bare()).valid, None);
     assert_eq!(
         read::<WebhookEndpoint>(bare()).enabled_events,
         Vec::<String>::new()
@@ -116,6 +122,113 @@ fn a_list_of_expanded_and_plain() {
     assert!(serde_json::from_value::<Expandable<Charge>>(json!(5)).is_err());
 }
 
+#[test]
+fn a_dispute_with_its_movements() {
+    let dispute: Dispute = read(json!({
+        "id": "du_1", "object": "dispute", "amount": 500, "currency": "usd", "charge": "ch_1",
+        "payment_intent": {"id": "pi_1"}, "reason": "fraudulent", "status": "needs_response",
+        "balance_transactions": [{"id": "txn_1", "amount": -500, "fee": 1500, "net": -2000,
+            "currency": "usd", "type": "adjustment", "reporting_category": "dispute",
+            "source": {"id": "du_1", "object": "dispute"}, "status": "pending",
+            "exchange_rate": 1.25}],
+    }));
+    assert_eq!(dispute.status, Some(DisputeStatus::NeedsResponse));
+    assert_eq!(dispute.payment_intent.unwrap().id(), "pi_1");
+    let movement = &dispute.balance_transactions[0];
+    assert_eq!(
+        (movement.amount, movement.fee, movement.net),
+        (Some(-500), Some(1500), Some(-2000))
+    );
+    assert_eq!(movement.source.as_deref(), Some("du_1"));
+    assert_eq!(movement.status, Some(BalanceStatus::Pending));
+    assert_eq!(movement.kind.as_deref(), Some("adjustment"));
+    let bare: Dispute = read(json!({"id": "du_1", "balance_transactions": null}));
+    assert_eq!(bare.balance_transactions, []);
+    for odd in [json!(5), json!(["ch_1"]), json!({"object": "charge"})] {
+        let movement = json!({"id": "txn_1", "source": odd});
+        assert!(serde_json::from_value::<BalanceTransaction>(movement).is_err());
+    }
+    let broken = json!({"id": "txn_1", "net": 0.5});
+    assert!(serde_json::from_value::<BalanceTransaction>(broken).is_err());
+}
+
+#[test]
+fn a_charge_with_card_movement_and_refunds() {
+    let charge: Charge = read(json!({
+        "id": "ch_1",
+        "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": "4242",
+            "fingerprint": "fp_1", "exp_month": 8, "exp_year": 2030, "checks": {}}},
+        "balance_transaction": {"id": "txn_1", "fee": 45, "source": "ch_1"},
+        "refunds": {"object": "list", "data": [{"id": "re_1", "amount": 100}], "has_more": true},
+    }));
+    let card = charge.payment_method_details.unwrap().card.unwrap();
+    assert_eq!(card.last4.as_deref(), Some("4242"));
+    assert_eq!(card.fingerprint.as_deref(), Some("fp_1"));
+    let movement = charge.balance_transaction.unwrap();
+    assert_eq!(movement.object().unwrap().fee, Some(45));
+    let refunds = charge.refunds.unwrap();
+    assert_eq!(refunds.data[0].amount, Some(100));
+    assert_eq!(refunds.next_starting_after(), Some("re_1"));
+}
+
+#[test]
+fn a_saved_card_without_its_holder() {
+    let method: PaymentMethod = read(json!({
+        "id": "pm_1", "customer": "cus_1", "type": "card", "livemode": false,
+        "billing_details": {"name": "Canary"}, "card": {"brand": "visa", "exp_year": 2030},
+    }));
+    assert!(!format!("{method:?}").contains("Canary"), "{method:?}");
+    assert_eq!(method.customer.unwrap().id(), "cus_1");
+    assert_eq!(method.card.unwrap().exp_year, Some(2030));
+    let setup: SetupIntent = read(json!({
+        "id": "seti_1", "status": "succeeded", "client_secret": "seti_1_secret_canary",
+        "payment_method": {"id": "pm_1", "type": "card"},
+    }));
+    assert!(!format!("{setup:?}").contains("canary"), "{setup:?}");
+    assert_eq!(setup.status, Some(SetupStatus::Succeeded));
+    assert_eq!(setup.payment_method.unwrap().id(), "pm_1");
+}
+
+#[test]
+fn discounts_are_exact() {
+    let coupon: Coupon = read(json!({"id": "c_1", "percent_off": 12.5, "valid": true}));
+    assert_eq!(coupon.percent_off.unwrap().to_string(), "12.5");
+    let session: CheckoutSession = read(json!({
+        "id": "cs_1", "amount_subtotal": 500, "amount_total": 400, "setup_intent": null,
+        "total_details": {"amount_discount": 100, "amount_shipping": null, "amount_tax": 0},
+    }));
+    let details = session.total_details.unwrap();
+    assert_eq!(
+        (details.amount_discount, details.amount_tax),
+        (Some(100), Some(0))
+    );
+    assert!(serde_json::from_value::<Coupon>(json!({"id": "c", "amount_off": 1.5})).is_err());
+}
+
+#[test]
+fn a_message_for_the_customer_shows_no_secret() {
+    let intent: PaymentIntent = read(json!({
+        "id": "pi_1", "payment_method": "pm_1", "setup_future_usage": "off_session",
+        "last_payment_error": {"message": "No pi_1_secret_canary", "advice_code": "do_not_try_again"},
+    }));
+    let error = intent.last_payment_error.unwrap();
+    assert_eq!(error.message.as_deref(), Some("No pi_1_secret_***"));
+    assert_eq!(error.advice_code.as_deref(), Some("do_not_try_again"));
+    assert_eq!(intent.setup_future_usage, Some(FutureUsage::OffSession));
+    assert_eq!(intent.payment_method.unwrap().id(), "pm_1");
+}
+
+#[test]
+fn a_list_says_where_it_goes_on() {
+    let page = |ids: &[&str], has_more: bool| -> List<Refund> {
+        let data: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+        read(json!({"data": data, "has_more": has_more}))
+    };
+    assert_eq!(page(&["a", "b"], true).next_starting_after(), Some("b"));
+    assert_eq!(page(&["a", "b"], false).next_starting_after(), None);
+    assert_eq!(page(&[], true).next_starting_after(), None);
+}
+
 /// Stripe's own sample objects, as an extra where they lie beside the repository.
 #[test]
 fn reads_stripes_samples() {
@@ -161,5 +274,21 @@ fn reads_stripes_samples() {
         read::<Account>(sample("account")).country.as_deref(),
         Some("US")
     );
+    reads_the_newer_samples(&sample);
     println!("samples of Stripe's read");
+}
+
+fn reads_the_newer_samples(sample: &dyn Fn(&str) -> Value) {
+    let dispute: Dispute = read(sample("dispute"));
+    assert_eq!(dispute.status, Some(DisputeStatus::WarningNeedsResponse));
+    let movement: BalanceTransaction = read(sample("balance_transaction"));
+    assert_eq!((movement.amount, movement.net), (Some(100), Some(100)));
+    let warning: EarlyFraudWarning = read(sample("radar.early_fraud_warning"));
+    assert_eq!(warning.actionable, Some(true));
+    let method: PaymentMethod = read(sample("payment_method"));
+    assert_eq!(method.card.unwrap().last4.as_deref(), Some("4242"));
+    let setup: SetupIntent = read(sample("setup_intent"));
+    assert_eq!(setup.status, Some(SetupStatus::RequiresPaymentMethod));
+    let coupon: Coupon = read(sample("coupon"));
+    assert_eq!(coupon.percent_off.unwrap().to_string(), "25.5");
 }
