@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::error::ApiResult;
-use crate::list;
+use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::world::World;
 
@@ -129,16 +129,12 @@ fn balance(world: &mut World, _call: &Call) -> ApiResult {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world
-        .records
-        .objects("balance_transaction")
-        .filter(|movement| {
-            list::matches(movement, params, &["currency", "source", "type"])
-                && list::in_range(&movement["created"], &params["created"])
-                && params["payout"].is_null()
-        });
-    list::page(all, params, "/v1/balance_transactions")
+    let filters = ["source", "type", "currency"];
+    let paid_out = !call.params["payout"].is_null();
+    let listing = Listing::of("balance_transaction", &filters);
+    let mut page = listing.page_with(&world.records, call, |_| !paid_out)?;
+    page["url"] = json!("/v1/balance_transactions");
+    Ok(page)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::card::Behaviour;
 use crate::error::{ApiError, ApiResult};
 use crate::intent::apply_shipping;
-use crate::list;
+use crate::list::Listing;
 use crate::money::Currency;
 use crate::route::{Call, Operation};
 use crate::world::{World, apply, apply_metadata};
@@ -239,15 +239,8 @@ fn three_d_secure() -> Value {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects("charge").filter(|charge| {
-        list::matches(
-            charge,
-            params,
-            &["customer", "payment_intent", "transfer_group"],
-        ) && list::in_range(&charge["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    let filters = ["payment_intent", "customer", "transfer_group"];
+    Listing::of("charge", &filters).page(&world.records, call)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
 use crate::intent::apply_shipping;
-use crate::list;
+use crate::list::Listing;
 use crate::payment_method::address;
 use crate::route::{Call, Operation};
 use crate::world::{World, apply, apply_metadata};
@@ -149,13 +149,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects("customer").filter(|customer| {
-        customer["deleted"] != true
-            && list::matches(customer, params, &["email", "test_clock"])
-            && list::in_range(&customer["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    Listing::of("customer", &["email", "test_clock"]).page(&world.records, call)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {
@@ -194,8 +188,7 @@ fn delete(world: &mut World, call: &Call) -> ApiResult {
     let customer = world.object_at("customer", call.id(), "id")?;
     let methods: Vec<Value> = world
         .records
-        .objects("payment_method")
-        .filter(|method| method["customer"] == call.id())
+        .objects_by("payment_method", "customer", call.id())
         .cloned()
         .collect();
     for before in methods {
@@ -211,11 +204,10 @@ fn delete(world: &mut World, call: &Call) -> ApiResult {
 
 fn list_methods(world: &mut World, call: &Call) -> ApiResult {
     world.object_at("customer", call.id(), "customer")?;
-    let all = world.records.objects("payment_method").filter(|method| {
-        method["customer"] == call.id()
-            && list::matches(method, &call.params, &["type", "allow_redisplay"])
-    });
-    list::page(all, &call.params, &call.path)
+    let mut of_customer = call.clone();
+    of_customer.params["customer"] = json!(call.id());
+    let filters = ["customer", "type", "allow_redisplay"];
+    Listing::of("payment_method", &filters).page(&world.records, &of_customer)
 }
 
 fn retrieve_method(world: &mut World, call: &Call) -> ApiResult {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::balance::Movement;
 use crate::card::Behaviour;
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::world::{World, apply_metadata};
 
@@ -217,12 +217,7 @@ fn list_warnings(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn page_of(world: &World, call: &Call, kind: &str) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects(kind).filter(|object| {
-        list::matches(object, params, &["charge", "payment_intent"])
-            && list::in_range(&object["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    Listing::of(kind, &["charge", "payment_intent"]).page(&world.records, call)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

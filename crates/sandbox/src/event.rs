@@ -1,7 +1,9 @@
 //! Events, as they can be read afterwards.
 
+use serde_json::Value;
+
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::world::World;
 
@@ -35,22 +37,23 @@ fn list(world: &mut World, call: &Call) -> ApiResult {
     let undelivered = params["delivery_success"]
         .as_bool()
         .map(|delivered| !delivered);
-    let all = world.records.objects("event").filter(|event| {
-        (types.is_empty()
-            || types
-                .iter()
-                .any(|wanted| fits(event["type"].as_str(), wanted)))
-            && list::in_range(&event["created"], &params["created"])
-            && event["created"]
-                .as_i64()
-                .is_some_and(|created| call.now - created <= KEPT)
+    let fits = |event: &Value| {
+        let kind = event["type"].as_str();
+        (types.is_empty() || types.iter().any(|wanted| of_type(kind, wanted)))
             && undelivered.is_none_or(|waits| waits == (event["pending_webhooks"] != 0))
-    });
-    list::page(all, params, &call.path)
+    };
+    // A whole group, such as `charge.*`, is no value of the field.
+    let whole = types.iter().any(|wanted| wanted.ends_with('*'));
+    let listing = Listing {
+        kind: "event",
+        filters: if whole { &[] } else { &["type"] },
+        since: Some(call.now - KEPT),
+    };
+    listing.page_with(&world.records, call, fits)
 }
 
 /// Whether a type is the wanted one, or one of `charge.*`.
-fn fits(kind: Option<&str>, wanted: &str) -> bool {
+fn of_type(kind: Option<&str>, wanted: &str) -> bool {
     let kind = kind.unwrap_or_default();
     match wanted.strip_suffix('*') {
         Some(start) => kind.starts_with(start),

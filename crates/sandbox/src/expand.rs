@@ -135,9 +135,7 @@ fn on_request(records: &Records, owner: &Value, field: &str) -> Option<Value> {
     let id = owner["id"].as_str()?;
     let (data, url): (Vec<Value>, String) = match field {
         "refunds" => {
-            let refunds = records
-                .objects("refund")
-                .filter(|refund| refund["charge"] == id);
+            let refunds = records.objects_by("refund", "charge", id).take(11);
             (
                 refunds.cloned().collect(),
                 format!("/v1/charges/{id}/refunds"),

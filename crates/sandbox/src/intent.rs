@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::confirm::{Confirmed, How};
 use crate::customer::check_email;
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::money::Currency;
 use crate::offer::{limited_types, offered, options};
 use crate::payment_method;
@@ -284,12 +284,7 @@ fn retrieve(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects("payment_intent").filter(|intent| {
-        list::matches(intent, params, &["customer"])
-            && list::in_range(&intent["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    Listing::of("payment_intent", &["customer"]).page(&world.records, call)
 }
 
 fn update(world: &mut World, call: &Call) -> ApiResult {

@@ -27,6 +27,7 @@ pub mod fault;
 mod gate;
 pub mod http;
 pub mod id;
+mod index;
 mod intent;
 pub mod journal;
 mod line_item;
@@ -207,18 +208,18 @@ impl Sandbox {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { world, journal } = &mut *state;
         // Changes left over from an act that panicked half way are no facts.
-        if !world.records.pending().is_empty() {
+        if world.records.has_pending() {
             world.rollback();
         }
         let now = self.0.clock.seconds() + world.clock_offset();
         let outcome = act(world, now);
         if let Some(journal) = journal
-            && let Err(error) = journal.append(world.records.pending())
+            && let Err(error) = journal.append(&world.records.pending())
         {
             world.rollback();
             return Err(error.into());
         }
-        let changed = !world.records.drain_changes().is_empty();
+        let changed = world.records.settle();
         drop(state);
         if changed {
             self.0.changed.notify_waiters();

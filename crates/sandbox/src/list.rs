@@ -3,20 +3,131 @@
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
+use crate::index::{self, Span};
+use crate::records::Records;
+use crate::route::Call;
 
-/// One page of `all` (newest first), as `limit`, `starting_after` and `ending_before` ask for it.
+/// What a list of objects can be asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listing<'a> {
+    /// The kind of object.
+    pub(crate) kind: &'a str,
+    /// The parameters that have to equal the field of the same name, those that leave the fewest first.
+    pub(crate) filters: &'a [&'a str],
+    /// The moment before which nothing is shown.
+    pub(crate) since: Option<i64>,
+}
+
+impl<'a> Listing<'a> {
+    /// A list of everything of a kind, filtered by these parameters and by `created`.
+    pub(crate) fn of(kind: &'a str, filters: &'a [&'a str]) -> Self {
+        Self {
+            kind,
+            filters,
+            since: None,
+        }
+    }
+
+    /// The page a call asks for.
+    pub(crate) fn page(&self, records: &Records, call: &Call) -> ApiResult {
+        self.page_with(records, call, |_| true)
+    }
+
+    /// The page a call asks for, of the objects that fit.
+    pub(crate) fn page_with(
+        &self,
+        records: &Records,
+        call: &Call,
+        fits: impl Fn(&Value) -> bool,
+    ) -> ApiResult {
+        let params = &call.params;
+        let limit = limit_of(params)?;
+        let (after, before) = cursors(params)?;
+        let place = |id: &str, param: &str| {
+            let place = records.place_of(self.kind, id);
+            place.ok_or_else(|| unknown(id, param))
+        };
+        let mut span = span_of(&params["created"]);
+        if let Some(since) = self.since {
+            span = span.since(since);
+        }
+        if let Some(id) = after {
+            span = span.before(place(id, "starting_after")?);
+        }
+        if let Some(id) = before {
+            span = span.after(place(id, "ending_before")?);
+        }
+        let found = records.select(self.kind, self.narrowest(params), span);
+        let found = found.filter(|object| {
+            object["deleted"] != true && matches(object, params, self.filters) && fits(object)
+        });
+        // The page before a cursor is the one that ends there: it is read from the cursor on.
+        let mut taken: Vec<&Value> = if before.is_some() {
+            found.rev().take(limit + 1).collect()
+        } else {
+            found.take(limit + 1).collect()
+        };
+        let more = taken.len() > limit;
+        taken.truncate(limit);
+        if before.is_some() {
+            taken.reverse();
+        }
+        Ok(json!({ "object": "list", "data": taken, "has_more": more, "url": call.path }))
+    }
+
+    /// The filter that was given and has an order of its own.
+    fn narrowest<'p>(&self, params: &'p Value) -> Option<(&'a str, &'p str)> {
+        let given = self
+            .filters
+            .iter()
+            .filter(|name| index::is_kept(self.kind, name));
+        given
+            .filter_map(|name| Some((*name, params[*name].as_str()?)))
+            .next()
+    }
+}
+
+/// The span a range parameter asks for: a moment, or bounds.
+fn span_of(range: &Value) -> Span {
+    let mut span = Span::default();
+    if let Some(moment) = range.as_i64() {
+        return span.since(moment).until(moment);
+    }
+    if let Some(bound) = range["gte"].as_i64() {
+        span = span.since(bound);
+    }
+    if let Some(bound) = range["gt"].as_i64() {
+        span = span.since(bound.saturating_add(1));
+    }
+    if let Some(bound) = range["lte"].as_i64() {
+        span = span.until(bound);
+    }
+    if let Some(bound) = range["lt"].as_i64() {
+        span = span.until(bound.saturating_sub(1));
+    }
+    span
+}
+
+fn cursors(params: &Value) -> ApiResult<(Option<&str>, Option<&str>)> {
+    let cursors = (
+        params["starting_after"].as_str(),
+        params["ending_before"].as_str(),
+    );
+    if cursors.0.is_some() && cursors.1.is_some() {
+        let message = "You can give starting_after or ending_before, not both.";
+        return Err(ApiError::coded("parameters_exclusive", message).at("ending_before"));
+    }
+    Ok(cursors)
+}
+
+/// One page of a few objects, newest first, that are no list of the records, as `limit`, `starting_after` and `ending_before` ask for it.
 pub(crate) fn page<'a>(
     mut all: impl Iterator<Item = &'a Value>,
     params: &Value,
     url: &str,
 ) -> ApiResult {
     let limit = limit_of(params)?;
-    let after = params["starting_after"].as_str();
-    let before = params["ending_before"].as_str();
-    if after.is_some() && before.is_some() {
-        let message = "You can give starting_after or ending_before, not both.";
-        return Err(ApiError::coded("parameters_exclusive", message).at("ending_before"));
-    }
+    let (after, before) = cursors(params)?;
     let mut taken: Vec<&Value> = Vec::new();
     let more;
     if let Some(cursor) = before {
@@ -56,29 +167,22 @@ fn limit_of(params: &Value) -> ApiResult<usize> {
 
 fn known(found: bool, cursor: &str, param: &str) -> ApiResult<()> {
     if found {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(unknown(cursor, param))
     }
+}
+
+fn unknown(cursor: &str, param: &str) -> ApiError {
     let message = format!("No such object in this list: '{cursor}'");
-    Err(ApiError::coded("resource_missing", message).at(param))
+    ApiError::coded("resource_missing", message).at(param)
 }
 
 /// Whether every given filter of `names` equals the object's field of the same name.
-pub(crate) fn matches(object: &Value, params: &Value, names: &[&str]) -> bool {
+fn matches(object: &Value, params: &Value, names: &[&str]) -> bool {
     names
         .iter()
         .all(|name| params[*name].is_null() || object[*name] == params[*name])
-}
-
-/// Whether a time lies in a range parameter: a moment, or bounds.
-pub(crate) fn in_range(time: &Value, range: &Value) -> bool {
-    let time = time.as_i64().unwrap_or(0);
-    if let Some(moment) = range.as_i64() {
-        return time == moment;
-    }
-    range["gt"].as_i64().is_none_or(|bound| time > bound)
-        && range["gte"].as_i64().is_none_or(|bound| time >= bound)
-        && range["lt"].as_i64().is_none_or(|bound| time < bound)
-        && range["lte"].as_i64().is_none_or(|bound| time <= bound)
 }
 
 #[cfg(test)]
@@ -130,13 +234,5 @@ mod tests {
             refused(json!({"starting_after": "x", "ending_before": "x"})),
             "ending_before"
         );
-    }
-
-    #[test]
-    fn ranges_are_moments_or_bounds() {
-        assert!(in_range(&json!(5), &json!({"gte": 5, "lt": 6})));
-        assert!(!in_range(&json!(5), &json!({"gt": 5})));
-        assert!(in_range(&json!(5), &json!(5)));
-        assert!(in_range(&json!(5), &Value::Null));
     }
 }

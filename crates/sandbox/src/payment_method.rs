@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::card::{self, Behaviour, TestCard};
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::pay::CardEntry;
 use crate::route::{self, Call, Operation};
 use crate::world::{World, apply, apply_metadata};
@@ -311,12 +311,9 @@ fn retrieve(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects("payment_method").filter(|method| {
-        !method["customer"].is_null()
-            && list::matches(method, params, &["customer", "type", "allow_redisplay"])
-    });
-    list::page(all, params, &call.path)
+    let filters = ["customer", "type", "allow_redisplay"];
+    let attached = |method: &Value| !method["customer"].is_null();
+    Listing::of("payment_method", &filters).page_with(&world.records, call, attached)
 }
 
 fn update(world: &mut World, call: &Call) -> ApiResult {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::world::{World, apply, apply_metadata};
 
@@ -173,8 +173,8 @@ fn claim_lookup_key(
     };
     let holder = world
         .records
-        .objects("price")
-        .find(|price| price["lookup_key"] == key)
+        .objects_by("price", "lookup_key", key)
+        .next()
         .cloned();
     let Some(before) = holder.filter(|price| of.is_none_or(|id| price["id"] != id)) else {
         return Ok(());
@@ -195,13 +195,12 @@ fn list(world: &mut World, call: &Call) -> ApiResult {
     let params = &call.params;
     let keys = params["lookup_keys"].as_array();
     let interval = &params["recurring"]["interval"];
-    let all = world.records.objects("price").filter(|price| {
+    let fits = |price: &Value| {
         keys.is_none_or(|keys| keys.contains(&price["lookup_key"]))
             && (interval.is_null() || price["recurring"]["interval"] == *interval)
-            && list::matches(price, params, &["active", "currency", "product", "type"])
-            && list::in_range(&price["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    };
+    let filters = ["product", "active", "currency", "type"];
+    Listing::of("price", &filters).page_with(&world.records, call, fits)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::world::{World, apply, apply_metadata};
 
@@ -116,15 +116,10 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let wanted = params["ids"].as_array();
-    let all = world.records.objects("product").filter(|product| {
-        product["deleted"] != true
-            && wanted.is_none_or(|ids| ids.contains(&product["id"]))
-            && list::matches(product, params, &["active", "shippable", "type", "url"])
-            && list::in_range(&product["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    let wanted = call.params["ids"].as_array();
+    let fits = |product: &Value| wanted.is_none_or(|ids| ids.contains(&product["id"]));
+    let filters = ["active", "shippable", "type", "url"];
+    Listing::of("product", &filters).page_with(&world.records, call, fits)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {
@@ -148,8 +143,9 @@ fn delete(world: &mut World, call: &Call) -> ApiResult {
     let product = world.object_at("product", call.id(), "id")?;
     if world
         .records
-        .objects("price")
-        .any(|price| price["product"] == call.id())
+        .objects_by("price", "product", call.id())
+        .next()
+        .is_some()
     {
         let message = "This product cannot be deleted because it has one or more user-created prices. Set active to \
                        false instead.";

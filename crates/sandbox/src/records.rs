@@ -4,10 +4,12 @@
 //! leaves the machine and plays them back at the next start, so nothing that was answered is ever lost, and no
 //! other part of the sandbox has to think about persistence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::index::{self, Index, Place, Span};
 
 /// The groups of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,34 +46,33 @@ struct Entry {
     value: Value,
 }
 
-/// The value of a record's `object` field; lists are kept for each kind, so that a list of charges does not
-/// walk over every event ever made. Records without one are of the kind `""`.
-type Kind = String;
-
-/// A point between two changes, since the last [`Records::drain_changes`].
-#[derive(Debug, Clone, Copy)]
-pub struct Mark {
-    changes: usize,
-    undo: usize,
+/// What a record was before it changed.
+#[derive(Debug)]
+struct Former {
+    collection: Collection,
+    id: String,
+    /// The place of what replaced it or is gone.
+    seq: u64,
+    before: Option<Entry>,
 }
+
+/// A point between two changes, since the last [`Records::drain_changes`] or [`Records::settle`].
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(usize);
 
 /// The records, in memory, with the changes not yet written down.
 #[derive(Debug, Default)]
 pub struct Records {
-    entries: HashMap<(Collection, String), Entry>,
-    order: BTreeMap<(Collection, Kind), BTreeMap<u64, String>>,
+    entries: HashMap<Collection, HashMap<String, Entry>>,
+    index: Index,
     next_seq: u64,
-    changes: Vec<Change>,
-    undo: Vec<(Collection, String, Option<Entry>)>,
+    undo: Vec<Former>,
 }
 
 impl Records {
     /// The record, if there is one.
     pub fn get(&self, collection: Collection, id: &str) -> Option<&Value> {
-        // A borrowed tuple cannot look up an owned one; ids are short.
-        self.entries
-            .get(&(collection, id.to_owned()))
-            .map(|entry| &entry.value)
+        self.entry(collection, id).map(|entry| &entry.value)
     }
 
     /// Writes a record, new or not. A record that exists keeps its place in the order.
@@ -79,12 +80,11 @@ impl Records {
         let before = self.take(collection, id);
         let seq = before.as_ref().map_or(self.next_seq, |entry| entry.seq);
         self.next_seq = self.next_seq.max(seq + 1);
-        self.undo.push((collection, id.to_owned(), before));
-        self.changes.push(Change {
+        self.undo.push(Former {
             collection,
             id: id.to_owned(),
-            value: Some(value.clone()),
             seq,
+            before,
         });
         self.place(collection, id, Entry { seq, value });
     }
@@ -105,29 +105,26 @@ impl Records {
     /// Removes a record and returns it.
     pub fn delete(&mut self, collection: Collection, id: &str) -> Option<Value> {
         let entry = self.take(collection, id)?;
-        self.changes.push(Change {
+        let value = entry.value.clone();
+        self.undo.push(Former {
             collection,
             id: id.to_owned(),
-            value: None,
             seq: entry.seq,
+            before: Some(entry),
         });
-        let value = entry.value.clone();
-        self.undo.push((collection, id.to_owned(), Some(entry)));
         Some(value)
     }
 
     /// All records of a group, newest first.
     pub fn list(&self, collection: Collection) -> Vec<(&str, &Value)> {
-        let mut found: Vec<(u64, &str)> = self
-            .order
-            .range((collection, String::new())..)
-            .take_while(|((group, _), _)| *group == collection)
-            .flat_map(|(_, ids)| ids.iter().map(|(seq, id)| (*seq, id.as_str())))
+        let group = self.entries.get(&collection).into_iter().flatten();
+        let mut found: Vec<(u64, &str, &Value)> = group
+            .map(|(id, entry)| (entry.seq, id.as_str(), &entry.value))
             .collect();
-        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.sort_unstable_by_key(|(seq, _, _)| std::cmp::Reverse(*seq));
         found
             .into_iter()
-            .filter_map(|(_, id)| Some((id, self.get(collection, id)?)))
+            .map(|(_, id, value)| (id, value))
             .collect()
     }
 
@@ -136,17 +133,51 @@ impl Records {
         self.of_kind(Collection::Object, kind)
     }
 
-    /// Records of one group and one kind (the value of their `object` field), newest first.
+    /// Records of one group and one kind (the value of their `object` field), newest first: by the moment they say
+    /// they were created, then by the order of insertion.
     pub fn of_kind<'a>(
         &'a self,
         collection: Collection,
         kind: &str,
     ) -> impl DoubleEndedIterator<Item = &'a Value> + 'a {
-        self.order
-            .get(&(collection, kind.to_owned()))
-            .into_iter()
-            .flat_map(|ids| ids.values().rev())
+        let ids = self.index.ids(collection, kind, None, Span::default());
+        ids.into_iter()
+            .flatten()
             .filter_map(move |id| self.get(collection, id))
+    }
+
+    /// Stripe objects of one kind that have `text` in `field`, newest first. Without an order by that field nothing
+    /// is found; see [`index::is_kept`].
+    pub(crate) fn objects_by<'a>(
+        &'a self,
+        kind: &str,
+        field: &str,
+        text: &str,
+    ) -> impl DoubleEndedIterator<Item = &'a Value> + 'a {
+        debug_assert!(
+            index::is_kept(kind, field),
+            "{kind} has no order by {field}"
+        );
+        self.select(kind, Some((field, text)), Span::default())
+    }
+
+    /// The same within a span, or without a filter.
+    pub(crate) fn select<'a>(
+        &'a self,
+        kind: &str,
+        filter: Option<(&str, &str)>,
+        span: Span,
+    ) -> impl DoubleEndedIterator<Item = &'a Value> + 'a {
+        let ids = self.index.ids(Collection::Object, kind, filter, span);
+        ids.into_iter()
+            .flatten()
+            .filter_map(|id| self.get(Collection::Object, id))
+    }
+
+    /// Where an object of that kind stands in the order of its kind.
+    pub(crate) fn place_of(&self, kind: &str, id: &str) -> Option<Place> {
+        let entry = self.entry(Collection::Object, id)?;
+        (entry.value["object"] == kind).then(|| index::place(entry.seq, &entry.value))
     }
 
     /// The number of records ever inserted; grows with every new record and never shrinks.
@@ -154,45 +185,67 @@ impl Records {
         self.next_seq
     }
 
-    /// Takes the changes made since the last call, oldest first. They can no longer be rolled back.
+    /// Takes the changes made since the last call, in the order in which their records first changed; a record
+    /// that changed more than once is there as it is now. They can no longer be rolled back.
     pub fn drain_changes(&mut self) -> Vec<Change> {
-        self.undo.clear();
-        std::mem::take(&mut self.changes)
+        let changes = self.pending();
+        self.settle();
+        changes
     }
 
-    /// The changes not yet drained, oldest first.
-    pub fn pending(&self) -> &[Change] {
-        &self.changes
+    /// Makes the changes final without looking at them; says whether there were any.
+    pub fn settle(&mut self) -> bool {
+        let changed = !self.undo.is_empty();
+        self.undo.clear();
+        changed
+    }
+
+    /// The changes not yet drained, as [`Records::drain_changes`] gives them.
+    pub fn pending(&self) -> Vec<Change> {
+        let mut seen = HashSet::new();
+        let first = self
+            .undo
+            .iter()
+            .filter(|former| seen.insert((former.collection, former.id.as_str())));
+        first
+            .map(|former| {
+                let entry = self.entry(former.collection, &former.id);
+                Change {
+                    collection: former.collection,
+                    id: former.id.clone(),
+                    value: entry.map(|entry| entry.value.clone()),
+                    seq: entry.map_or(former.seq, |entry| entry.seq),
+                }
+            })
+            .collect()
+    }
+
+    /// Whether there are changes not yet drained.
+    pub fn has_pending(&self) -> bool {
+        !self.undo.is_empty()
     }
 
     /// Where the changes stand now, for [`Records::rollback_to`].
     pub fn mark(&self) -> Mark {
-        Mark {
-            changes: self.changes.len(),
-            undo: self.undo.len(),
-        }
+        Mark(self.undo.len())
     }
 
     /// Takes back every change since the mark was made.
     pub fn rollback_to(&mut self, mark: Mark) {
-        self.changes.truncate(mark.changes);
-        while self.undo.len() > mark.undo {
-            let Some((collection, id, before)) = self.undo.pop() else {
+        while self.undo.len() > mark.0 {
+            let Some(former) = self.undo.pop() else {
                 break;
             };
-            self.take(collection, &id);
-            if let Some(entry) = before {
-                self.place(collection, &id, entry);
+            self.take(former.collection, &former.id);
+            if let Some(entry) = former.before {
+                self.place(former.collection, &former.id, entry);
             }
         }
     }
 
     /// Takes back every change since the last [`Records::drain_changes`].
     pub fn rollback(&mut self) {
-        self.rollback_to(Mark {
-            changes: 0,
-            undo: 0,
-        });
+        self.rollback_to(Mark(0));
     }
 
     /// Plays a change back, as a journal does at the start; leaves no change behind.
@@ -210,44 +263,34 @@ impl Records {
 
     /// Every record as a change, oldest first: what a journal keeps when it is rewritten in short.
     pub fn snapshot(&self) -> Vec<Change> {
-        let mut all: Vec<Change> = self
-            .entries
-            .iter()
-            .map(|((collection, id), entry)| Change {
+        let mut all = Vec::new();
+        for (collection, group) in &self.entries {
+            all.extend(group.iter().map(|(id, entry)| Change {
                 collection: *collection,
                 id: id.clone(),
                 value: Some(entry.value.clone()),
                 seq: entry.seq,
-            })
-            .collect();
+            }));
+        }
         all.sort_unstable_by_key(|change| change.seq);
         all
     }
 
+    fn entry(&self, collection: Collection, id: &str) -> Option<&Entry> {
+        self.entries.get(&collection)?.get(id)
+    }
+
     fn place(&mut self, collection: Collection, id: &str, entry: Entry) {
-        let kind = kind_of(&entry.value);
-        self.order
-            .entry((collection, kind))
-            .or_default()
-            .insert(entry.seq, id.to_owned());
-        self.entries.insert((collection, id.to_owned()), entry);
+        self.index.add(collection, id, entry.seq, &entry.value);
+        let group = self.entries.entry(collection).or_default();
+        group.insert(id.to_owned(), entry);
     }
 
     fn take(&mut self, collection: Collection, id: &str) -> Option<Entry> {
-        let entry = self.entries.remove(&(collection, id.to_owned()))?;
-        if let Some(ids) = self.order.get_mut(&(collection, kind_of(&entry.value))) {
-            ids.remove(&entry.seq);
-        }
+        let entry = self.entries.get_mut(&collection)?.remove(id)?;
+        self.index.remove(collection, entry.seq, &entry.value);
         Some(entry)
     }
-}
-
-fn kind_of(value: &Value) -> Kind {
-    value
-        .get("object")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
 }
 
 #[cfg(test)]
@@ -294,6 +337,22 @@ mod tests {
         assert_eq!(again.snapshot(), records.snapshot());
         assert_eq!(again.inserted(), records.inserted());
         assert!(again.drain_changes().is_empty());
+    }
+
+    #[test]
+    fn a_record_that_changed_twice_is_written_down_once_and_one_that_came_and_went_is_counted() {
+        let mut records = Records::default();
+        records.put(Collection::Object, "ch_1", charge(1));
+        records.put(Collection::Object, "ch_1", charge(2));
+        records.put(Collection::Object, "ch_2", charge(3));
+        records.delete(Collection::Object, "ch_2");
+        let changes = records.drain_changes();
+        let seen: Vec<_> = changes
+            .iter()
+            .map(|change| (change.id.as_str(), change.value.clone(), change.seq))
+            .collect();
+        assert_eq!(seen, [("ch_1", Some(charge(2)), 0), ("ch_2", None, 1)]);
+        assert!(!records.has_pending() && !records.settle());
     }
 
     #[test]

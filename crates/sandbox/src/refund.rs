@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::balance::Movement;
 use crate::card::Behaviour;
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::money::Currency;
 use crate::route::{Call, Operation};
 use crate::world::{World, apply_metadata};
@@ -186,9 +186,11 @@ fn charge_to_refund(world: &World, params: &Value) -> ApiResult {
         let message = "You can only refund a charge that succeeded.";
         return Err(ApiError::state("charge_not_refundable", message).at("charge"));
     }
-    let disputed = world.records.objects("dispute").any(|dispute| {
-        dispute["charge"] == charge["id"] && dispute["is_charge_refundable"] == false
-    });
+    let id = charge["id"].as_str().unwrap_or_default();
+    let disputed = world
+        .records
+        .objects_by("dispute", "charge", id)
+        .any(|dispute| dispute["is_charge_refundable"] == false);
     if disputed {
         let message = format!(
             "Charge {} has been charged back; cannot issue a refund.",
@@ -240,21 +242,14 @@ fn destination(charge: &Value) -> Value {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects("refund").filter(|refund| {
-        list::matches(refund, params, &["charge", "payment_intent"])
-            && list::in_range(&refund["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    Listing::of("refund", &["charge", "payment_intent"]).page(&world.records, call)
 }
 
 fn list_of_charge(world: &mut World, call: &Call) -> ApiResult {
     world.object_at("charge", call.id(), "charge")?;
-    let all = world
-        .records
-        .objects("refund")
-        .filter(|refund| refund["charge"] == call.id());
-    list::page(all, &call.params, &call.path)
+    let mut of_charge = call.clone();
+    of_charge.params["charge"] = json!(call.id());
+    Listing::of("refund", &["charge"]).page(&world.records, &of_charge)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

@@ -9,6 +9,7 @@ use crate::shape::Shape;
 use crate::world::World;
 
 /// A call of one operation, its parameters checked and typed. It may hold a card number and is never printed.
+#[derive(Clone)]
 pub(crate) struct Call {
     /// The ids in the path, in order.
     pub(crate) ids: Vec<String>,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::customer::check_email;
 use crate::error::{ApiError, ApiResult};
 use crate::line_item::Cart;
-use crate::list;
+use crate::list::{self, Listing};
 use crate::offer::{limited_types, offered};
 use crate::route::{Call, Operation};
 use crate::version;
@@ -436,19 +436,15 @@ fn blank(id: &str, now: i64, expires_at: i64) -> Value {
 fn list(world: &mut World, call: &Call) -> ApiResult {
     let params = &call.params;
     let email = &params["customer_details"]["email"];
-    let names = [
-        "customer",
+    let filters = [
         "payment_intent",
+        "customer",
         "payment_link",
         "status",
         "subscription",
     ];
-    let all = world.records.objects("checkout.session").filter(|session| {
-        list::matches(session, params, &names)
-            && (email.is_null() || session["customer_details"]["email"] == *email)
-            && list::in_range(&session["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    let fits = |session: &Value| email.is_null() || session["customer_details"]["email"] == *email;
+    Listing::of("checkout.session", &filters).page_with(&world.records, call, fits)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

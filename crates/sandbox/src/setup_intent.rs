@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::card::{self, Behaviour};
 use crate::error::{ApiError, ApiResult, doc_url};
-use crate::list;
+use crate::list::Listing;
 use crate::offer::{limited_types, offered};
 use crate::pay::PayOutcome;
 use crate::payment_method;
@@ -284,12 +284,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    let params = &call.params;
-    let all = world.records.objects("setup_intent").filter(|intent| {
-        list::matches(intent, params, &["customer", "payment_method"])
-            && list::in_range(&intent["created"], &params["created"])
-    });
-    list::page(all, params, &call.path)
+    Listing::of("setup_intent", &["payment_method", "customer"]).page(&world.records, call)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {

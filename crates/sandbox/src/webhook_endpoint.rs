@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
-use crate::list;
+use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::session::check_url;
 use crate::version;
@@ -102,11 +102,7 @@ fn check_events(params: &Value) -> ApiResult<()> {
 }
 
 fn list(world: &mut World, call: &Call) -> ApiResult {
-    list::page(
-        world.records.objects("webhook_endpoint"),
-        &call.params,
-        &call.path,
-    )
+    Listing::of("webhook_endpoint", &[]).page(&world.records, call)
 }
 
 fn retrieve(world: &mut World, call: &Call) -> ApiResult {
