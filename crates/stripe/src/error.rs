@@ -4,6 +4,7 @@
 //! it, and [`Error::retry`] draws the conclusion.
 
 use crate::open_enum::open_enum;
+use crate::redact::redacted;
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -23,7 +24,8 @@ open_enum! {
     }
 }
 
-/// Stripe's error object with the status it came with.
+/// Stripe's error object with the status it came with. Keys and client secrets that a text quotes
+/// are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status.
@@ -34,6 +36,11 @@ pub struct Refusal {
     pub code: Option<String>,
     /// `decline_code`, the bank's reason for a refused card.
     pub decline_code: Option<String>,
+    /// `advice_code`, whether and how to try a refused card again: `try_again_later`,
+    /// `do_not_try_again`, `confirm_card_data`.
+    pub advice_code: Option<String>,
+    /// The id of the payment that was created although its card was refused.
+    pub payment_intent: Option<String>,
     /// `param`, the parameter the refusal is about, with brackets.
     pub param: Option<String>,
     /// `message`, written by Stripe for developers (for card errors: for the customer).
@@ -51,6 +58,8 @@ impl fmt::Display for Refusal {
         let details = [
             &self.code,
             &self.decline_code,
+            &self.advice_code,
+            &self.payment_intent,
             &self.param,
             &self.request_id,
         ];
@@ -183,6 +192,27 @@ impl Error {
         }
     }
 
+    /// Whether Stripe does not know the API key (401): it is wrong, was revoked or has expired. A
+    /// key that is known and may not do this (403) is not meant.
+    pub fn is_wrong_key(&self) -> bool {
+        matches!(self, Self::Unauthorized(refusal) if refusal.status == 401)
+    }
+
+    /// Whether an object with the id we chose exists already.
+    pub fn is_already_there(&self) -> bool {
+        self.says("resource_already_exists")
+    }
+
+    /// Whether no such object exists, or not under this key.
+    pub fn is_missing(&self) -> bool {
+        self.says("resource_missing")
+    }
+
+    fn says(&self, code: &str) -> bool {
+        let said = self.refusal().and_then(|refusal| refusal.code.as_deref());
+        said == Some(code)
+    }
+
     /// Sorts an answer that is not 2xx. `body` may be anything, also nothing of Stripe's.
     ///
     /// 408 is treated as 5xx is: a proxy gave up on a request that may have arrived.
@@ -214,7 +244,8 @@ impl Refusal {
     fn read(status: u16, request_id: Option<String>, body: &[u8]) -> Self {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = &answer["error"];
-        let text = |name: &str| error[name].as_str().map(shortened);
+        let text = |name: &str| error[name].as_str().map(shown);
+        let intent = &error["payment_intent"];
         let message = text("message").unwrap_or_else(|| {
             let what = if (300..400).contains(&status) {
                 "a redirect"
@@ -227,9 +258,12 @@ impl Refusal {
             status,
             kind: error["type"]
                 .as_str()
-                .map(|word| ErrorType::from(shortened(word))),
+                .map(|word| ErrorType::from(shown(word))),
             code: text("code"),
             decline_code: text("decline_code"),
+            advice_code: text("advice_code"),
+            // Only the id: the object behind it holds a client secret and the customer's address.
+            payment_intent: intent["id"].as_str().or(intent.as_str()).map(shown),
             param: text("param"),
             message,
             request_id,
@@ -237,8 +271,9 @@ impl Refusal {
     }
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(LONGEST_MESSAGE).collect()
+/// What is kept of a text. Masked first: the half of a secret is one too.
+fn shown(text: &str) -> String {
+    redacted(text).chars().take(LONGEST_MESSAGE).collect()
 }
 
 /// Reads `Retry-After` in its only form that Stripe uses: whole seconds.
@@ -259,102 +294,4 @@ pub(crate) fn without_values(error: &serde_json::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> Error {
-        Error::from_answer(status, Some("req_1".to_owned()), None, body.as_bytes())
-    }
-
-    #[test]
-    fn a_refused_card_keeps_every_detail() {
-        let error = answer(
-            402,
-            r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"generic_decline",
-                "message":"Your card was declined.","param":"","future":{"x":1}}}"#,
-        );
-        let refusal = error.refusal().unwrap();
-        assert_eq!(refusal.kind, Some(ErrorType::Card));
-        assert_eq!(refusal.code.as_deref(), Some("card_declined"));
-        assert_eq!(refusal.decline_code.as_deref(), Some("generic_decline"));
-        assert_eq!(error.retry(), Retry::Never);
-        assert_eq!(error.code(), "stripe_refused");
-        assert!(
-            error
-                .to_string()
-                .contains("Your card was declined. (402 card_error"),
-            "{error}"
-        );
-        assert!(error.to_string().contains("req_1"), "{error}");
-    }
-
-    #[test]
-    fn every_status_has_its_kind() {
-        for (status, code, retried) in [
-            (301, "stripe_refused", false),
-            (400, "stripe_refused", false),
-            (401, "stripe_unauthorized", false),
-            (402, "stripe_refused", false),
-            (403, "stripe_unauthorized", false),
-            (404, "stripe_refused", false),
-            (408, "stripe_outcome_unknown", true),
-            (409, "stripe_busy", true),
-            (429, "stripe_busy", true),
-            (500, "stripe_outcome_unknown", true),
-            (502, "stripe_outcome_unknown", true),
-            (599, "stripe_outcome_unknown", true),
-        ] {
-            for body in [
-                "",
-                "<html>",
-                "[]",
-                "null",
-                r#"{"error":"no"}"#,
-                r#"{"error":{"type":1}}"#,
-            ] {
-                let error = answer(status, body);
-                assert_eq!(error.code(), code, "{status} {body}");
-                assert_eq!(error.retry() != Retry::Never, retried, "{status} {body}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_type_of_tomorrow_is_kept() {
-        let error = answer(
-            400,
-            r#"{"error":{"type":"weather_error","message":"rain"}}"#,
-        );
-        let kind = error.refusal().unwrap().kind.clone();
-        assert_eq!(kind, Some(ErrorType::Other("weather_error".to_owned())));
-    }
-
-    #[test]
-    fn the_pause_is_read_and_bounded() {
-        let after = pause(Some("7"));
-        assert_eq!(after, Some(Duration::from_secs(7)));
-        let busy = Error::from_answer(429, None, after, b"");
-        assert_eq!(busy.retry(), Retry::SameKey { after });
-        assert_eq!(pause(Some("99999999")), Some(LONGEST_PAUSE));
-        for odd in [
-            None,
-            Some("soon"),
-            Some("-1"),
-            Some("Wed, 21 Oct 2026 07:28:00 GMT"),
-        ] {
-            assert_eq!(pause(odd), None, "{odd:?}");
-        }
-    }
-
-    #[test]
-    fn a_json_error_does_not_quote_the_value() {
-        let error = serde_json::from_str::<i64>(r#""pi_1_secret_\"2""#).unwrap_err();
-        assert!(
-            error.to_string().contains("secret"),
-            "the premise of this test"
-        );
-        let shown = without_values(&error);
-        assert!(!shown.contains("secret"), "{shown}");
-        assert!(shown.contains("expected i64"), "{shown}");
-    }
-}
+mod tests;
