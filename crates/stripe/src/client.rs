@@ -2,7 +2,8 @@
 //!
 //! It sends one request and reports one outcome. It never repeats a call by itself, follows no
 //! redirect and uses no proxy from the environment: whether a call may be made again is a
-//! decision about money, and it belongs to the caller, who has [`Error::retry`] to go by.
+//! decision about money, and it belongs to the caller, who has [`Error::retry`] to go by. Before it
+//! sends, it waits until its budget of calls allows it; all its clones share one budget.
 
 use crate::error::{Error, pause, without_values};
 use crate::form;
@@ -15,7 +16,12 @@ use serde_json::Value;
 use std::error::Error as _;
 use std::sync::Arc;
 
+mod budget;
 mod config;
+mod gate;
+
+use budget::{Budget, Priority};
+use gate::Gate;
 
 pub use config::{BASE_URL, ClientConfig, ClientError};
 
@@ -41,12 +47,15 @@ pub struct Response {
     pub idempotent_replayed: bool,
 }
 
-/// A connection pool to Stripe, or to something that behaves like it. Cheap to clone.
+/// A connection pool to Stripe, or to something that behaves like it. Cheap to clone; clones share
+/// the connections and the budget.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: Url,
     mode: Mode,
+    gate: Arc<Gate>,
+    priority: Priority,
 }
 
 impl Client {
@@ -71,7 +80,21 @@ impl Client {
             http,
             base,
             mode: config.secret_key.mode(),
+            gate: Arc::new(Gate::new(Budget::new(
+                config.calls_per_second,
+                config.burst,
+            ))),
+            priority: Priority::Ordinary,
         })
+    }
+
+    /// A clone for work that nobody waits for. It uses a quarter of the budget at most, so that
+    /// looking back at a year of payments does not hold up a customer.
+    pub fn background(&self) -> Self {
+        Self {
+            priority: Priority::Background,
+            ..self.clone()
+        }
     }
 
     /// Whether the key moves real money.
@@ -95,9 +118,11 @@ impl Client {
         })
     }
 
-    /// Sends a request once.
+    /// Sends a request once, as soon as the budget allows it. The time spent waiting for that does not
+    /// count towards the timeout of the call.
     pub async fn send(&self, request: &Request) -> Result<Response, Error> {
         let outgoing = self.prepare(request)?;
+        self.gate.pass(self.priority).await;
         let answer = match self.http.execute(outgoing).await {
             Ok(answer) => self.read(answer).await,
             Err(error) => Err(lost(&error)),

@@ -365,3 +365,38 @@ async fn a_call_is_never_repeated_by_itself() {
     assert!(matches!(error, Error::Unknown { .. }), "{error:?}");
     assert_eq!(connections.await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn all_clones_share_one_budget() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            read_request(&mut stream).await;
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    let config = ClientConfig::new(SecretKey::new("sk_test_canary").unwrap());
+    let client = Client::new(&ClientConfig {
+        base_url: base,
+        calls_per_second: 20.try_into().unwrap(),
+        burst: 4.try_into().unwrap(),
+        ..config
+    })
+    .unwrap();
+    let took = async |clients: Vec<Client>| {
+        let start = std::time::Instant::now();
+        for client in clients {
+            client.send(&retrieve_balance()).await.unwrap();
+        }
+        start.elapsed()
+    };
+    // Four at once, then one in 50 milliseconds, whichever clone asks.
+    let ahead = took(vec![client.clone(); 8]).await;
+    assert!(ahead >= Duration::from_millis(200), "{ahead:?}");
+    // One, then one in 200 milliseconds.
+    let behind = took(vec![client.background(); 4]).await;
+    assert!(behind >= Duration::from_millis(600), "{behind:?}");
+    server.abort();
+}

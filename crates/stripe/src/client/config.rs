@@ -4,10 +4,14 @@ use crate::VERSION;
 use crate::secret_key::{Mode, SecretKey};
 use reqwest::Url;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Where Stripe is.
 pub const BASE_URL: &str = "https://api.stripe.com";
+
+/// Calls a second, and how many at once after a rest. A sandbox of Stripe's allows 25 a second.
+const CALLS: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
 /// What a [`Client`](super::Client) is made of.
 #[derive(Debug, Clone)]
@@ -22,10 +26,15 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// How long a call may take in all.
     pub timeout: Duration,
+    /// How many calls a second may go out on average, those of all clones together.
+    pub calls_per_second: NonZeroU32,
+    /// How many may go out at once after a rest.
+    pub burst: NonZeroU32,
 }
 
 impl ClientConfig {
-    /// Stripe itself, in the pinned [`VERSION`], 10 seconds to connect and 30 for a call.
+    /// Stripe itself, in the pinned [`VERSION`], 10 seconds to connect and 30 for a call,
+    /// 20 calls a second and 20 at once.
     pub fn new(secret_key: SecretKey) -> Self {
         Self {
             base_url: BASE_URL.to_owned(),
@@ -33,6 +42,8 @@ impl ClientConfig {
             version: VERSION.to_owned(),
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
+            calls_per_second: CALLS,
+            burst: CALLS,
         }
     }
 
