@@ -1,5 +1,6 @@
 //! What readers ask: single rows, pages newest first, and what workers look for.
 
+mod export;
 mod statement;
 mod wallet;
 
@@ -17,6 +18,7 @@ use crate::connection::{Connection, Row, StoreError, Value};
 use crate::record;
 use crate::sqlite::Sqlite;
 
+pub use export::{Progress, Recorded, RecordedPosting};
 pub use statement::{Chain, Entry, EntryFilter};
 pub use wallet::{GrantFilter, HoldFilter, UsageFilter, UsageSum};
 

@@ -6,6 +6,7 @@ mod config;
 mod credentials;
 mod dev;
 mod doctor;
+mod export;
 mod key;
 mod sandbox;
 mod serve;
@@ -40,6 +41,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Recompute every balance from the journal. Exits with 1 if anything differs.
     Audit(audit::Arguments),
+    /// Write the whole journal for hledger, Beancount, or as JSON lines.
+    Export(export::Arguments),
     /// Create, list and revoke API keys.
     Key(key::Arguments),
     /// Start only the Stripe sandbox.
@@ -124,6 +127,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Config(arguments) => return Ok(config::run(&arguments)),
         Command::Audit(arguments) => return audit::run(arguments),
+        Command::Export(arguments) => return export::run(arguments),
         Command::Bench(arguments) => return bench::run(arguments),
         _ => {}
     }
@@ -142,7 +146,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Key(arguments) => key::run(arguments).await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
             Command::Trigger(arguments) => trigger::run(arguments).await,
-            Command::Config(_) | Command::Audit(_) | Command::Bench(_) => Ok(ExitCode::SUCCESS),
+            Command::Config(_) | Command::Audit(_) | Command::Export(_) | Command::Bench(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     });
     // What is still running on other threads has nothing left to finish.
