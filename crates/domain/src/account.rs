@@ -30,6 +30,8 @@ pub enum AccountKind {
     RolledOver,
     /// The other side of corrections by an administrator.
     Adjusted,
+    /// What the operator bears: credit that was spent although the money for it went back.
+    Absorbed,
     /// Money customers have paid to a provider: its sum is minus all money received.
     Received,
     /// Money a payment provider holds for us.
@@ -48,6 +50,7 @@ impl AccountKind {
             Self::Exchanged => "exchanged",
             Self::RolledOver => "rolled_over",
             Self::Adjusted => "adjusted",
+            Self::Absorbed => "absorbed",
             Self::Received => "received",
             Self::Clearing => "clearing",
         }
@@ -64,6 +67,7 @@ impl AccountKind {
             Self::Exchanged,
             Self::RolledOver,
             Self::Adjusted,
+            Self::Absorbed,
             Self::Received,
             Self::Clearing,
         ]

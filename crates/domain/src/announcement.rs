@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountKey;
-use crate::id::{GrantId, HoldId, LimitId};
+use crate::id::{GrantId, HoldId, LimitId, PaymentId};
+use crate::payment::PaymentStatus;
 use crate::state::State;
 use crate::time::Time;
 
@@ -39,6 +40,13 @@ pub enum Happening {
     },
     #[serde(rename = "limit.reached")]
     LimitReached { limit: LimitId, spent: i64 },
+    #[serde(rename = "payment.returned")]
+    PaymentReturned {
+        payment: PaymentId,
+        status: PaymentStatus,
+        refunded: i64,
+        disputed: i64,
+    },
 }
 
 impl Happening {
@@ -51,6 +59,7 @@ impl Happening {
             Self::GrantExpired { .. } => "grant.expired",
             Self::HoldExpired { .. } => "hold.expired",
             Self::LimitReached { .. } => "limit.reached",
+            Self::PaymentReturned { .. } => "payment.returned",
         }
     }
 }

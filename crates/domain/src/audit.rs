@@ -338,7 +338,8 @@ impl Audit {
 /// Whether transactions with this reason move value from such an account to such another.
 const fn is_way_of(reason: Reason, from: AccountKind, to: AccountKind) -> bool {
     use AccountKind::{
-        Adjusted, Breakage, Clearing, Exchanged, Granted, Received, RolledOver, Sold, Spent, Wallet,
+        Absorbed, Adjusted, Breakage, Clearing, Exchanged, Granted, Received, RolledOver, Sold,
+        Spent, Wallet,
     };
     match reason {
         Reason::Topup => matches!((from, to), (Sold, Wallet)),
@@ -351,6 +352,14 @@ const fn is_way_of(reason: Reason, from: AccountKind, to: AccountKind) -> bool {
         Reason::Void => matches!((from, to), (Wallet, Sold | Granted | Adjusted | Exchanged)),
         Reason::RollOver => matches!((from, to), (Wallet, RolledOver) | (RolledOver, Wallet)),
         Reason::Exchange => matches!((from, to), (Wallet, Exchanged) | (Exchanged, Wallet)),
+        Reason::Refund => matches!(
+            (from, to),
+            (Wallet | Absorbed, Sold | Granted) | (Clearing, Received)
+        ),
+        Reason::Reinstate => matches!(
+            (from, to),
+            (Sold | Granted, Wallet | Absorbed) | (Received, Clearing)
+        ),
     }
 }
 

@@ -199,6 +199,9 @@ pub(crate) fn covers(
     floor: i64,
     now: Time,
 ) -> Result<(), Refusal> {
+    if state.wallets.get(key).is_some_and(|wallet| wallet.frozen) {
+        return Err(Refusal::WalletFrozen);
+    }
     let available = wallet::available(state, key, now);
     let missing = amount.saturating_sub(available.saturating_add(floor));
     if missing <= 0 {

@@ -6,7 +6,7 @@ use crate::command::Context;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{self, Claim, JobKey, JobKind};
 use crate::notice::{self, SessionFact};
-use crate::payment::{self, Payment, PaymentStatus, STRIPE};
+use crate::payment::{self, Flow, Payment, PaymentStatus, Returned, STRIPE};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -33,10 +33,7 @@ pub(crate) fn needs_to_open(wanted: &mut Wanted<'_>, wish: &OpenCheckout) {
         return;
     };
     wanted.payment(payment);
-    wanted.job(&JobKey {
-        kind: JobKind::OpenSession,
-        payment: payment.clone(),
-    });
+    wanted.job(&JobKey::of_payment(JobKind::OpenSession, payment));
 }
 
 /// Opens a payment for a top-up, or gives the open one again. The session itself is a job.
@@ -72,6 +69,8 @@ pub(crate) fn open(
     }
     let payment = Payment {
         id: PaymentId::new(context.ids, context.now),
+        number: state.sequence.next_payment(),
+        flow: Flow::Checkout,
         provider: STRIPE.to_owned(),
         topup: topup.id.clone(),
         user: topup.user.clone(),
@@ -85,6 +84,7 @@ pub(crate) fn open(
         checkout_url: None,
         intent: None,
         last_failure: None,
+        returned: Returned::default(),
         created_at: context.now,
         updated_at: context.now,
         paid_at: None,
@@ -107,10 +107,7 @@ pub(crate) fn needs_to_close_checkout(wanted: &mut Wanted<'_>, topup: &TopupId) 
         return;
     };
     wanted.payment(&payment);
-    wanted.job(&JobKey {
-        kind: JobKind::CloseSession,
-        payment,
-    });
+    wanted.job(&JobKey::of_payment(JobKind::CloseSession, &payment));
 }
 
 /// An administrator has ended the top-up: nobody shall pay for it any more. Closing the session is a job; a customer who
@@ -142,22 +139,19 @@ pub struct SessionOpened {
 
 pub(crate) fn needs_of_opened(wanted: &mut Wanted<'_>, opened: &SessionOpened) {
     needs_of_claim(wanted, &opened.claim);
-    wanted.job(&JobKey {
-        kind: JobKind::CloseSession,
-        payment: opened.claim.key.payment.clone(),
-    });
+    if let Some(payment) = opened.claim.key.payment() {
+        wanted.job(&JobKey::of_payment(JobKind::CloseSession, &payment));
+    }
     opened.fact.needs(wanted);
     wanted.session(&opened.fact.session);
-    let numbers = wanted.unmatched_events(&opened.fact.session);
-    numbers
-        .into_iter()
-        .flatten()
-        .for_each(|number| wanted.event(number));
+    notice::needs_early(wanted, &opened.fact.session);
 }
 
 pub(crate) fn needs_of_claim(wanted: &mut Wanted<'_>, claim: &Claim) {
     wanted.job(&claim.key);
-    payment::needs_to_observe(wanted, &claim.key.payment);
+    if let Some(payment) = claim.key.payment() {
+        payment::needs_to_observe(wanted, &payment);
+    }
 }
 
 /// Records the session. Events about it that came before are taken up again.
@@ -167,7 +161,7 @@ pub(crate) fn session_opened(
     opened: &SessionOpened,
 ) -> Result<Payment, Refusal> {
     job::check_claim(state, &opened.claim)?;
-    let id = &opened.claim.key.payment;
+    let id = &opened.claim.key.payment().ok_or(Refusal::PaymentNotFound)?;
     let known = state
         .payments
         .get(id)
@@ -192,10 +186,7 @@ pub(crate) fn session_opened(
         notice::wake_early(state, id, Some(&opened.fact.session));
     }
     state.jobs.remove(&opened.claim.key);
-    let read = JobKey {
-        kind: JobKind::ReadSession,
-        payment: id.clone(),
-    };
+    let read = JobKey::of_payment(JobKind::ReadSession, id);
     if state.jobs.get(&read).is_none() {
         job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), read);
     }
@@ -231,7 +222,7 @@ pub(crate) fn session_refused(
     failure: (&str, &str),
 ) -> Result<Payment, Refusal> {
     job::check_claim(state, claim)?;
-    let id = &claim.key.payment;
+    let id = &claim.key.payment().ok_or(Refusal::PaymentNotFound)?;
     state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
     state.jobs.remove(&claim.key);
     payment::record_failure(state, context.now, id, failure.0, failure.1);

@@ -20,14 +20,16 @@ use crate::event::{self, EventStatus, ReceiveEvent};
 use crate::exchange::{self, Exchange, Exchanged};
 use crate::grant::{self, AMOUNT_MAX, CreateGrant, Grant, within};
 use crate::hold::{self, CreateHold, Hold};
-use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, TopupId, UserId};
+use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, RefundId, TopupId, UserId};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::Remark;
 use crate::limit::{self, SetLimit, SpendingLimit};
 use crate::notice::{self, ApplyEvent};
 use crate::payment::Payment;
 use crate::policy::Policy;
+use crate::refund::{self, Refund, RefundSent, RequestRefund};
 use crate::refusal::Refusal;
+use crate::reversal::{self, ReturnsRead};
 use crate::state::{Needs, State, Wanted};
 use crate::sweep::{self, Sweep};
 use crate::time::Time;
@@ -102,6 +104,11 @@ pub enum Command {
         unit: Unit,
         overdraft: Option<i64>,
     },
+    SetFrozen {
+        user: UserId,
+        unit: Unit,
+        frozen: bool,
+    },
     Exchange(Exchange),
     SetLimit(SetLimit),
     RemoveLimit(LimitId),
@@ -116,6 +123,14 @@ pub enum Command {
         message: String,
     },
     SessionRead(SessionRead),
+    RequestRefund(RequestRefund),
+    DecideRefund {
+        refund: RefundId,
+        agrees: bool,
+        by: String,
+    },
+    RefundSent(RefundSent),
+    ReturnsRead(ReturnsRead),
     ReceiveEvent(ReceiveEvent),
     ApplyEvents(Vec<ApplyEvent>),
     ClaimJob(JobKey),
@@ -149,6 +164,7 @@ pub enum Reply {
     Limit(SpendingLimit),
     /// What a wallet's own setting is now; none if it has none.
     Overdraft(Option<i64>),
+    Refund(Refund),
     Usage(UsageEvent),
     /// In the order asked for; none where nothing ever touched one. Never remembered as an answer.
     #[serde(skip)]
@@ -201,6 +217,9 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::SetOverdraft { user, unit, .. } => {
             wanted.wallet(&AccountKey::wallet_in(user, *unit));
         }
+        Command::SetFrozen { user, unit, .. } => {
+            wanted.wallet(&AccountKey::wallet_in(user, *unit));
+        }
         Command::Exchange(wish) => exchange::needs(&mut wanted, wish),
         Command::SetLimit(wish) => wanted.limits(&wish.subject),
         Command::RemoveLimit(limit) => limit::needs_to_remove(&mut wanted, *limit),
@@ -214,6 +233,10 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         | Command::DeferJob { claim, .. }
         | Command::DropJob(claim) => checkout::needs_of_claim(&mut wanted, claim),
         Command::SessionRead(read) => checkout::needs_of_read(&mut wanted, read),
+        Command::RequestRefund(wish) => refund::needs_to_request(&mut wanted, wish),
+        Command::DecideRefund { refund, .. } => refund::needs_of(&mut wanted, refund),
+        Command::RefundSent(sent) => refund::needs_of_sent(&mut wanted, sent),
+        Command::ReturnsRead(read) => read.needs(&mut wanted),
         Command::ReceiveEvent(event) => wanted.event_number(&event.id),
         Command::ApplyEvents(events) => events
             .iter()
@@ -267,6 +290,7 @@ pub fn decide(
         | Command::SettleHold { .. }
         | Command::ReleaseHold { .. }
         | Command::SetOverdraft { .. }
+        | Command::SetFrozen { .. }
         | Command::Exchange(_)
         | Command::SetLimit(_)
         | Command::RemoveLimit(_)
@@ -285,6 +309,12 @@ pub fn decide(
         Command::SessionRead(read) => {
             checkout::session_read(state, context, read).map(Reply::Payment)
         }
+        Command::RequestRefund(wish) => refund::request(state, context, wish).map(Reply::Refund),
+        Command::DecideRefund { refund, agrees, by } => {
+            refund::decide(state, context, (refund, *agrees), by).map(Reply::Refund)
+        }
+        Command::RefundSent(sent) => refund::sent(state, context, sent).map(Reply::Refund),
+        Command::ReturnsRead(read) => reversal::read(state, context, read).map(Reply::Payment),
         Command::ReceiveEvent(event) => {
             let (number, duplicate) = event::receive(state, context, event);
             Ok(Reply::Received { number, duplicate })
@@ -350,6 +380,12 @@ fn decide_wallet(
             unit,
             overdraft,
         } => set_overdraft(state, now, (user, *unit), *overdraft),
+        Command::SetFrozen { user, unit, frozen } => {
+            let key = AccountKey::wallet_in(user, *unit);
+            wallet::open(state, &key, now);
+            wallet::change(state, &key, |wallet| wallet.frozen = *frozen);
+            Ok(Reply::Done)
+        }
         Command::Exchange(wish) => exchange::exchange(state, context, wish).map(Reply::Exchanged),
         Command::SetLimit(wish) => limit::set(state, now, wish).map(Reply::Limit),
         Command::RemoveLimit(limit) => limit::remove(state, *limit).map(Reply::Limit),

@@ -101,8 +101,9 @@ pub struct StoredEvent {
     pub reason: String,
     /// The payment it is about, once found.
     pub payment: Option<PaymentId>,
-    /// Whether it is about a checkout session that no payment of ours has: if one gets it later, the event is taken up again.
-    pub unmatched: bool,
+    /// The checkout session or payment intent it is about, if no payment of ours has that: if one gets it later, the event is
+    /// taken up again.
+    pub waits_for: Option<String>,
     /// When it was stored.
     pub received_at: Time,
     /// When it was last worked on.
@@ -132,7 +133,7 @@ pub(crate) fn receive(
         status: EventStatus::Pending,
         reason: String::new(),
         payment: None,
-        unmatched: false,
+        waits_for: None,
         received_at: context.now,
         worked_at: None,
     };

@@ -437,6 +437,9 @@ fn put_in(
         ended_at: (left == 0).then_some(now),
         ..draft
     };
+    if repaid > 0 && repaid == debt {
+        wallet::change(state, &key, |wallet| wallet.frozen = false);
+    }
     if left > 0 {
         wallet::change(state, &key, |wallet| {
             let place = wallet
@@ -449,8 +452,19 @@ fn put_in(
     Ok(grant)
 }
 
-/// Takes what the parts say out of their grants; those with nothing left end. The posting is the caller's.
+/// Takes what the parts say out of their grants; those with nothing left are spent. The posting is the caller's.
 pub(crate) fn take(state: &mut State, key: &AccountKey, parts: &[Part], now: Time) {
+    take_as(state, key, parts, now, GrantEnd::Spent);
+}
+
+/// The same, for another reason than spending.
+pub(crate) fn take_as(
+    state: &mut State,
+    key: &AccountKey,
+    parts: &[Part],
+    now: Time,
+    end: GrantEnd,
+) {
     let ended = wallet::change(state, key, |wallet| {
         for part in parts {
             if let Some(grant) = wallet.grant_mut(part) {
@@ -461,7 +475,7 @@ pub(crate) fn take(state: &mut State, key: &AccountKey, parts: &[Part], now: Tim
         wallet.grants.extract_if(.., gone).collect::<Vec<_>>()
     });
     for mut grant in ended {
-        grant.end.get_or_insert(GrantEnd::Spent);
+        grant.end.get_or_insert(end);
         grant.ended_at = Some(now);
         state.grants.put(grant.id, grant);
     }

@@ -79,6 +79,8 @@ ids! {
     TopupId = "top_";
     /// Names a [`Payment`](crate::payment::Payment). Also Stripe's idempotency key for opening its checkout session.
     PaymentId = "pay_";
+    /// Names a [`Refund`](crate::refund::Refund). Also Stripe's idempotency key for asking for it.
+    RefundId = "rfd_";
     /// Names an [`ApiKey`](crate::api_key::ApiKey); not the secret itself.
     ApiKeyId = "key_";
 }

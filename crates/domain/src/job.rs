@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::Context;
-use crate::id::PaymentId;
+use crate::grant::words;
+use crate::id::{PaymentId, RefundId};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
@@ -22,33 +23,50 @@ pub enum JobKind {
     ReadSession,
     /// Close a payment's checkout session, because its top-up was ended by an administrator.
     CloseSession,
+    /// Ask the provider for a refund.
+    SendRefund,
+    /// Read all refunds and disputes of a payment and settle by what they say.
+    ReadReturns,
 }
 
-impl JobKind {
-    /// As written in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenSession => "open_session",
-            Self::ReadSession => "read_session",
-            Self::CloseSession => "close_session",
-        }
-    }
+words!(JobKind: OpenSession = "open_session", ReadSession = "read_session", CloseSession = "close_session",
+       SendRefund = "send_refund", ReadReturns = "read_returns");
 
-    /// The kind written as `text`.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::OpenSession, Self::ReadSession, Self::CloseSession]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-    }
-}
-
-/// Names a job: at most one of a kind for a payment.
+/// Names a job: at most one of a kind for a subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobKey {
     /// What is to be done.
     pub kind: JobKind,
-    /// For which payment.
-    pub payment: PaymentId,
+    /// For what: the id of a payment or of a refund, as the kind has it.
+    pub subject: String,
+}
+
+impl JobKey {
+    /// The job of this kind for a payment.
+    pub fn of_payment(kind: JobKind, payment: &PaymentId) -> Self {
+        Self {
+            kind,
+            subject: payment.to_string(),
+        }
+    }
+
+    /// The job of this kind for a refund.
+    pub fn of_refund(kind: JobKind, refund: &RefundId) -> Self {
+        Self {
+            kind,
+            subject: refund.to_string(),
+        }
+    }
+
+    /// The payment it is for, if its subject is one.
+    pub fn payment(&self) -> Option<PaymentId> {
+        PaymentId::parse(&self.subject)
+    }
+
+    /// The refund it is for, if its subject is one.
+    pub fn refund(&self) -> Option<RefundId> {
+        RefundId::parse(&self.subject)
+    }
 }
 
 /// A call that is owed.

@@ -40,11 +40,15 @@ pub enum Reason {
     RollOver,
     /// One unit was given for another.
     Exchange,
+    /// Money went back to a customer or his bank, and with it what it had bought.
+    Refund,
+    /// Money came back that had gone back, and with it what it had bought.
+    Reinstate,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Topup,
         Self::Payment,
         Self::Add,
@@ -56,6 +60,8 @@ impl Reason {
         Self::Void,
         Self::RollOver,
         Self::Exchange,
+        Self::Refund,
+        Self::Reinstate,
     ];
 
     /// As written in the database and on the wire.
@@ -72,6 +78,8 @@ impl Reason {
             Self::Void => "void",
             Self::RollOver => "roll_over",
             Self::Exchange => "exchange",
+            Self::Refund => "refund",
+            Self::Reinstate => "reinstate",
         }
     }
 

@@ -5,17 +5,19 @@
 //! [`Command`](command::Command) needs into a [`State`](state::State), lets [`decide`](command::decide) change it,
 //! and writes back what changed.
 //!
-//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`topup`], [`payment`], [`checkout`], [`event`], [`notice`], [`command`].
+//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`topup`], [`payment`], [`checkout`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
 
 pub mod account;
 pub mod amount;
 pub mod announcement;
 pub mod api_key;
 pub mod audit;
+pub mod award;
 pub mod card_number;
 pub mod charge;
 pub mod checkout;
 pub mod command;
+pub mod dispute;
 pub mod event;
 pub mod exchange;
 pub mod grant;
@@ -27,7 +29,9 @@ pub mod limit;
 pub mod notice;
 pub mod payment;
 pub mod policy;
+pub mod refund;
 pub mod refusal;
+pub mod reversal;
 pub mod state;
 pub mod sweep;
 pub mod time;

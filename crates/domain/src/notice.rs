@@ -5,10 +5,12 @@
 //! which payment to look at; money is credited against our own row alone.
 
 use crate::command::Context;
+use crate::dispute::{self, DisputeFact};
 use crate::event::{EventStatus, StoredEvent};
 use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{self, Payment};
+use crate::refund::{self, RefundFact};
 use crate::refusal::Refusal;
 use crate::state::{State, Table, Wanted};
 
@@ -110,6 +112,7 @@ impl SessionFact {
     pub(crate) fn needs(&self, wanted: &mut Wanted<'_>) {
         if let Some(intent) = &self.intent {
             wanted.intent(intent);
+            needs_early(wanted, intent);
         }
     }
 
@@ -184,6 +187,25 @@ pub enum Notice {
         /// What it says.
         fact: IntentFact,
     },
+    /// Something about a refund of a payment intent.
+    Refund {
+        /// The payment intent.
+        intent: String,
+        /// What it says.
+        fact: RefundFact,
+    },
+    /// Something about a dispute of a payment intent.
+    Dispute {
+        /// The payment intent.
+        intent: String,
+        /// What it says.
+        fact: DisputeFact,
+    },
+    /// Money of a payment intent may have moved: a reason to read its refunds and disputes.
+    Returns {
+        /// The payment intent.
+        intent: String,
+    },
     /// Nothing we act on.
     Foreign {
         /// Why.
@@ -205,20 +227,66 @@ pub struct ApplyEvent {
     pub notice: Notice,
 }
 
+impl Notice {
+    /// The checkout session or payment intent it is about.
+    fn object(&self) -> Option<&String> {
+        match self {
+            Self::Session { fact, .. } => Some(&fact.session),
+            Self::Intent { fact, .. } => Some(&fact.intent),
+            Self::Refund { intent, .. }
+            | Self::Dispute { intent, .. }
+            | Self::Returns { intent } => Some(intent),
+            Self::Foreign { .. } | Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// The payment its metadata names.
+    const fn hint(&self) -> Option<&PaymentId> {
+        match self {
+            Self::Session { hint, .. } | Self::Intent { hint, .. } => hint.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it has to be taken up again when its object turns out to be ours. What an intent says, its session says too.
+    const fn waits(&self) -> bool {
+        !matches!(self, Self::Intent { .. })
+    }
+}
+
 pub(crate) fn needs_to_apply(wanted: &mut Wanted<'_>, event: &ApplyEvent) {
     wanted.event(&event.number);
-    let (hint, known) = match &event.notice {
-        Notice::Session { hint, fact, .. } => {
-            wanted.unmatched_events(&fact.session);
-            fact.needs(wanted);
-            (hint, wanted.session(&fact.session))
-        }
-        Notice::Intent { hint, fact } => (hint, wanted.intent(&fact.intent)),
-        Notice::Foreign { .. } | Notice::Unreadable { .. } => return,
+    let notice = &event.notice;
+    let Some(object) = notice.object() else {
+        return;
     };
-    for id in hint.iter().chain(known) {
+    let known = match notice {
+        Notice::Session { fact, .. } => {
+            fact.needs(wanted);
+            wanted.session(&fact.session)
+        }
+        _ => wanted.intent(object),
+    };
+    if notice.waits() {
+        wanted.unmatched_events(object);
+    }
+    if let Notice::Refund { fact, .. } = notice
+        && let Some(hint) = &fact.hint
+    {
+        wanted.job(&JobKey::of_refund(JobKind::SendRefund, hint));
+    }
+    for id in notice.hint().into_iter().chain(known) {
         payment::needs_to_observe(wanted, id);
     }
+}
+
+/// Events about an object that were stored before it was known to be ours.
+pub(crate) fn needs_early(wanted: &mut Wanted<'_>, object: &String) {
+    let numbers = wanted.unmatched_events(object);
+    numbers
+        .into_iter()
+        .flatten()
+        .for_each(|number| wanted.event(number));
 }
 
 /// Works off one stored event. One that has its end keeps it; one that cannot be taken in has failed, and says why.
@@ -234,13 +302,11 @@ pub(crate) fn apply(
         return stored.status;
     }
     let (status, reason, payment) = work_off(state, context, &stored, &event.notice);
-    let unmatched = match &event.notice {
-        Notice::Session { fact, .. } if payment.is_none() => {
-            remember(&mut state.unmatched_events, &fact.session, event.number);
-            true
-        }
-        _ => false,
-    };
+    let object = event.notice.object().filter(|_| event.notice.waits());
+    let waits_for = object.filter(|_| payment.is_none()).cloned();
+    if let Some(object) = &waits_for {
+        remember(&mut state.unmatched_events, object, event.number);
+    }
     if let (EventStatus::Waiting, Some(id)) = (status, &payment) {
         remember(&mut state.waiting_events, id, event.number);
     }
@@ -249,7 +315,7 @@ pub(crate) fn apply(
         stored.status = status;
         stored.reason = reason;
         stored.payment = payment;
-        stored.unmatched = unmatched;
+        stored.waits_for = waits_for;
         stored.worked_at = Some(now);
     });
     status
@@ -261,15 +327,19 @@ fn work_off(
     stored: &StoredEvent,
     notice: &Notice,
 ) -> Outcome {
-    let (known, hint) = match notice {
-        Notice::Session { hint, fact, .. } => {
-            (state.payment_of_session.get(&fact.session).cloned(), hint)
-        }
-        Notice::Intent { hint, fact } => (state.payment_of_intent.get(&fact.intent).cloned(), hint),
+    let known = match notice {
         Notice::Foreign { why } => return (EventStatus::Ignored, why.clone(), None),
         Notice::Unreadable { why } => return (EventStatus::Failed, why.clone(), None),
+        Notice::Session { fact, .. } => state.payment_of_session.get(&fact.session),
+        Notice::Intent { .. }
+        | Notice::Refund { .. }
+        | Notice::Dispute { .. }
+        | Notice::Returns { .. } => {
+            let intent = notice.object();
+            intent.and_then(|intent| state.payment_of_intent.get(intent))
+        }
     };
-    let payment = match find(state, known.as_ref(), hint.as_ref()) {
+    let payment = match find(state, known, notice.hint()) {
         Found::Ours(payment) => payment,
         Found::NoSessionYet(payment) => {
             return (
@@ -293,6 +363,12 @@ fn work_off(
     let taken = match notice {
         Notice::Session { fact, read, .. } => apply_session(state, context, &payment, fact, *read),
         Notice::Intent { fact, .. } => Ok(apply_intent(state, context, &payment, fact)),
+        Notice::Refund { fact, .. } => refund::observe(state, context, &id, fact),
+        Notice::Dispute { fact, .. } => dispute::observe(state, context, &id, fact),
+        Notice::Returns { .. } => {
+            read_returns(state, context, &id);
+            Ok(Ok(()))
+        }
         Notice::Foreign { .. } | Notice::Unreadable { .. } => Ok(Ok(())),
     };
     match taken {
@@ -383,15 +459,14 @@ fn read_session(state: &mut State, context: &Context<'_>, payment: &Payment) {
         .get(&payment.id)
         .is_some_and(|payment| payment.status.is_open());
     if still_open && payment.session.is_some() {
-        job::owe(
-            state,
-            context.now,
-            JobKey {
-                kind: JobKind::ReadSession,
-                payment: payment.id.clone(),
-            },
-        );
+        job::owe(state, context.now, payment.job(JobKind::ReadSession));
     }
+}
+
+/// Money of the payment may have moved; how much, its refunds and disputes say.
+fn read_returns(state: &mut State, context: &Context<'_>, id: &PaymentId) {
+    let job = JobKey::of_payment(JobKind::ReadReturns, id);
+    job::owe(state, context.now, job);
 }
 
 fn remember<K: Ord + Clone + std::fmt::Debug>(
@@ -405,12 +480,12 @@ fn remember<K: Ord + Clone + std::fmt::Debug>(
     table.change(key, |numbers| numbers.push(number));
 }
 
-/// Puts the events that came before their session was known back into line: those that name the payment, and those about
-/// the session, if there is one now.
-pub(crate) fn wake_early(state: &mut State, id: &PaymentId, session: Option<&String>) {
+/// Puts the events that came too early back into line: those that name the payment, and those about the session or the intent
+/// that it has now.
+pub(crate) fn wake_early(state: &mut State, id: &PaymentId, object: Option<&String>) {
     let of_payment = state.waiting_events.get(id).cloned();
-    let of_session = session.and_then(|session| state.unmatched_events.get(session).cloned());
-    let numbers = of_payment.into_iter().chain(of_session).flatten();
+    let of_object = object.and_then(|object| state.unmatched_events.get(object).cloned());
+    let numbers = of_payment.into_iter().chain(of_object).flatten();
     for number in numbers {
         state
             .events

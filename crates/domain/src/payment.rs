@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::Amount;
 use crate::command::Context;
+use crate::grant::words;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
-use crate::notice::{Mismatch, SessionFact, Standing};
+use crate::notice::{self, Mismatch, SessionFact, Standing};
 use crate::refusal::Refusal;
+use crate::reversal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::topup::{self, TopupStatus, Voucher};
@@ -29,8 +31,14 @@ pub enum PaymentStatus {
     Pending,
     /// The customer has finished; a delayed method has not yet said whether the money comes.
     Processing,
-    /// The money is there. Final.
+    /// The money is there. Nothing takes that back: what follows is about money that goes out again.
     Paid,
+    /// Paid, and some of the money went back to the customer.
+    PartiallyRefunded,
+    /// Paid, and all of the money went back to the customer.
+    Refunded,
+    /// Paid, and the customer's bank asks for the money back, or has it.
+    Disputed,
     /// The session closed unpaid.
     Expired,
     /// The delayed method failed, or the provider refused to open a session.
@@ -39,34 +47,11 @@ pub enum PaymentStatus {
     Canceled,
 }
 
+words!(PaymentStatus: Pending = "pending", Processing = "processing", Paid = "paid",
+       PartiallyRefunded = "partially_refunded", Refunded = "refunded", Disputed = "disputed", Expired = "expired",
+       Failed = "failed", Canceled = "canceled");
+
 impl PaymentStatus {
-    /// All of them, in the order of their usual life.
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Processing,
-        Self::Paid,
-        Self::Expired,
-        Self::Failed,
-        Self::Canceled,
-    ];
-
-    /// As written in the database and on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Processing => "processing",
-            Self::Paid => "paid",
-            Self::Expired => "expired",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
-    }
-
-    /// The status written as `text`.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
     const fn rank(self) -> u8 {
         match self {
             Self::Pending => 0,
@@ -74,7 +59,7 @@ impl PaymentStatus {
             Self::Canceled => 2,
             Self::Expired => 3,
             Self::Failed => 4,
-            Self::Paid => 5,
+            Self::Paid | Self::PartiallyRefunded | Self::Refunded | Self::Disputed => 5,
         }
     }
 
@@ -82,6 +67,36 @@ impl PaymentStatus {
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Processing)
     }
+
+    /// Whether the money has come, whatever became of it later.
+    pub const fn is_paid(self) -> bool {
+        self.rank() == Self::Paid.rank()
+    }
+}
+
+/// How the customer pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flow {
+    /// On the provider's page.
+    Checkout,
+    /// On a page of the product, by a payment intent.
+    Intent,
+    /// Without being there, by a card that was saved.
+    OffSession,
+}
+
+words!(Flow: Checkout = "checkout", Intent = "intent", OffSession = "off_session");
+
+/// Money of a payment that went back, in smallest steps of its currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Returned {
+    /// By refunds that stand.
+    pub refunded: i64,
+    /// By disputes: withdrawn, less what was given back.
+    pub disputed: i64,
+    /// How much of both has been posted.
+    pub posted: i64,
 }
 
 /// Why an attempt to pay did not work, in the provider's words. Never card data.
@@ -100,6 +115,10 @@ pub struct Failure {
 pub struct Payment {
     /// Its id; also the provider's idempotency key for opening the session.
     pub id: PaymentId,
+    /// Its number: payments are numbered without gaps in the order in which they are made.
+    pub number: i64,
+    /// How the customer pays.
+    pub flow: Flow,
     /// Who collects: [`STRIPE`].
     pub provider: String,
     /// What is paid for.
@@ -126,6 +145,8 @@ pub struct Payment {
     pub intent: Option<String>,
     /// The last attempt that did not work.
     pub last_failure: Option<Failure>,
+    /// Money of it that went back.
+    pub returned: Returned,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
@@ -136,19 +157,15 @@ pub struct Payment {
 
 impl Payment {
     pub(crate) fn job(&self, kind: JobKind) -> JobKey {
-        JobKey {
-            kind,
-            payment: self.id.clone(),
-        }
+        JobKey::of_payment(kind, &self.id)
     }
 }
 
 /// Rows that [`observe`] may touch.
 pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
-    wanted.job(&JobKey {
-        kind: JobKind::ReadSession,
-        payment: id.clone(),
-    });
+    for kind in [JobKind::ReadSession, JobKind::ReadReturns] {
+        wanted.job(&JobKey::of_payment(kind, id));
+    }
     wanted
         .waiting_events(id)
         .into_iter()
@@ -161,6 +178,7 @@ pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
         wanted.account(&key);
     }
     wanted.cause(&cause(id));
+    reversal::needs(wanted, id);
     topup::needs_to_finish(wanted, &payment.topup);
 }
 
@@ -168,7 +186,7 @@ fn cause(id: &PaymentId) -> Cause {
     Cause::new("payment", id.as_str())
 }
 
-fn money_accounts(payment: &Payment) -> [AccountKey; 2] {
+pub(crate) fn money_accounts(payment: &Payment) -> [AccountKey; 2] {
     [AccountKind::Received, AccountKind::Clearing]
         .map(|kind| AccountKey::of_provider(kind, &payment.provider, payment.amount.unit))
 }
@@ -198,6 +216,7 @@ pub(crate) fn observe(
             .payments
             .change(id, |payment| payment.intent = Some(intent.clone()));
         state.payment_of_intent.set(intent.clone(), id.clone());
+        notice::wake_early(state, id, Some(intent));
     }
     let next = match fact.standing {
         Standing::Open => PaymentStatus::Pending,
@@ -229,7 +248,7 @@ fn advance(
         }
         PaymentStatus::Expired => close_topup(state, now, payment, TopupStatus::Expired),
         PaymentStatus::Failed => close_topup(state, now, payment, TopupStatus::Failed),
-        PaymentStatus::Pending | PaymentStatus::Processing | PaymentStatus::Canceled => {}
+        _ => {}
     }
     state.payments.change(&payment.id, |payment| {
         payment.status = next;
@@ -238,6 +257,10 @@ fn advance(
             payment.paid_at = Some(now);
         }
     });
+    if next == PaymentStatus::Paid {
+        // Money may have gone back before we heard that it came.
+        reversal::settle(state, context, &payment.id)?;
+    }
     if !next.is_open() {
         state.jobs.remove(&payment.job(JobKind::ReadSession));
     }

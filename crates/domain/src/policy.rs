@@ -3,6 +3,7 @@
 use crate::amount::{CreditPrice, Unit};
 use crate::charge::Actions;
 use crate::hold::Overage;
+use crate::reversal::SpentCredit;
 
 /// Settings that rules ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct Policy {
     pub hold_overage: Overage,
     /// How long before its expiry a grant is announced, in seconds.
     pub expiry_notice_seconds: i64,
+    /// What happens to credit that has been spent when its money goes back.
+    pub spent_credit: SpentCredit,
+    /// A refund of more than so much, in smallest steps of its currency, needs a second administrator. None: no refund does.
+    pub refund_approval_above: Option<i64>,
 }
 
 impl Policy {
@@ -57,6 +62,8 @@ impl Policy {
             hold_seconds: 900,
             hold_overage: Overage::Charge,
             expiry_notice_seconds: 7 * 86_400,
+            spent_credit: SpentCredit::Debt,
+            refund_approval_above: None,
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::hold::HoldStatus;
 use crate::id::LimitId;
 use crate::journal::Cause;
 use crate::limit::{Period, Subject};
+use crate::payment::PaymentStatus;
+use crate::refund::RefundStatus;
 use crate::time::Time;
 use crate::topup::TopupStatus;
 
@@ -32,6 +34,20 @@ pub enum Refusal {
     TopupNotPending { status: TopupStatus },
     #[error("there is no such payment")]
     PaymentNotFound,
+    #[error("the payment is {}: only one that was paid can be refunded", status.as_str())]
+    PaymentNotPaid { status: PaymentStatus },
+    #[error("nothing of the payment is left to refund")]
+    NothingToRefund,
+    #[error("there is no such refund")]
+    RefundNotFound,
+    #[error("the refund is {}: only one that awaits approval can be approved or refused", status.as_str())]
+    RefundNotAwaiting { status: RefundStatus },
+    #[error("another administrator than the one who asked for the refund has to approve it")]
+    SecondApproverNeeded,
+    #[error(
+        "the wallet is frozen: credit was spent whose payment was refunded or disputed; pay the debt back, or have it lifted"
+    )]
+    WalletFrozen,
     #[error("the wallet has {available} available, {missing} too few")]
     InsufficientCredits { available: i64, missing: i64 },
     #[error(
@@ -97,6 +113,12 @@ impl Refusal {
             Self::TopupNotFound => "topup_not_found",
             Self::TopupNotPending { .. } => "topup_not_pending",
             Self::PaymentNotFound => "payment_not_found",
+            Self::PaymentNotPaid { .. } => "payment_not_paid",
+            Self::NothingToRefund => "nothing_to_refund",
+            Self::RefundNotFound => "refund_not_found",
+            Self::RefundNotAwaiting { .. } => "refund_not_awaiting",
+            Self::SecondApproverNeeded => "second_approver_needed",
+            Self::WalletFrozen => "wallet_frozen",
             Self::InsufficientCredits { .. } => "insufficient_credits",
             Self::ActionUnknown { .. } => "action_unknown",
             Self::Misfit { .. } => "parameter_invalid",
@@ -135,7 +157,13 @@ impl Refusal {
             Self::SameUnit => Some("to"),
             Self::BatchRefused { .. } => Some("charges"),
             Self::TopupNotFound | Self::TopupNotPending { .. } => Some("topup_id"),
-            Self::PaymentNotFound => Some("payment_id"),
+            Self::PaymentNotFound | Self::PaymentNotPaid { .. } | Self::NothingToRefund => {
+                Some("payment_id")
+            }
+            Self::RefundNotFound | Self::RefundNotAwaiting { .. } | Self::SecondApproverNeeded => {
+                Some("refund_id")
+            }
+            Self::WalletFrozen => Some("user_id"),
             Self::InsufficientCredits { .. }
             | Self::HoldExceeded { .. }
             | Self::SpendingLimitReached { .. }

@@ -13,15 +13,18 @@ use std::sync::Arc;
 use crate::account::{Account, AccountKey};
 use crate::announcement::Announcement;
 use crate::api_key::ApiKey;
+use crate::award::Award;
 use crate::command::{Answer, AnswerKey};
+use crate::dispute::Dispute;
 use crate::event::StoredEvent;
 use crate::grant::Grant;
 use crate::hold::Hold;
-use crate::id::{ApiKeyId, GrantId, HoldId, LimitId, PaymentId, TopupId};
+use crate::id::{ApiKeyId, GrantId, HoldId, LimitId, PaymentId, RefundId, TopupId};
 use crate::job::{Job, JobKey};
 use crate::journal::{Cause, Posted};
 use crate::limit::{SpendingLimit, Subject};
 use crate::payment::Payment;
+use crate::refund::Refund;
 use crate::topup::Topup;
 use crate::usage::UsageEvent;
 use crate::wallet::Wallet;
@@ -206,6 +209,7 @@ sequence! {
     limit, next_limit: "spending limit";
     announcement, next_announcement: "announcement";
     usage, next_usage: "usage event";
+    payment, next_payment: "payment";
 }
 
 /// Rows a batch has loaded, and what its commands have made of them.
@@ -254,8 +258,18 @@ pub struct State {
     pub event_bodies: Vec<(i64, Arc<[u8]>)>,
     /// Events that wait for a payment to learn its session: by payment.
     pub waiting_events: Table<PaymentId, Vec<i64>>,
-    /// Events about a checkout session that no payment has: by session.
+    /// Events about a checkout session or payment intent that no payment has: by that.
     pub unmatched_events: Table<String, Vec<i64>>,
+    /// What each payment has given.
+    pub awards: Table<PaymentId, Vec<Award>>,
+    /// The refunds of each payment.
+    pub refunds: Table<PaymentId, Vec<Refund>>,
+    /// The disputes of each payment.
+    pub disputes: Table<PaymentId, Vec<Dispute>>,
+    /// Which payment a refund belongs to (an index, kept by the store from the refunds).
+    pub payment_of_refund: Table<RefundId, PaymentId>,
+    /// Single values that are remembered, by name.
+    pub marks: Table<String, String>,
     /// Calls that are owed.
     pub jobs: Table<JobKey, Job>,
     /// API keys.
@@ -284,6 +298,11 @@ impl State {
             &self.events.missed,
             &self.waiting_events.missed,
             &self.unmatched_events.missed,
+            &self.awards.missed,
+            &self.refunds.missed,
+            &self.disputes.missed,
+            &self.payment_of_refund.missed,
+            &self.marks.missed,
             &self.jobs.missed,
             &self.api_keys.missed,
             &self.answers.missed,
@@ -313,6 +332,10 @@ impl State {
             || self.topups.has_changes()
             || self.payments.has_changes()
             || self.events.has_changes()
+            || self.awards.has_changes()
+            || self.refunds.has_changes()
+            || self.disputes.has_changes()
+            || self.marks.has_changes()
             || self.jobs.has_changes()
             || self.api_keys.has_changes()
             || self.answers.has_changes()
@@ -341,6 +364,11 @@ pub struct Needs {
     pub events: BTreeSet<i64>,
     pub waiting_events: BTreeSet<PaymentId>,
     pub unmatched_events: BTreeSet<String>,
+    pub awards: BTreeSet<PaymentId>,
+    pub refunds: BTreeSet<PaymentId>,
+    pub disputes: BTreeSet<PaymentId>,
+    pub payment_of_refund: BTreeSet<RefundId>,
+    pub marks: BTreeSet<String>,
     pub jobs: BTreeSet<JobKey>,
     pub api_keys: BTreeSet<ApiKeyId>,
     pub answers: BTreeSet<AnswerKey>,
@@ -413,8 +441,18 @@ impl<'a> Wanted<'a> {
         event(events: i64);
         /// Asks which events wait for a payment.
         waiting_events(waiting_events: PaymentId) -> Vec<i64>;
-        /// Asks which events are about a session that no payment has.
+        /// Asks which events are about a session or an intent that no payment has.
         unmatched_events(unmatched_events: String) -> Vec<i64>;
+        /// Asks what a payment has given; tells if it is here.
+        awards(awards: PaymentId) -> Vec<Award>;
+        /// Asks for the refunds of a payment; gives them if they are here.
+        refunds(refunds: PaymentId) -> Vec<Refund>;
+        /// Asks for the disputes of a payment.
+        disputes(disputes: PaymentId);
+        /// Asks which payment a refund belongs to.
+        payment_of_refund(payment_of_refund: RefundId) -> PaymentId;
+        /// Asks for a remembered value.
+        mark(marks: String);
         /// Asks for a job.
         job(jobs: JobKey);
         /// Asks for an API key.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::Amount;
+use crate::award::{self, Award, AwardKind};
 use crate::command::Context;
 use crate::grant::{self, Category, CreateGrant, Source};
 use crate::id::{PaymentId, TopupId, UserId};
@@ -182,7 +183,22 @@ pub(crate) fn finish(
         tags: String::new(),
         postings: vec![],
     };
-    grant::give(state, &terms, AccountKind::Sold, transaction)?;
+    let given = grant::give(state, &terms, AccountKind::Sold, transaction)?;
+    if let Voucher::Payment(payment) = voucher {
+        award::note(
+            state,
+            Award {
+                payment: payment.id.clone(),
+                kind: AwardKind::Topup,
+                wallet: terms.wallet(),
+                from: AccountKind::Sold,
+                granted: topup.credits,
+                taken: 0,
+                absorbed: 0,
+                grants: vec![given.id],
+            },
+        );
+    }
     let now = context.now;
     state.topups.change(id, |topup| {
         if let Voucher::Admin(_) = voucher {

@@ -19,6 +19,9 @@ pub struct Wallet {
     pub account: Account,
     /// How far below zero a charge that may make debt can take it, in smallest steps. None: as far as the operator's policy says.
     pub overdraft: Option<i64>,
+    /// Whether nothing can be spent: credit was spent whose money went back, and the policy says so. Lifted when the debt is paid
+    /// back, or by an administrator.
+    pub frozen: bool,
     /// The grants with something left, in the order in which they burn.
     pub grants: Vec<Grant>,
     /// The open holds, in the order in which they were made.
@@ -40,6 +43,7 @@ impl Wallet {
         Self {
             account,
             overdraft: None,
+            frozen: false,
             grants: Vec::new(),
             holds: Vec::new(),
         }
@@ -48,7 +52,7 @@ impl Wallet {
     /// A wallet as stored: what holds reserve is counted on the grants here and nowhere else.
     pub fn of_rows(
         account: Account,
-        overdraft: Option<i64>,
+        (overdraft, frozen): (Option<i64>, bool),
         mut grants: Vec<Grant>,
         holds: Vec<Reservation>,
     ) -> Self {
@@ -61,6 +65,7 @@ impl Wallet {
         Self {
             account,
             overdraft,
+            frozen,
             grants,
             holds,
         }

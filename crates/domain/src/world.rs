@@ -42,7 +42,7 @@ impl IdSource for Counter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct WalletRow {
     account: Account,
-    overdraft: Option<i64>,
+    settings: (Option<i64>, bool),
     left: BTreeMap<GrantId, i64>,
 }
 
@@ -238,7 +238,7 @@ impl World {
                 .map(|grant| (grant.id, grant.remaining));
             let row = WalletRow {
                 account: wallet.account.clone(),
-                overdraft: wallet.overdraft,
+                settings: (wallet.overdraft, wallet.frozen),
                 left: left.collect(),
             };
             self.wallets.insert(key.clone(), row);
@@ -263,7 +263,7 @@ impl World {
         };
         Some(Wallet::of_rows(
             row.account.clone(),
-            row.overdraft,
+            row.settings,
             grants.map(left).collect(),
             reservations.collect(),
         ))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bursar_domain::checkout::{OpenCheckout, SessionRead};
 use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
 use bursar_domain::id::PaymentId;
+use bursar_domain::job::{JobKey, JobKind};
 use bursar_domain::payment::Payment;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -65,8 +66,9 @@ impl Engine {
     async fn wait_for_session(
         &self,
         id: &PaymentId,
-        ends: &mut Receiver<(PaymentId, CallEnd)>,
+        ends: &mut Receiver<(JobKey, CallEnd)>,
     ) -> Result<Payment, EngineError> {
+        let key = JobKey::of_payment(JobKind::OpenSession, id);
         loop {
             let payment = self.payment(id).await?;
             if payment.session.is_some() {
@@ -78,7 +80,7 @@ impl Engine {
                     .map_or_else(Default::default, |failure| (failure.code, failure.message));
                 return Err(EngineError::ProviderRefused { code, message });
             }
-            if let CallEnd::Deferred { code, message } = next_end(id, ends).await {
+            if let CallEnd::Deferred { code, message } = next_end(&key, ends).await {
                 return Err(EngineError::Provider { code, message });
             }
         }
@@ -122,10 +124,10 @@ impl Engine {
 }
 
 /// Waits for the end of a call for this payment. Having missed some means looking again.
-async fn next_end(id: &PaymentId, ends: &mut Receiver<(PaymentId, CallEnd)>) -> CallEnd {
+async fn next_end(key: &JobKey, ends: &mut Receiver<(JobKey, CallEnd)>) -> CallEnd {
     loop {
         match ends.recv().await {
-            Ok((ended, end)) if ended == *id => return end,
+            Ok((ended, end)) if ended == *key => return end,
             Ok(_) => {}
             Err(RecvError::Lagged(_) | RecvError::Closed) => return CallEnd::Done,
         }

@@ -1,12 +1,15 @@
 //! Does what is owed: claims due jobs, calls Stripe, brings back the result.
 
+mod returns;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bursar_domain::checkout::{SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
-use bursar_domain::job::{self, Claim, JobKey, JobKind};
+use bursar_domain::job::{self, Claim, JobKind};
 use bursar_domain::payment::Payment;
+use bursar_store::query::Reader;
 use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
 use bursar_stripe::secret_key::Mode;
@@ -85,12 +88,12 @@ async fn start_due(
 }
 
 async fn work(engine: &Engine, client: &Client, claim: Claim) {
-    let payment_id = claim.key.payment.clone();
+    let key = claim.key.clone();
     let end = match call(engine, client, claim.clone()).await {
         Ok(()) => CallEnd::Done,
         Err(CallError::Engine(EngineError::Refused(_) | EngineError::Stopping)) => return,
         Err(CallError::Engine(error)) => {
-            tracing::error!(%error, payment.id = %payment_id, "the result of a call could not be stored");
+            tracing::error!(%error, job.subject = %key.subject, "the result of a call could not be stored");
             CallEnd::Deferred {
                 code: "not_stored",
                 message: error.to_string(),
@@ -99,7 +102,7 @@ async fn work(engine: &Engine, client: &Client, claim: Claim) {
         Err(CallError::Stripe(error)) => defer(engine, claim, &error).await,
     };
     // Nobody may be waiting for it.
-    let _ = engine.shared.call_ends.send((payment_id, end));
+    let _ = engine.shared.call_ends.send((key, end));
 }
 
 enum CallError {
@@ -114,18 +117,36 @@ impl From<EngineError> for CallError {
 }
 
 async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), CallError> {
-    let JobKey { kind, payment } = claim.key.clone();
-    let Some(payment) = engine.read(move |reader| reader.payment(&payment)).await? else {
-        engine.submit(Command::DropJob(claim)).await?;
-        return Ok(());
-    };
-    let result = match kind {
-        JobKind::OpenSession => open_session(engine, client, claim, &payment).await?,
-        JobKind::ReadSession => read_session(client, claim, &payment).await?,
-        JobKind::CloseSession => close_session(client, claim, &payment).await?,
+    let result = match claim.key.kind {
+        JobKind::OpenSession
+        | JobKind::ReadSession
+        | JobKind::CloseSession
+        | JobKind::ReadReturns => call_for_payment(engine, client, claim).await?,
+        JobKind::SendRefund => returns::send_refund(engine, client, claim).await?,
     };
     engine.submit(result).await?;
     Ok(())
+}
+
+async fn call_for_payment(
+    engine: &Engine,
+    client: &Client,
+    claim: Claim,
+) -> Result<Command, CallError> {
+    let id = claim.key.payment();
+    let read = move |reader: &mut Reader| match &id {
+        Some(id) => reader.payment(id),
+        None => Ok(None),
+    };
+    let Some(payment) = engine.read(read).await? else {
+        return Ok(Command::DropJob(claim));
+    };
+    match claim.key.kind {
+        JobKind::OpenSession => open_session(engine, client, claim, &payment).await,
+        JobKind::CloseSession => close_session(client, claim, &payment).await,
+        JobKind::ReadReturns => returns::read(client, claim, &payment).await,
+        _ => read_session(client, claim, &payment).await,
+    }
 }
 
 async fn open_session(
@@ -216,7 +237,7 @@ async fn close_session(
 
 /// Puts the job back with a growing pause. Whatever the call did at Stripe, the next try uses the same key.
 async fn defer(engine: &Engine, claim: Claim, error: &bursar_stripe::Error) -> CallEnd {
-    tracing::warn!(%error, payment.id = %claim.key.payment, job.kind = claim.key.kind.as_str(), "a call to Stripe failed");
+    tracing::warn!(%error, job.subject = %claim.key.subject, job.kind = claim.key.kind.as_str(), "a call to Stripe failed");
     let asked_for = match error.retry() {
         Retry::SameKey { after } => after.and_then(|after| i64::try_from(after.as_secs()).ok()),
         // Only a person can change that; until then it is not asked more often than an open session is.

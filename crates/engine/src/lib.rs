@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bursar_domain::command::{Command, Reply, Request};
-use bursar_domain::id::PaymentId;
+use bursar_domain::job::JobKey;
 use bursar_domain::policy::Policy;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
@@ -115,7 +115,7 @@ pub(crate) struct Shared {
     stripe: Option<Client>,
     events_wake: Arc<Notify>,
     jobs_wake: Arc<Notify>,
-    call_ends: broadcast::Sender<(PaymentId, CallEnd)>,
+    call_ends: broadcast::Sender<(JobKey, CallEnd)>,
     stop: watch::Sender<bool>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }

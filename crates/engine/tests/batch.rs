@@ -88,10 +88,7 @@ fn payment(desk: &mut Desk, topup: &TopupId) -> Payment {
 }
 
 fn key(payment: &Payment, kind: JobKind) -> JobKey {
-    JobKey {
-        kind,
-        payment: payment.id.clone(),
-    }
+    JobKey::of_payment(kind, &payment.id)
 }
 
 fn claim(desk: &mut Desk, payment: &Payment, kind: JobKind) -> Claim {

@@ -200,10 +200,7 @@ impl Purchase {
 
     /// Done once; a second answer finds the job gone.
     fn open(&self, desk: &mut Desk) {
-        let key = JobKey {
-            kind: JobKind::OpenSession,
-            payment: self.payment.clone(),
-        };
+        let key = JobKey::of_payment(JobKind::OpenSession, &self.payment);
         let Ok(Reply::Claimed(claim)) = desk.ask(Command::ClaimJob(key)) else {
             return;
         };

@@ -207,6 +207,8 @@ fn policy(config: &Config) -> Policy {
         hold_seconds: config.wallet.hold_seconds,
         hold_overage: config.wallet.hold_overage,
         expiry_notice_seconds: config.wallet.expiry_notice_days * 86_400,
+        spent_credit: config.refund.spent_credit,
+        refund_approval_above: config.refund.approval_above,
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use bursar_domain::amount::{CreditPrice, Unit};
 use bursar_domain::charge::{ActionPrice, Actions};
 use bursar_domain::hold::{Overage, SECONDS_MAX};
+use bursar_domain::reversal::SpentCredit;
 use bursar_stripe::client::{BASE_URL, Client, ClientConfig, ClientError};
 use bursar_stripe::secret_key::{Mode, SecretKey};
 use bursar_stripe::signature;
@@ -41,6 +42,8 @@ pub struct Config {
     pub topup: TopupConfig,
     /// The part about spending.
     pub wallet: WalletConfig,
+    /// What happens when money goes back.
+    pub refund: RefundConfig,
     /// How user tokens are verified, if they are used.
     pub jwt: Option<JwtConfig>,
 }
@@ -92,6 +95,15 @@ pub struct TopupConfig {
     pub max: i64,
     /// What a credit costs.
     pub price: CreditPrice,
+}
+
+/// The part about money that goes back.
+#[derive(Debug, Clone)]
+pub struct RefundConfig {
+    /// What happens to credit that has been spent when its money goes back.
+    pub spent_credit: SpentCredit,
+    /// A refund of more than so much, in smallest steps of its currency, needs a second administrator.
+    pub approval_above: Option<i64>,
 }
 
 /// The part about spending.
@@ -161,6 +173,7 @@ impl Reader<'_> {
         let stripe = self.stripe();
         let topup = self.topup();
         let wallet = self.wallet();
+        let refund = self.refund();
         let jwt = self.jwt();
         Some(Config {
             listen: listen?,
@@ -172,6 +185,7 @@ impl Reader<'_> {
             stripe: stripe?,
             topup: topup?,
             wallet: wallet?,
+            refund: refund?,
             jwt,
         })
     }
@@ -248,6 +262,18 @@ impl Reader<'_> {
             hold_seconds: hold_seconds?,
             hold_overage: hold_overage?,
             expiry_notice_days: expiry_notice_days?,
+        })
+    }
+
+    fn refund(&mut self) -> Option<RefundConfig> {
+        let spent_credit = self.read("refund.spent_credit", |text| {
+            SpentCredit::parse(text).ok_or_else(|| "must be debt, freeze or absorb".to_owned())
+        });
+        let approval_above =
+            self.optional("refund.approval_above", |text| whole(text, 0, CREDITS_MAX));
+        Some(RefundConfig {
+            spent_credit: spent_credit?,
+            approval_above,
         })
     }
 

@@ -27,13 +27,13 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ),
     (
         "a paid payment without its transaction",
-        "SELECT id FROM payment WHERE status = 'paid' AND NOT EXISTS (SELECT 1 FROM ledger_transaction \
-         WHERE cause_kind = 'payment' AND cause_id = payment.id)",
+        "SELECT id FROM payment WHERE status IN ('paid', 'partially_refunded', 'refunded', 'disputed') \
+         AND NOT EXISTS (SELECT 1 FROM ledger_transaction WHERE cause_kind = 'payment' AND cause_id = payment.id)",
     ),
     (
         "a paid payment whose top-up is not paid",
         "SELECT payment.id FROM payment JOIN topup ON topup.id = payment.topup_id \
-         WHERE payment.status = 'paid' AND topup.status <> 'paid'",
+         WHERE payment.status IN ('paid', 'partially_refunded', 'refunded', 'disputed') AND topup.status <> 'paid'",
     ),
     (
         "a payment without its top-up, or of another user or price than its top-up",

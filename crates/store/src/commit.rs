@@ -56,6 +56,8 @@ pub(crate) fn changes(
     writer.insert("usage_event", record::USAGE, &usage)?;
     writer.table(&record::TOPUPS, &state.topups, record::write_topup)?;
     writer.table(&record::PAYMENTS, &state.payments, record::write_payment)?;
+    writer.returns(state)?;
+    writer.marks(state)?;
     writer.events(state)?;
     writer.jobs(state)?;
     writer.table(&record::API_KEYS, &state.api_keys, record::write_api_key)?;
@@ -244,6 +246,52 @@ impl Writer<'_> {
         self.insert("announcement", columns, &rows)
     }
 
+    /// What payments have given, refunds and disputes: of a payment of which anything changed, all are written.
+    fn returns(&mut self, state: &State) -> Result<(), StoreError> {
+        self.lists(
+            ("award", record::AWARD, "payment_id, kind"),
+            &state.awards,
+            record::write_award,
+        )?;
+        self.lists(
+            ("refund", record::REFUND, "id"),
+            &state.refunds,
+            record::write_refund,
+        )?;
+        self.lists(
+            ("dispute", record::DISPUTE, "id"),
+            &state.disputes,
+            record::write_dispute,
+        )
+    }
+
+    fn lists<K: Ord + Clone + std::fmt::Debug, V>(
+        &mut self,
+        (table, columns, key): (&str, &str, &str),
+        rows: &Table<K, Vec<V>>,
+        write: impl Fn(&V) -> Result<Parameters, StoreError>,
+    ) -> Result<(), StoreError> {
+        let changed = rows.changes().filter_map(|(_, _, list)| list).flatten();
+        let rows = changed.map(write).collect::<Result<Vec<_>, _>>()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.run(&record::upsert(table, columns, key), &rows)
+    }
+
+    fn marks(&mut self, state: &State) -> Result<(), StoreError> {
+        let changed = state.marks.changes();
+        let rows: Vec<Parameters> = changed
+            .filter_map(|(name, _, value)| {
+                value.map(|value| vec![name.as_str().into(), value.as_str().into()])
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.run(&record::upsert("mark", "name, value", "name"), &rows)
+    }
+
     fn events(&mut self, state: &State) -> Result<(), StoreError> {
         self.table(&record::EVENTS, &state.events, record::write_event)?;
         let body = |(number, body): &(i64, Arc<[u8]>)| {
@@ -259,7 +307,7 @@ impl Writer<'_> {
             gone.push(record::job_key(key));
             there.extend(job.map(record::write_job));
         }
-        self.run("DELETE FROM job WHERE kind = $1 AND payment_id = $2", &gone)?;
+        self.run("DELETE FROM job WHERE kind = $1 AND subject = $2", &gone)?;
         self.insert("job", record::JOB, &there)
     }
 

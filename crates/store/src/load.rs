@@ -28,6 +28,7 @@ pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, Stor
         limit: newest("spending_limit")?.max(newest("removed_limit")?),
         announcement: newest("announcement")?,
         usage: newest("usage_event")?,
+        payment: newest("payment")?,
     })
 }
 
@@ -100,11 +101,19 @@ pub(crate) fn rows(
         |_| Ok(()),
     )?;
     purchases(&mut loader, needs, state)?;
+    returns(&mut loader, needs, state)?;
+    loader.find(
+        &needs.marks,
+        &mut state.marks,
+        "SELECT value FROM mark WHERE name = $1",
+        |name| vec![name.as_str().into()],
+        |row| row.text(0).map(str::to_owned),
+    )?;
     events(&mut loader, needs, state)?;
     loader.find(
         &needs.jobs,
         &mut state.jobs,
-        &select(record::JOB, "job", "kind = $1 AND payment_id = $2"),
+        &select(record::JOB, "job", "kind = $1 AND subject = $2"),
         record::job_key,
         record::read_job,
     )?;
@@ -236,6 +245,40 @@ fn purchases(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Resul
     )
 }
 
+fn returns(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    let of_payment = |columns, table, key| {
+        format!("SELECT {columns} FROM {table} WHERE payment_id = $1 ORDER BY {key}")
+    };
+    loader.find_all(
+        &needs.awards,
+        &mut state.awards,
+        &of_payment(record::AWARD, "award", "kind"),
+        PaymentId::as_str,
+        record::read_award,
+    )?;
+    loader.find_all(
+        &needs.refunds,
+        &mut state.refunds,
+        &of_payment(record::REFUND, "refund", "id"),
+        PaymentId::as_str,
+        record::read_refund,
+    )?;
+    loader.find_all(
+        &needs.disputes,
+        &mut state.disputes,
+        &of_payment(record::DISPUTE, "dispute", "id"),
+        PaymentId::as_str,
+        record::read_dispute,
+    )?;
+    loader.find(
+        &needs.payment_of_refund,
+        &mut state.payment_of_refund,
+        &select("payment_id", "refund", "id = $1"),
+        |id| vec![id.as_str().into()],
+        |row| row.parsed(0, PaymentId::parse),
+    )
+}
+
 fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
     loader.find(
         &needs.event_numbers,
@@ -255,17 +298,19 @@ fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
         record::read_event,
     )?;
     let numbers = "SELECT number FROM stripe_event WHERE";
-    loader.find_numbers(
+    loader.find_all(
         &needs.waiting_events,
         &mut state.waiting_events,
         &format!("{numbers} status = 'waiting' AND payment_id = $1 ORDER BY number"),
         PaymentId::as_str,
+        |row| row.integer(0),
     )?;
-    loader.find_numbers(
+    loader.find_all(
         &needs.unmatched_events,
         &mut state.unmatched_events,
-        &format!("{numbers} unmatched = 1 AND object = $1 ORDER BY number"),
+        &format!("{numbers} waits_for = $1 ORDER BY number"),
         String::as_str,
+        |row| row.integer(0),
     )
 }
 
@@ -295,13 +340,14 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// The numbers of all events that share a key.
-    fn find_numbers<K: Ord + Clone + std::fmt::Debug>(
+    /// All rows that share a key; absent if there are none.
+    fn find_all<K: Ord + Clone + std::fmt::Debug, V>(
         &mut self,
         keys: &BTreeSet<K>,
-        table: &mut Table<K, Vec<i64>>,
+        table: &mut Table<K, Vec<V>>,
         sql: &str,
         as_text: impl Fn(&K) -> &str,
+        read: impl Fn(&Row) -> Result<V, StoreError>,
     ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
@@ -310,14 +356,9 @@ impl Loader<'_> {
             keys.iter().map(|key| vec![as_text(key).into()]).collect();
         let answers = self.connection.query(sql, &parameters)?;
         for (key, rows) in keys.iter().zip(answers) {
-            let numbers = rows
-                .iter()
-                .map(|row| row.integer(0))
-                .collect::<Result<Vec<_>, _>>()?;
-            table.load(
-                key.clone(),
-                Some(numbers).filter(|numbers| !numbers.is_empty()),
-            );
+            let values = rows.iter().map(&read).collect::<Result<Vec<_>, _>>()?;
+            let values = Some(values).filter(|values| !values.is_empty());
+            table.load(key.clone(), values);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What readers ask: single rows, pages newest first, and what workers look for.
 
 mod export;
+mod returns;
 mod statement;
 mod wallet;
 
@@ -19,6 +20,7 @@ use crate::record;
 use crate::sqlite::Sqlite;
 
 pub use export::{Progress, Recorded, RecordedPosting};
+pub use returns::RefundFilter;
 pub use statement::{Chain, Entry, EntryFilter};
 pub use wallet::{GrantFilter, HoldFilter, UsageFilter, UsageSum};
 
@@ -255,7 +257,7 @@ impl Reader {
     ) -> Result<(Vec<JobKey>, Option<Time>), StoreError> {
         let waited_for = JobKind::OpenSession;
         let newest = format!(
-            "WHERE kind = '{}' ORDER BY payment_id DESC",
+            "WHERE kind = '{}' ORDER BY subject DESC",
             waited_for.as_str()
         );
         let mut jobs = self.jobs(&newest, limit)?;

@@ -2,6 +2,7 @@
 
 mod journal;
 mod purchase;
+mod returns;
 mod wallet;
 
 use bursar_domain::amount::{Amount, Unit};
@@ -18,6 +19,10 @@ pub(crate) use journal::{
 pub(crate) use purchase::{
     EVENT, EVENTS, JOB, PAYMENT, PAYMENTS, TOPUP, TOPUPS, job_key, read_event, read_job,
     read_payment, read_topup, write_event, write_job, write_payment, write_topup,
+};
+pub(crate) use returns::{
+    AWARD, DISPUTE, REFUND, read_award, read_dispute, read_refund, write_award, write_dispute,
+    write_refund,
 };
 pub(crate) use wallet::{
     GRANT, HOLD, HOLDS, LIMIT, USAGE, read_announcement, read_grant, read_hold, read_limit,
@@ -58,6 +63,21 @@ pub(crate) fn insert(table: &str, columns: &str) -> String {
     format!(
         "INSERT INTO {table} ({columns}) VALUES ({})",
         places.join(", ")
+    )
+}
+
+/// A statement that inserts a row of these columns, or rewrites the one with the same `key`.
+pub(crate) fn upsert(table: &str, columns: &str, key: &str) -> String {
+    let keys: Vec<&str> = key.split(',').map(str::trim).collect();
+    let rest = columns.split(',').map(str::trim);
+    let sets: Vec<String> = rest
+        .filter(|column| !keys.contains(column))
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    format!(
+        "{} ON CONFLICT ({key}) DO UPDATE SET {}",
+        insert(table, columns),
+        sets.join(", ")
     )
 }
 

@@ -208,14 +208,15 @@ impl Wallets {
             return Ok(Some(wallet));
         }
         let sql = format!(
-            "SELECT {}, overdraft FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
+            "SELECT {}, overdraft, frozen FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
             record::ACCOUNT
         );
         let rows = connection.rows(&sql, record::account_key(key))?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        let (mut account, overdraft) = (record::read_account(row)?, row.optional_integer(9)?);
+        let mut account = record::read_account(row)?;
+        let settings = (row.optional_integer(9)?, row.boolean(10)?);
         let number = account.number;
         let mut grants = live_grants(connection, number, key)?;
         let stored = remaining(&grants);
@@ -226,7 +227,7 @@ impl Wallets {
             missed.add_to(&mut account, &mut grants)?;
         }
         let holds = open_holds(connection, number)?;
-        let wallet = Arc::new(Wallet::of_rows(account, overdraft, grants, holds));
+        let wallet = Arc::new(Wallet::of_rows(account, settings, grants, holds));
         let kept = Kept {
             wallet: Arc::clone(&wallet),
             behind_since,
@@ -253,7 +254,10 @@ impl Wallets {
             let (before, grants) = (self.kept.get(key), touched.remove(key));
             let more_than_balance = change == Change::Insert
                 || grants.is_some()
-                || before.is_none_or(|kept| kept.wallet.overdraft != wallet.overdraft);
+                || before.is_none_or(|kept| {
+                    let before = &kept.wallet;
+                    (before.overdraft, before.frozen) != (wallet.overdraft, wallet.frozen)
+                });
             let mut kept = Kept {
                 wallet: Arc::clone(wallet),
                 behind_since: before.and_then(|kept| kept.behind_since),

@@ -154,7 +154,7 @@ fn claims_do_not_outlive_who_held_them() {
             .0
     };
     let job = due(&path).pop().unwrap();
-    assert_eq!(job.payment, payment);
+    assert_eq!(job.payment(), Some(payment));
     let file = rusqlite::Connection::open(&path).unwrap();
     let held = "UPDATE job SET lease_token = 1, lease_until = 9000000000000000";
     file.execute_batch(held).unwrap();
@@ -194,7 +194,7 @@ fn the_call_a_customer_waits_for_comes_first() {
     let mut reader = Reader::open_sqlite(&path).unwrap();
     let (due, _) = reader.due_jobs(Time(i64::MAX), 8).unwrap();
     assert_eq!(
-        (due.len(), due[0].kind, &due[0].payment),
+        (due.len(), due[0].kind, &due[0].payment().unwrap()),
         (8, JobKind::OpenSession, &payment.id)
     );
     let (all, _) = reader.due_jobs(Time(i64::MAX), 100).unwrap();

@@ -31,10 +31,8 @@ impl Bench {
     /// A job that is owed now.
     fn with_job() -> Self {
         let mut ids = Counter(0);
-        let key = JobKey {
-            kind: JobKind::ReadSession,
-            payment: PaymentId::new(&mut ids, NOW),
-        };
+        let payment = PaymentId::new(&mut ids, NOW);
+        let key = JobKey::of_payment(JobKind::ReadSession, &payment);
         let mut state = State::default();
         state.jobs.load(key.clone(), None);
         owe(&mut state, NOW, key.clone());

@@ -1,4 +1,4 @@
-use super::{Payment, PaymentStatus, cause, money_accounts, observe};
+use super::{Flow, Payment, PaymentStatus, Returned, cause, money_accounts, observe};
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::{Amount, Unit};
 use crate::command::Context;
@@ -27,6 +27,8 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
     let price = Amount::new(500, Unit::currency("usd").unwrap());
     let payment = Payment {
         id: PaymentId::new(ids, Time(0)),
+        number: 1,
+        flow: Flow::Checkout,
         provider: super::STRIPE.to_owned(),
         topup: TopupId::new(ids, Time(0)),
         user: user.clone(),
@@ -40,6 +42,7 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
         checkout_url: None,
         intent: None,
         last_failure: None,
+        returned: Returned::default(),
         created_at: Time(0),
         updated_at: Time(0),
         paid_at: None,
@@ -67,6 +70,9 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
     state.causes.load(of_topup, None);
     let read = payment.job(crate::job::JobKind::ReadSession);
     state.jobs.load(read, None);
+    state.awards.load(payment.id.clone(), None);
+    state.refunds.load(payment.id.clone(), None);
+    state.disputes.load(payment.id.clone(), None);
     state
         .payments
         .load(payment.id.clone(), Some(payment.clone()));
@@ -140,7 +146,7 @@ fn where_the_money_cannot_be_booked_no_credits_are_given() {
 #[test]
 fn statuses_read_back_as_they_are_written() {
     for status in PaymentStatus::ALL {
-        assert_eq!(PaymentStatus::parse(status.as_str()), Some(status));
+        assert_eq!(PaymentStatus::parse(status.as_str()), Some(*status));
     }
     for status in TopupStatus::ALL {
         assert_eq!(TopupStatus::parse(status.as_str()), Some(status));

@@ -12,6 +12,7 @@ use bursar_stripe::object::{
 };
 
 use super::outbound::PAYMENT_ID;
+use super::returns::{dispute_notice, refund_notice, returns_notice};
 
 /// An event as it is to be stored, from the bytes of its delivery. The signature was verified before.
 pub fn event(body: &Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
@@ -54,6 +55,9 @@ pub fn notice(body: &[u8]) -> Notice {
             "charge.succeeded" | "charge.failed" | "charge.pending" | "charge.captured",
             Some("charge"),
         ) => intent_notice(&envelope, body, hint, read_charge),
+        (kind, Some("refund")) if is_about_refund(kind) => refund_notice(body),
+        (kind, Some("dispute")) if kind.starts_with("charge.dispute.") => dispute_notice(body),
+        ("charge.refunded", Some("charge")) => returns_notice(body),
         (kind, object) if is_ours_without_object(kind) => Notice::Unreadable {
             why: format!("{kind} carries {}", object.unwrap_or("no object")),
         },
@@ -65,6 +69,11 @@ pub fn notice(body: &[u8]) -> Notice {
 
 fn is_ours_without_object(kind: &str) -> bool {
     kind.starts_with("checkout.session.") || kind.starts_with("payment_intent.")
+}
+
+/// `charge.refund.updated` is the older name of what `refund.updated` says.
+fn is_about_refund(kind: &str) -> bool {
+    kind.starts_with("refund.") || kind == "charge.refund.updated"
 }
 
 fn session_notice(envelope: &Envelope<'_>, body: &[u8], hint: Option<PaymentId>) -> Notice {
@@ -140,7 +149,7 @@ fn intent_notice(
     }
 }
 
-fn read_object<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+pub(super) fn read_object<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     event::read_object(body).map_err(|error| describe(&error))
 }
 

@@ -2,3 +2,4 @@
 
 pub mod inbound;
 pub(crate) mod outbound;
+pub mod returns;

@@ -1,8 +1,9 @@
 //! What we ask of Stripe, from our own rows.
 
 use bursar_domain::payment::Payment;
+use bursar_domain::refund::Refund;
 use bursar_stripe::object::Metadata;
-use bursar_stripe::request::{self, CheckoutSessionParams, Request};
+use bursar_stripe::request::{self, CheckoutSessionParams, Request, Window};
 
 /// The metadata key that names our payment in Stripe's objects: a hint for finding it, never a proof.
 pub(super) const PAYMENT_ID: &str = "payment_id";
@@ -44,4 +45,32 @@ pub(crate) fn read_session(session: &str) -> Request {
 /// Closes a checkout session. A payment has one session, so its id makes the key.
 pub(crate) fn close_session(payment: &Payment, session: &str) -> Request {
     request::expire_checkout_session(session, format!("{}-close", payment.id))
+}
+
+/// The metadata key that names our refund in Stripe's refunds.
+pub(super) const REFUND_ID: &str = "refund_id";
+
+/// Asks for a refund, under its id as the idempotency key.
+pub(crate) fn create_refund(refund: &Refund, intent: &str) -> Request {
+    let metadata = Metadata([(REFUND_ID.to_owned(), refund.id.to_string())].into());
+    let reason = Some(refund.reason.as_str()).filter(|reason| !reason.is_empty());
+    let amount = Some(refund.amount.minor);
+    request::create_refund(intent, amount, reason, &metadata, refund.id.as_str())
+}
+
+/// All refunds of a payment intent.
+pub(crate) fn list_refunds(intent: &str) -> Request {
+    request::list_refunds(Some(intent), &whole_page())
+}
+
+/// All disputes of a payment intent.
+pub(crate) fn list_disputes(intent: &str) -> Request {
+    request::list_disputes(Some(intent), &whole_page())
+}
+
+fn whole_page() -> Window {
+    Window {
+        limit: Some(100),
+        ..Window::default()
+    }
 }

@@ -52,6 +52,16 @@ impl Names {
                     plain(*rolled_over, unit)
                 )
             }
+            Happening::PaymentReturned {
+                payment,
+                status,
+                refunded,
+                disputed,
+            } => format!(
+                "{} {}: {refunded} refunded, {disputed} disputed",
+                self.of('P', payment.as_str()),
+                status.as_str()
+            ),
             Happening::HoldExpired {
                 hold,
                 settled,

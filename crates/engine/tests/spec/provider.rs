@@ -19,7 +19,10 @@ impl World {
     fn claim(&mut self, kind: &str, payment: PaymentId) -> Result<Result<Claim, Refusal>, String> {
         let kind = JobKind::parse(&format!("{kind}_session"));
         let kind = kind.ok_or("a job is open, read or close")?;
-        match self.desk.ask(Command::ClaimJob(JobKey { kind, payment })) {
+        match self
+            .desk
+            .ask(Command::ClaimJob(JobKey::of_payment(kind, &payment)))
+        {
             Ok(Reply::Claimed(claim)) => Ok(Ok(claim)),
             Ok(other) => Err(format!("a claim was answered with {other:?}")),
             Err(refusal) => Ok(Err(refusal)),

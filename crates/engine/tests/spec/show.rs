@@ -125,7 +125,7 @@ impl World {
                 if seen.contains(&key) {
                     continue;
                 }
-                let payment = self.names.of('P', key.payment.as_str());
+                let payment = self.names.of('P', &key.subject);
                 let kind = key.kind.as_str().replace('_', " ");
                 let when = if at == now {
                     "now".to_owned()

@@ -58,6 +58,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("wallet.hold_seconds", "BURSAR_HOLD_SECONDS"),
     plain("wallet.hold_overage", "BURSAR_HOLD_OVERAGE"),
     plain("wallet.expiry_notice_days", "BURSAR_EXPIRY_NOTICE_DAYS"),
+    plain("refund.spent_credit", "BURSAR_REFUND_SPENT_CREDIT"),
+    plain("refund.approval_above", "BURSAR_REFUND_APPROVAL_ABOVE"),
     secret("jwt.hs256_secret", "BURSAR_JWT_HS256_SECRET"),
     plain("jwt.public_key_file", "BURSAR_JWT_PUBLIC_KEY_FILE"),
     plain("jwt.jwks_file", "BURSAR_JWT_JWKS_FILE"),

@@ -162,17 +162,22 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         Refusal::ActionUnknown { .. } | Refusal::Misfit { .. } | Refusal::SameUnit => {
             StatusCode::BAD_REQUEST
         }
-        Refusal::InsufficientCredits { .. } | Refusal::SpendingLimitReached { .. } => {
-            StatusCode::PAYMENT_REQUIRED
-        }
+        Refusal::InsufficientCredits { .. }
+        | Refusal::SpendingLimitReached { .. }
+        | Refusal::WalletFrozen => StatusCode::PAYMENT_REQUIRED,
+        Refusal::SecondApproverNeeded => StatusCode::FORBIDDEN,
         Refusal::BatchRefused { why, .. } => status(why),
         Refusal::TopupNotFound
         | Refusal::PaymentNotFound
+        | Refusal::RefundNotFound
         | Refusal::ApiKeyNotFound
         | Refusal::GrantNotFound
         | Refusal::HoldNotFound
         | Refusal::LimitNotFound => StatusCode::NOT_FOUND,
         Refusal::TopupNotPending { .. }
+        | Refusal::PaymentNotPaid { .. }
+        | Refusal::NothingToRefund
+        | Refusal::RefundNotAwaiting { .. }
         | Refusal::AlreadyPosted { .. }
         | Refusal::TooMany { .. }
         | Refusal::GrantEnded { .. }

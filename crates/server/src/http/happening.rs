@@ -72,6 +72,17 @@ fn data(happening: &Happening) -> Value {
         Happening::LimitReached { limit, spent } => {
             json!({ "limit_id": limit.to_string(), "used": spent })
         }
+        Happening::PaymentReturned {
+            payment,
+            status,
+            refunded,
+            disputed,
+        } => json!({
+            "payment_id": payment.to_string(),
+            "status": status.as_str(),
+            "refunded_minor": refunded,
+            "disputed_minor": disputed,
+        }),
     }
 }
 

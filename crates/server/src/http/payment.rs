@@ -47,6 +47,7 @@ pub(super) struct View {
     topup_id: String,
     user_id: String,
     provider: String,
+    flow: &'static str,
     amount_minor: i64,
     currency: &'static str,
     display: String,
@@ -56,6 +57,8 @@ pub(super) struct View {
     stripe_payment_intent_id: Option<String>,
     checkout_url: Option<String>,
     last_failure: Option<Failure>,
+    refunded_minor: i64,
+    disputed_minor: i64,
     created_at: String,
     updated_at: String,
     paid_at: Option<String>,
@@ -75,6 +78,7 @@ impl View {
             topup_id: payment.topup.to_string(),
             user_id: payment.user.to_string(),
             provider: payment.provider.clone(),
+            flow: payment.flow.as_str(),
             amount_minor: payment.amount.minor,
             currency: payment.amount.unit.code(),
             display: payment.amount.to_string(),
@@ -88,21 +92,14 @@ impl View {
                 message: failure.message.clone(),
                 at: failure.at.to_string(),
             }),
+            refunded_minor: payment.returned.refunded,
+            disputed_minor: payment.returned.disputed,
             created_at: payment.created_at.to_string(),
             updated_at: payment.updated_at.to_string(),
             paid_at: payment.paid_at.map(|at| at.to_string()),
         }
     }
 }
-
-const STATUSES: &[(&str, PaymentStatus)] = &[
-    ("pending", PaymentStatus::Pending),
-    ("processing", PaymentStatus::Processing),
-    ("paid", PaymentStatus::Paid),
-    ("expired", PaymentStatus::Expired),
-    ("failed", PaymentStatus::Failed),
-    ("canceled", PaymentStatus::Canceled),
-];
 
 /// `GET /v1/payment.stripe/payments/me`
 pub(super) async fn mine(
@@ -133,7 +130,7 @@ fn filter(query: &mut Input) -> Result<PaymentFilter, ApiError> {
         .transpose()?;
     Ok(PaymentFilter {
         user: None,
-        status: query.choice("status", STATUSES)?,
+        status: query.word("status", PaymentStatus::ALL, PaymentStatus::as_str)?,
         topup,
     })
 }
@@ -225,9 +222,6 @@ mod tests {
 
     #[test]
     fn every_status_can_be_filtered_by() {
-        for status in PaymentStatus::ALL {
-            assert!(STATUSES.contains(&(status.as_str(), status)), "{status:?}");
-        }
         for status in EventStatus::ALL {
             assert!(
                 EVENT_STATUSES.contains(&(status.as_str(), status)),

@@ -63,6 +63,18 @@ const fn words(status: PaymentStatus) -> Words {
             "Thank you, payment received",
             "The credits are in your balance.",
         ),
+        PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded => (
+            "stop",
+            "↩",
+            "Your payment was refunded",
+            "The money is on its way back to you.",
+        ),
+        PaymentStatus::Disputed => (
+            "stop",
+            "!",
+            "Your payment is disputed",
+            "Your bank has asked for the money back.",
+        ),
         PaymentStatus::Processing => (
             "wait",
             "…",

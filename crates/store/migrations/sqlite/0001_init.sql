@@ -11,6 +11,7 @@ CREATE TABLE account (
     entries    INTEGER NOT NULL CHECK (entries >= 0),
     head       INTEGER NOT NULL,
     overdraft  INTEGER,
+    frozen     INTEGER NOT NULL DEFAULT 0,
     opened_at  INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
@@ -169,6 +170,8 @@ CREATE INDEX topup_user ON topup (user_id, id);
 
 CREATE TABLE payment (
     id              TEXT    PRIMARY KEY,
+    number          INTEGER NOT NULL,
+    flow            TEXT    NOT NULL,
     provider        TEXT    NOT NULL,
     topup_id        TEXT    NOT NULL,
     user_id         TEXT    NOT NULL,
@@ -185,14 +188,72 @@ CREATE TABLE payment (
     failure_code    TEXT,
     failure_message TEXT,
     failed_at       INTEGER,
+    refunded        INTEGER NOT NULL,
+    disputed        INTEGER NOT NULL,
+    posted          INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     paid_at         INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX payment_number ON payment (number);
 CREATE INDEX payment_user ON payment (user_id, id);
 CREATE INDEX payment_topup ON payment (topup_id, id);
 CREATE UNIQUE INDEX payment_session ON payment (session) WHERE session IS NOT NULL;
 CREATE UNIQUE INDEX payment_intent ON payment (intent) WHERE intent IS NOT NULL;
+
+-- What each payment has given, and how much of it was taken back. grants is a JSON list of numbers.
+CREATE TABLE award (
+    payment_id TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,
+    owner      TEXT    NOT NULL,
+    unit       TEXT    NOT NULL,
+    origin     TEXT    NOT NULL,
+    granted    INTEGER NOT NULL CHECK (granted > 0),
+    taken      INTEGER NOT NULL CHECK (taken >= 0 AND taken <= granted),
+    absorbed   INTEGER NOT NULL CHECK (absorbed >= 0 AND absorbed <= taken),
+    grants     TEXT    NOT NULL,
+    PRIMARY KEY (payment_id, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refund (
+    id           TEXT    PRIMARY KEY,
+    payment_id   TEXT    NOT NULL,
+    provider_id  TEXT,
+    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
+    amount_unit  TEXT    NOT NULL,
+    status       TEXT    NOT NULL,
+    reason       TEXT    NOT NULL,
+    failure      TEXT    NOT NULL,
+    requested_by TEXT    NOT NULL,
+    approved_by  TEXT    NOT NULL,
+    note         TEXT    NOT NULL,
+    reference    TEXT    NOT NULL,
+    meta         TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refund_payment ON refund (payment_id, id);
+CREATE UNIQUE INDEX refund_provider ON refund (provider_id) WHERE provider_id IS NOT NULL;
+
+-- movements is a JSON list: each with the provider's id of it.
+CREATE TABLE dispute (
+    id           TEXT    PRIMARY KEY,
+    payment_id   TEXT    NOT NULL,
+    amount_minor INTEGER NOT NULL,
+    amount_unit  TEXT    NOT NULL,
+    status       TEXT    NOT NULL,
+    reason       TEXT    NOT NULL,
+    movements    TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dispute_payment ON dispute (payment_id, id);
+
+-- Single values that are remembered, such as how far a list was read.
+CREATE TABLE mark (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE stripe_event (
     number      INTEGER PRIMARY KEY,
@@ -205,14 +266,14 @@ CREATE TABLE stripe_event (
     status      TEXT    NOT NULL,
     reason      TEXT    NOT NULL,
     payment_id  TEXT,
-    unmatched   INTEGER NOT NULL,
+    waits_for   TEXT,
     received_at INTEGER NOT NULL,
     worked_at   INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX stripe_event_id ON stripe_event (id);
 CREATE INDEX stripe_event_pending ON stripe_event (number) WHERE status = 'pending';
 CREATE INDEX stripe_event_waiting ON stripe_event (payment_id) WHERE status = 'waiting';
-CREATE INDEX stripe_event_unmatched ON stripe_event (object) WHERE unmatched = 1;
+CREATE INDEX stripe_event_waits_for ON stripe_event (waits_for) WHERE waits_for IS NOT NULL;
 
 -- Apart from its event, so that working an event off does not write its body again.
 CREATE TABLE stripe_event_body (
@@ -222,14 +283,14 @@ CREATE TABLE stripe_event_body (
 
 CREATE TABLE job (
     kind        TEXT    NOT NULL,
-    payment_id  TEXT    NOT NULL,
+    subject     TEXT    NOT NULL,
     run_at      INTEGER NOT NULL,
     dirty       INTEGER NOT NULL,
     attempts    INTEGER NOT NULL,
     lease_token INTEGER,
     lease_until INTEGER,
     last_error  TEXT    NOT NULL,
-    PRIMARY KEY (kind, payment_id)
+    PRIMARY KEY (kind, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_due ON job (run_at);
 

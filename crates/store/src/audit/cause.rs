@@ -137,7 +137,8 @@ const TOPUP: &str = "SELECT credits, CAST(0 AS BIGINT), (SELECT number FROM acco
                      FROM topup WHERE id = $1 AND status = 'paid'";
 const PAYMENT: &str = "SELECT amount_minor, (SELECT number FROM account WHERE kind = 'received' AND owner = provider \
                        AND unit = amount_unit), (SELECT number FROM account WHERE kind = 'clearing' AND owner = provider \
-                       AND unit = amount_unit), CAST(0 AS BIGINT) FROM payment WHERE id = $1 AND status = 'paid'";
+                       AND unit = amount_unit), CAST(0 AS BIGINT) FROM payment WHERE id = $1 \
+                       AND status IN ('paid', 'partially_refunded', 'refunded', 'disputed')";
 const HOLD: &str = "SELECT settled, account, CAST(0 AS BIGINT), transaction_number FROM hold \
                     WHERE number = $1 AND settled > 0";
 

@@ -3,7 +3,7 @@
 use bursar_domain::event::{EventStatus, StoredEvent};
 use bursar_domain::id::{PaymentId, TopupId, UserId};
 use bursar_domain::job::{Job, JobKey, JobKind, Lease};
-use bursar_domain::payment::{Failure, Payment, PaymentStatus};
+use bursar_domain::payment::{Failure, Flow, Payment, PaymentStatus, Returned};
 use bursar_domain::topup::{Topup, TopupStatus};
 
 use super::{Shape, read_amount, read_remark, write_remark};
@@ -11,13 +11,13 @@ use crate::connection::{Parameters, Row, StoreError};
 
 pub(crate) const TOPUP: &str = "id, user_id, credits, price_minor, price_unit, status, payment_id, note, reference, \
                                 meta, created_at, updated_at, paid_at";
-pub(crate) const PAYMENT: &str = "id, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
+pub(crate) const PAYMENT: &str = "id, number, flow, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
                                   success_url, cancel_url, status, session, checkout_url, intent, failure_code, \
-                                  failure_message, failed_at, created_at, updated_at, paid_at";
-pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, unmatched, \
+                                  failure_message, failed_at, refunded, disputed, posted, created_at, updated_at, paid_at";
+pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, waits_for, \
                                 received_at, worked_at";
 pub(crate) const JOB: &str =
-    "kind, payment_id, run_at, dirty, attempts, lease_token, lease_until, last_error";
+    "kind, subject, run_at, dirty, attempts, lease_token, lease_until, last_error";
 
 pub(crate) const TOPUPS: Shape = Shape {
     table: "topup",
@@ -28,7 +28,14 @@ pub(crate) const TOPUPS: Shape = Shape {
 pub(crate) const PAYMENTS: Shape = Shape {
     table: "payment",
     columns: PAYMENT,
-    fixed: &["provider", "topup_id", "user_id", "created_at"],
+    fixed: &[
+        "number",
+        "flow",
+        "provider",
+        "topup_id",
+        "user_id",
+        "created_at",
+    ],
 };
 
 pub(crate) const EVENTS: Shape = Shape {
@@ -83,6 +90,8 @@ pub(crate) fn write_payment(payment: &Payment) -> Parameters {
     let failure = payment.last_failure.as_ref();
     vec![
         payment.id.as_str().into(),
+        payment.number.into(),
+        payment.flow.as_str().into(),
         payment.provider.as_str().into(),
         payment.topup.as_str().into(),
         payment.user.as_str().into(),
@@ -99,6 +108,9 @@ pub(crate) fn write_payment(payment: &Payment) -> Parameters {
         failure.map(|failure| failure.code.as_str()).into(),
         failure.map(|failure| failure.message.as_str()).into(),
         failure.map(|failure| failure.at).into(),
+        payment.returned.refunded.into(),
+        payment.returned.disputed.into(),
+        payment.returned.posted.into(),
         payment.created_at.into(),
         payment.updated_at.into(),
         payment.paid_at.into(),
@@ -108,9 +120,9 @@ pub(crate) fn write_payment(payment: &Payment) -> Parameters {
 pub(crate) fn read_payment(row: &Row) -> Result<Payment, StoreError> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let last_failure = match (
-        row.optional_text(14)?,
-        row.optional_text(15)?,
-        row.optional_time(16)?,
+        row.optional_text(16)?,
+        row.optional_text(17)?,
+        row.optional_time(18)?,
     ) {
         (Some(code), Some(message), Some(at)) => Some(Failure {
             code: code.to_owned(),
@@ -121,22 +133,29 @@ pub(crate) fn read_payment(row: &Row) -> Result<Payment, StoreError> {
     };
     Ok(Payment {
         id: row.parsed(0, PaymentId::parse)?,
-        provider: row.text(1)?.to_owned(),
-        topup: row.parsed(2, TopupId::parse)?,
-        user: row.parsed(3, UserId::parse)?,
-        amount: read_amount(row, 4)?,
-        livemode: row.boolean(6)?,
-        item_name: row.text(7)?.to_owned(),
-        success_url: row.text(8)?.to_owned(),
-        cancel_url: row.text(9)?.to_owned(),
-        status: row.parsed(10, PaymentStatus::parse)?,
-        session: owned(row.optional_text(11)?),
-        checkout_url: owned(row.optional_text(12)?),
-        intent: owned(row.optional_text(13)?),
+        number: row.integer(1)?,
+        flow: row.parsed(2, Flow::parse)?,
+        provider: row.text(3)?.to_owned(),
+        topup: row.parsed(4, TopupId::parse)?,
+        user: row.parsed(5, UserId::parse)?,
+        amount: read_amount(row, 6)?,
+        livemode: row.boolean(8)?,
+        item_name: row.text(9)?.to_owned(),
+        success_url: row.text(10)?.to_owned(),
+        cancel_url: row.text(11)?.to_owned(),
+        status: row.parsed(12, PaymentStatus::parse)?,
+        session: owned(row.optional_text(13)?),
+        checkout_url: owned(row.optional_text(14)?),
+        intent: owned(row.optional_text(15)?),
         last_failure,
-        created_at: row.time(17)?,
-        updated_at: row.time(18)?,
-        paid_at: row.optional_time(19)?,
+        returned: Returned {
+            refunded: row.integer(19)?,
+            disputed: row.integer(20)?,
+            posted: row.integer(21)?,
+        },
+        created_at: row.time(22)?,
+        updated_at: row.time(23)?,
+        paid_at: row.optional_time(24)?,
     })
 }
 
@@ -152,7 +171,7 @@ pub(crate) fn write_event(event: &StoredEvent) -> Parameters {
         event.status.as_str().into(),
         event.reason.as_str().into(),
         event.payment.as_ref().map(PaymentId::as_str).into(),
-        event.unmatched.into(),
+        event.waits_for.as_deref().into(),
         event.received_at.into(),
         event.worked_at.into(),
     ]
@@ -170,14 +189,14 @@ pub(crate) fn read_event(row: &Row) -> Result<StoredEvent, StoreError> {
         status: row.parsed(7, EventStatus::parse)?,
         reason: row.text(8)?.to_owned(),
         payment: row.optional_parsed(9, PaymentId::parse)?,
-        unmatched: row.boolean(10)?,
+        waits_for: row.optional_text(10)?.map(str::to_owned),
         received_at: row.time(11)?,
         worked_at: row.optional_time(12)?,
     })
 }
 
 pub(crate) fn job_key(key: &JobKey) -> Parameters {
-    vec![key.kind.as_str().into(), key.payment.as_str().into()]
+    vec![key.kind.as_str().into(), key.subject.as_str().into()]
 }
 
 pub(crate) fn write_job(job: &Job) -> Parameters {
@@ -201,7 +220,7 @@ pub(crate) fn read_job(row: &Row) -> Result<Job, StoreError> {
     Ok(Job {
         key: JobKey {
             kind: row.parsed(0, JobKind::parse)?,
-            payment: row.parsed(1, PaymentId::parse)?,
+            subject: row.text(1)?.to_owned(),
         },
         run_at: row.time(2)?,
         dirty: row.integer(3)?,

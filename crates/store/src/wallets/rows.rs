@@ -51,7 +51,7 @@ impl Rows {
         match change {
             Change::Insert => {
                 let mut row = record::write_account(account);
-                row.push(wallet.overdraft.into());
+                row.extend([wallet.overdraft.into(), wallet.frozen.into()]);
                 self.opened.push(row);
             }
             _ => self.accounts.push(vec![
@@ -60,6 +60,7 @@ impl Rows {
                 account.entries.into(),
                 account.head.into(),
                 wallet.overdraft.into(),
+                wallet.frozen.into(),
                 account.updated_at.into(),
             ]),
         }
@@ -91,11 +92,12 @@ impl Rows {
         // Most batches have no rows for most of these statements: they are written only where they are needed.
         let insert =
             |table, columns: &str, more: &str| record::insert(table, &format!("{columns}, {more}"));
-        let opened = || insert("account", record::ACCOUNT, "overdraft");
+        let opened = || insert("account", record::ACCOUNT, "overdraft, frozen");
         let granted = || insert("credit_grant", record::GRANT, "account");
         let update = |sql: &'static str| move || sql.to_owned();
         let accounts = update(
-            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, updated_at = $6 WHERE number = $1",
+            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, frozen = $6, updated_at = $7 \
+             WHERE number = $1",
         );
         let grants = update(
             "UPDATE credit_grant SET remaining = $2, announced = $3, end_kind = $4, ended_at = $5 WHERE number = $1",

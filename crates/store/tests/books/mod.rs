@@ -235,10 +235,7 @@ impl Books {
         let Ok(Reply::Payment(payment)) = self.ask(Command::OpenCheckout(wish)) else {
             panic!("no payment");
         };
-        let key = JobKey {
-            kind: JobKind::OpenSession,
-            payment: payment.id.clone(),
-        };
+        let key = JobKey::of_payment(JobKind::OpenSession, &payment.id);
         let Ok(Reply::Claimed(claim)) = self.ask(Command::ClaimJob(key)) else {
             panic!("no claim");
         };

@@ -1,0 +1,130 @@
+//! Calls about money that goes back: asking for refunds, reading what a payment has lost.
+
+use bursar_domain::command::Command;
+use bursar_domain::job::Claim;
+use bursar_domain::payment::Payment;
+use bursar_domain::refund::{Refund, RefundSent, RefundStatus};
+use bursar_domain::reversal::ReturnsRead;
+use bursar_store::query::Reader;
+use bursar_stripe::client::Client;
+use bursar_stripe::object::{Dispute as StripeDispute, List, Refund as StripeRefund};
+use bursar_stripe::request;
+
+use super::{CallError, OPEN_SECONDS_MAX};
+use crate::{Engine, bridge};
+
+/// Asks for a refund. The refund's id is the idempotency key, so that however often it is sent it is one refund; and it is looked for
+/// among those there are before it is sent again after so long that Stripe may have forgotten the key.
+pub(super) async fn send_refund(
+    engine: &Engine,
+    client: &Client,
+    claim: Claim,
+) -> Result<Command, CallError> {
+    let id = claim.key.refund();
+    let read = move |reader: &mut Reader| {
+        let Some(id) = &id else { return Ok(None) };
+        let Some(refund) = reader.refund(id)? else {
+            return Ok(None);
+        };
+        let payment = reader.payment(&refund.payment)?;
+        Ok(payment.map(|payment| (refund, payment)))
+    };
+    let Some((refund, payment)) = engine.read(read).await? else {
+        return Ok(Command::DropJob(claim));
+    };
+    if refund.status != RefundStatus::Requested {
+        return Ok(Command::DropJob(claim));
+    }
+    let Some(intent) = &payment.intent else {
+        let message = "the payment has no payment intent to refund".to_owned();
+        return Ok(refused(claim, "no_payment_intent", message));
+    };
+    if refund.updated_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
+        return look_for(client, claim, &refund, intent).await;
+    }
+    let asked = bridge::outbound::create_refund(&refund, intent);
+    match client.call::<StripeRefund>(&asked).await {
+        Ok(made) => Ok(told(claim, &made)),
+        Err(bursar_stripe::Error::Refused(refusal)) => {
+            let code = refusal.code.clone();
+            let code = code.unwrap_or_else(|| "provider_refused".to_owned());
+            Ok(refused(claim, &code, refusal.message.clone()))
+        }
+        Err(error) => Err(CallError::Stripe(error)),
+    }
+}
+
+/// Whether a refund that was asked for a day ago was made after all.
+async fn look_for(
+    client: &Client,
+    claim: Claim,
+    refund: &Refund,
+    intent: &str,
+) -> Result<Command, CallError> {
+    let made: List<StripeRefund> = list(client, &bridge::outbound::list_refunds(intent)).await?;
+    let ours = |made: &&StripeRefund| bridge::returns::is_refund(made, &refund.id);
+    match made.data.iter().find(ours) {
+        Some(made) => Ok(told(claim, made)),
+        None => {
+            let message = "Stripe could not be reached within a day: ask for the refund again";
+            Ok(refused(claim, "refund_timed_out", message.to_owned()))
+        }
+    }
+}
+
+fn told(claim: Claim, made: &StripeRefund) -> Command {
+    match bridge::returns::refund_fact(made) {
+        Some(fact) => Command::RefundSent(RefundSent {
+            claim,
+            outcome: Ok(fact),
+        }),
+        None => refused(
+            claim,
+            "refund_unreadable",
+            "Stripe's answer says neither amount nor currency".to_owned(),
+        ),
+    }
+}
+
+fn refused(claim: Claim, code: &str, message: String) -> Command {
+    Command::RefundSent(RefundSent {
+        claim,
+        outcome: Err((code.to_owned(), message)),
+    })
+}
+
+/// Reads all refunds and disputes of a payment.
+pub(super) async fn read(
+    client: &Client,
+    claim: Claim,
+    payment: &Payment,
+) -> Result<Command, CallError> {
+    let Some(intent) = &payment.intent else {
+        return Ok(Command::DropJob(claim));
+    };
+    let refunds: List<StripeRefund> = list(client, &bridge::outbound::list_refunds(intent)).await?;
+    let disputes: List<StripeDispute> =
+        list(client, &bridge::outbound::list_disputes(intent)).await?;
+    Ok(Command::ReturnsRead(ReturnsRead {
+        payment: payment.id.clone(),
+        claim: Some(claim),
+        refunds: refunds
+            .data
+            .iter()
+            .filter_map(bridge::returns::refund_fact)
+            .collect(),
+        disputes: disputes
+            .data
+            .iter()
+            .filter_map(bridge::returns::dispute_fact)
+            .collect(),
+    }))
+}
+
+/// One page is enough: Stripe makes no hundred refunds of one payment, and a hundred is what it gives.
+async fn list<T: serde::de::DeserializeOwned>(
+    client: &Client,
+    request: &request::Request,
+) -> Result<List<T>, CallError> {
+    client.call(request).await.map_err(CallError::Stripe)
+}
