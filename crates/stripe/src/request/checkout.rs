@@ -1,11 +1,12 @@
 //! Checkout sessions.
 
+use super::intent::off_session;
 use super::{Request, Window, path};
 use crate::object::Metadata;
 use serde_json::json;
 
 /// What a checkout session for one payment is created with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckoutSessionParams {
     /// Three letters in lower case.
     pub currency: String,
@@ -32,6 +33,10 @@ pub struct CheckoutSessionParams {
     pub customer_email: Option<String>,
     /// Unix seconds, 30 minutes to 24 hours from now; 24 hours without it.
     pub expires_at: Option<i64>,
+    /// Keeps the card for payments without the customer. Wants a `customer` to keep it for.
+    pub setup_future_usage: bool,
+    /// The id of a coupon taken off the price.
+    pub discount_coupon: Option<String>,
 }
 
 /// `POST /v1/checkout/sessions`, in payment mode with one item whose price is given here.
@@ -39,6 +44,10 @@ pub fn create_checkout_session(
     params: &CheckoutSessionParams,
     idempotency_key: impl Into<String>,
 ) -> Request {
+    let discounts = params
+        .discount_coupon
+        .as_ref()
+        .map(|coupon| json!([{"coupon": coupon}]));
     let params = json!({
         "mode": "payment",
         "line_items": [{
@@ -53,7 +62,11 @@ pub fn create_checkout_session(
         "cancel_url": params.cancel_url,
         "client_reference_id": params.client_reference_id,
         "metadata": params.metadata,
-        "payment_intent_data": {"metadata": params.payment_intent_metadata},
+        "payment_intent_data": {
+            "metadata": params.payment_intent_metadata,
+            "setup_future_usage": off_session(params.setup_future_usage),
+        },
+        "discounts": discounts,
         "customer": params.customer,
         "customer_email": params.customer_email,
         "expires_at": params.expires_at,

@@ -24,6 +24,7 @@ fn params() -> CheckoutSessionParams {
         customer: None,
         customer_email: None,
         expires_at: Some(1_795_203_600),
+        ..CheckoutSessionParams::default()
     }
 }
 
@@ -46,6 +47,24 @@ fn a_checkout_session_as_it_goes_out() {
          &metadata[topup]=top_1&payment_intent_data[metadata][topup]=top_1\
          &expires_at=1795203600"
     );
+}
+
+#[test]
+fn a_checkout_session_that_keeps_the_card_and_takes_something_off() {
+    let wish = CheckoutSessionParams {
+        customer: Some("cus_1".to_owned()),
+        setup_future_usage: true,
+        discount_coupon: Some("c_1".to_owned()),
+        ..CheckoutSessionParams::default()
+    };
+    let form = form::encode(&create_checkout_session(&wish, "k").params);
+    for part in [
+        "&payment_intent_data[setup_future_usage]=off_session&",
+        "&discounts[0][coupon]=c_1&",
+        "&customer=cus_1",
+    ] {
+        assert!(form.contains(part), "{part} is missing in {form}");
+    }
 }
 
 #[test]
