@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::records::Collection;
+use crate::refund::Arrival;
 use crate::world::World;
 
 impl World {
@@ -44,12 +45,14 @@ impl World {
             "expire_session" => self.expire_session_due(id, now),
             "payment_arrives" => drop(self.settle_delayed(id, true, now)),
             "payment_bounces" => drop(self.settle_delayed(id, false, now)),
-            "refund_arrives" => self.settle_refund(id, true, now),
-            "refund_bounces" => self.settle_refund(id, false, now),
+            "refund_arrives" => drop(self.arrive(id, Arrival::Succeeded, now)),
+            "refund_bounces" => drop(self.arrive(id, Arrival::Failed, now)),
             "funds_available" => self.free_funds(id),
             "forget_key" => drop(self.records.delete(Collection::Idempotency, id)),
-            "dispute" => self.open_dispute(id, now),
-            "fraud_warning" => self.warn_of_fraud(id, now),
+            "coupon_ends" => self.end_coupon(id, now),
+            "promotion_code_ends" => self.end_promotion_code(id),
+            "dispute" => self.open_dispute_of_card(id, now),
+            "fraud_warning" => drop(self.warn(id, now)),
             other => tracing::warn!(
                 what = other,
                 "the agenda names something this version does not know"

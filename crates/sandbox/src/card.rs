@@ -3,17 +3,9 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::decline::{Decline, declined, refused};
 use crate::error::{ApiError, ApiResult};
 use crate::pay::CardEntry;
-
-/// Why a bank says no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Decline {
-    /// Stripe's error code.
-    pub(crate) code: &'static str,
-    /// The bank's reason, where Stripe passes one on.
-    pub(crate) reason: Option<&'static str>,
-}
 
 /// When a bank wants to ask the customer first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,20 +57,6 @@ pub(crate) struct TestCard {
     pub(crate) funding: &'static str,
     pub(crate) country: &'static str,
     pub(crate) behaviour: Behaviour,
-}
-
-const fn declined(reason: &'static str) -> Decline {
-    Decline {
-        code: "card_declined",
-        reason: Some(reason),
-    }
-}
-
-const fn refused(code: &'static str) -> Decline {
-    Decline {
-        code,
-        reason: Some(code),
-    }
 }
 
 const fn visa(name: &'static str, number: &'static str, behaviour: Behaviour) -> TestCard {
@@ -189,6 +167,24 @@ const ALIASES: &[(&str, &str)] = &[
     (
         "chargeDeclinedInsufficientFunds",
         "visa_chargeDeclinedInsufficientFunds",
+    ),
+    ("chargeDeclinedLostCard", "visa_chargeDeclinedLostCard"),
+    ("chargeDeclinedStolenCard", "visa_chargeDeclinedStolenCard"),
+    (
+        "chargeDeclinedVelocityLimitExceeded",
+        "visa_chargeDeclinedVelocityLimitExceeded",
+    ),
+    (
+        "visa_chargeDeclinedExpiredCard",
+        "chargeDeclinedExpiredCard",
+    ),
+    (
+        "visa_chargeDeclinedIncorrectCvc",
+        "chargeDeclinedIncorrectCvc",
+    ),
+    (
+        "visa_chargeDeclinedProcessingError",
+        "chargeDeclinedProcessingError",
     ),
     ("chargeDeclinedFraudulent", "radarBlock"),
     ("amex_threeDSecureNotSupported", "amex"),
@@ -323,28 +319,6 @@ pub(crate) fn accept(
 /// A card that cannot be one, whatever its bank thinks.
 fn mistyped(code: &str, message: &str, param: &str) -> ApiError {
     ApiError::card(code, None, message).at(param)
-}
-
-/// What Stripe tells the customer about a decline.
-pub(crate) fn message(decline: Decline) -> &'static str {
-    match (decline.code, decline.reason) {
-        ("expired_card", _) => "Your card has expired.",
-        ("incorrect_cvc", _) => "Your card's security code is incorrect.",
-        ("processing_error", _) => {
-            "An error occurred while processing your card. Try again in a little bit."
-        }
-        (_, Some("insufficient_funds")) => "Your card has insufficient funds.",
-        (_, Some("card_velocity_exceeded")) => {
-            "Your card was declined because it was used too often or beyond its limit."
-        }
-        (_, Some("test_mode_live_card")) => {
-            "Your card was declined. The request was in test mode, but the card is not a test card."
-        }
-        (_, Some("authentication_required")) => {
-            "Your card was declined. This payment needs the customer's authentication."
-        }
-        _ => "Your card was declined.",
-    }
 }
 
 fn passes_luhn(number: &str) -> bool {

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::card::{self, Asks, Behaviour, Decline, TestCard};
+use crate::card::{Asks, Behaviour, TestCard};
+use crate::decline::{self, Decline};
 use crate::error::{ApiError, doc_url};
 use crate::world::World;
 
@@ -278,7 +279,7 @@ impl World {
     }
 
     /// Keeps a payment method for later payments, if the intent says so.
-    fn remember_method(&mut self, intent: &Value, method: &Value, now: i64) {
+    pub(crate) fn remember_method(&mut self, intent: &Value, method: &Value, now: i64) {
         if intent["setup_future_usage"].is_null() {
             return;
         }
@@ -295,7 +296,7 @@ impl World {
     }
 
     fn decline(&mut self, intent: Value, method: &Value, decline: Decline, now: i64) -> Confirmed {
-        let error = ApiError::card(decline.code, decline.reason, card::message(decline));
+        let error = decline::error(decline);
         let mut charge = self.new_charge(&intent, method, false, now);
         charge["status"] = json!("failed");
         charge["failure_code"] = json!(decline.code);
@@ -303,7 +304,7 @@ impl World {
         let blocked = decline.reason == Some("fraudulent");
         let reason = decline.reason.unwrap_or(decline.code);
         charge["outcome"] = json!({
-            "advice_code": if blocked { Value::Null } else { json!("try_again_later") },
+            "advice_code": decline::advice(decline),
             "network_advice_code": null,
             "network_decline_code": if blocked { Value::Null } else { json!("01") },
             "network_status": if blocked { "not_sent_to_network" } else { "declined_by_network" },
@@ -339,8 +340,10 @@ impl World {
             "payment_method": method,
             "type": error.kind,
         });
-        if let Some(reason) = error.more.get("decline_code") {
-            last["decline_code"] = reason.clone();
+        for name in ["decline_code", "advice_code"] {
+            if let Some(told) = error.more.get(name) {
+                last[name] = told.clone();
+            }
         }
         if let Some(charge) = charge {
             last["charge"] = charge["id"].clone();

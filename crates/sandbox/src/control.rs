@@ -221,10 +221,10 @@ async fn trigger(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes
 }
 
 /// The fields of a command.
-struct Fields(Map<String, Value>);
+pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             Some(name) => Err(ApiError::unknown(name)),
             None => Ok(()),
@@ -235,18 +235,23 @@ impl Fields {
         self.0.contains_key(name)
     }
 
-    fn value(&self, name: &str) -> &Value {
+    pub(crate) fn value(&self, name: &str) -> &Value {
         self.0.get(name).unwrap_or(&Value::Null)
     }
 
     /// A text; an empty one is none.
-    fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         let text = self.value(name).as_str()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// An integer, as a number or in digits; null and an empty text are none.
-    fn integer(&self, name: &str, least: i64, most: i64) -> Result<Option<i64>, ApiError> {
+    pub(crate) fn integer(
+        &self,
+        name: &str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<i64>, ApiError> {
         let number = match self.value(name) {
             Value::Null => return Ok(None),
             Value::String(text) if text.trim().is_empty() => return Ok(None),
@@ -262,7 +267,7 @@ impl Fields {
 }
 
 /// Checks who asks, reads what is asked, does it and answers in the way it was asked.
-fn command(
+pub(crate) fn command(
     sandbox: &Sandbox,
     headers: &HeaderMap,
     body: &Bytes,
@@ -318,7 +323,7 @@ fn read(body: &Bytes, kind: &str) -> Result<Map<String, Value>, ApiError> {
 }
 
 /// The outcome of a change to the world.
-fn written(outcome: Result<ApiResult, SandboxError>) -> ApiResult {
+pub(crate) fn written(outcome: Result<ApiResult, SandboxError>) -> ApiResult {
     outcome.map_err(|error| unwritten(&error))?
 }
 

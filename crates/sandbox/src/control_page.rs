@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::claim::{check_open, is_inquiry};
 use crate::delivery::{Delivery, Stage};
 use crate::error::ApiError;
 use crate::fault::{self, Fault, Kind};
@@ -30,6 +31,8 @@ struct ControlPage {
     known: &'static [&'static str],
     sessions: Vec<SessionRow>,
     payments: Vec<PaymentRow>,
+    refunds: Vec<RefundRow>,
+    disputes: Vec<DisputeRow>,
     endpoints: Vec<EndpointRow>,
     deliveries: Vec<DeliveryRow>,
 }
@@ -50,6 +53,26 @@ struct PaymentRow {
     status: String,
     error: Option<String>,
     waits: bool,
+    paid: bool,
+}
+
+struct RefundRow {
+    id: String,
+    created: String,
+    amount: String,
+    status: String,
+    waits: bool,
+    arrived: bool,
+}
+
+struct DisputeRow {
+    id: String,
+    created: String,
+    amount: String,
+    status: String,
+    reason: String,
+    open: bool,
+    inquiry: bool,
 }
 
 struct EndpointRow {
@@ -100,6 +123,8 @@ pub(crate) async fn show(State(sandbox): State<Sandbox>, headers: HeaderMap) -> 
         payments: newest(world, "payment_intent")
             .map(PaymentRow::of)
             .collect(),
+        refunds: newest(world, "refund").map(RefundRow::of).collect(),
+        disputes: newest(world, "dispute").map(DisputeRow::of).collect(),
         endpoints: newest(world, "webhook_endpoint")
             .map(EndpointRow::of)
             .collect(),
@@ -126,6 +151,8 @@ pub(crate) async fn state(State(sandbox): State<Sandbox>, headers: HeaderMap) ->
             "faults": fault::list(&world.records),
             "sessions": newest(world, "checkout.session").collect::<Vec<_>>(),
             "payments": newest(world, "payment_intent").collect::<Vec<_>>(),
+            "refunds": newest(world, "refund").collect::<Vec<_>>(),
+            "disputes": newest(world, "dispute").collect::<Vec<_>>(),
             "endpoints": newest(world, "webhook_endpoint").collect::<Vec<_>>(),
             "deliveries": deliveries.iter().map(described).collect::<Vec<_>>(),
         })
@@ -184,6 +211,34 @@ impl PaymentRow {
             status: text(intent, "status"),
             error: error.map(str::to_owned),
             waits: intent["status"] == "processing",
+            paid: intent["status"] == "succeeded",
+        }
+    }
+}
+
+impl RefundRow {
+    fn of(refund: &Value) -> Self {
+        Self {
+            id: text(refund, "id"),
+            created: moment(refund["created"].as_i64().unwrap_or(0)),
+            amount: amount(refund, "amount"),
+            status: text(refund, "status"),
+            waits: refund["status"] == "pending",
+            arrived: refund["status"] == "succeeded",
+        }
+    }
+}
+
+impl DisputeRow {
+    fn of(dispute: &Value) -> Self {
+        Self {
+            id: text(dispute, "id"),
+            created: moment(dispute["created"].as_i64().unwrap_or(0)),
+            amount: amount(dispute, "amount"),
+            status: text(dispute, "status"),
+            reason: text(dispute, "reason"),
+            open: check_open(dispute).is_ok(),
+            inquiry: is_inquiry(dispute),
         }
     }
 }

@@ -246,15 +246,19 @@ fn outgoing(records: &Records, delivery: &Delivery) -> Option<Outgoing> {
     }
     let private = records.get(Collection::Private, &delivery.endpoint)?;
     let event = records.get(Collection::Object, &delivery.event)?;
-    let event = version::event_as(event, endpoint["api_version"].as_str());
     Some(Outgoing {
         delivery: delivery.id.clone(),
         event_type: delivery.event_type.clone(),
         url: endpoint["url"].as_str()?.to_owned(),
         secret: private["secret"].as_str()?.to_owned(),
-        // Stripe's bodies are indented; a receiver that parses before it verifies should notice here.
-        body: serde_json::to_vec_pretty(&event).ok()?,
+        body: body(event, endpoint["api_version"].as_str())?,
     })
+}
+
+/// The bytes of an event as an endpoint gets them that asked for a version of its own.
+pub(crate) fn body(event: &Value, version: Option<&str>) -> Option<Vec<u8>> {
+    // Stripe's bodies are indented; a receiver that parses before it verifies should notice here.
+    serde_json::to_vec_pretty(&version::event_as(event, version)).ok()
 }
 
 /// Writes down how an attempt went and when the next one is due. `pauses` are the pauses before the second, third,

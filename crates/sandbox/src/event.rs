@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::delivery;
 use crate::error::{ApiError, ApiResult};
+use crate::index::Span;
 use crate::list::Listing;
 use crate::route::{Call, Operation};
 use crate::world::World;
@@ -16,6 +18,48 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     ),
     ("GET", "/v1/events/{}", "", retrieve),
 ];
+
+/// One event as a webhook endpoint gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The id of the event.
+    pub id: String,
+    /// Its type, such as `charge.refunded`.
+    pub kind: String,
+    /// The body of the delivery, byte for byte.
+    pub body: Vec<u8>,
+}
+
+impl World {
+    /// The events after the one with the id `last`, or all of them, oldest first and at most `most`; with an unknown
+    /// id none. `version` is that of an endpoint that asked for one of its own.
+    ///
+    /// Whoever reads on with the last id reads every event once, as long as the moments the world is told do not go
+    /// back. No endpoint is needed.
+    pub fn events_after(
+        &self,
+        last: Option<&str>,
+        most: usize,
+        version: Option<&str>,
+    ) -> Vec<Told> {
+        let mut span = Span::default();
+        if let Some(last) = last {
+            match self.records.place_of("event", last) {
+                Some(place) => span = span.after(place),
+                None => return Vec::new(),
+            }
+        }
+        let events = self.records.select("event", None, span).rev().take(most);
+        let told = events.filter_map(|event| {
+            Some(Told {
+                id: event["id"].as_str()?.to_owned(),
+                kind: event["type"].as_str()?.to_owned(),
+                body: delivery::body(event, version)?,
+            })
+        });
+        told.collect()
+    }
+}
 
 /// How long events can be read, in seconds: Stripe keeps them for thirty days.
 const KEPT: i64 = 30 * 86_400;

@@ -36,6 +36,7 @@ pub fn router(sandbox: Sandbox) -> Router {
         .merge(crate::pay_page::routes())
         .merge(crate::authenticate::routes())
         .merge(crate::control::routes())
+        .merge(crate::bank::routes())
         .merge(crate::listen::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(sandbox)

@@ -25,7 +25,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("payment_intent", &["customer"]),
     ("payment_method", &["customer"]),
     ("price", &["product", "lookup_key"]),
-    ("promotion_code", &["code"]),
+    ("promotion_code", &["customer"]),
     ("radar.early_fraud_warning", &["charge", "payment_intent"]),
     ("refund", &["charge", "payment_intent"]),
     ("setup_intent", &["customer", "payment_method"]),

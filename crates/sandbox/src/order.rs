@@ -23,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) cancel_url: Option<String>,
     /// The shop has said who the customer is.
     pub(crate) email: Option<String>,
+    /// The customer may type in a promotion code.
+    pub(crate) takes_code: bool,
     /// The kind of bank debit the session takes, if it does.
     pub(crate) bank_debit: Option<&'static str>,
 }
@@ -78,6 +80,7 @@ impl Order {
             verb: verb(session, &total),
             cancel_url: web_address(&session["cancel_url"]),
             email: session["customer_email"].as_str().map(str::to_owned),
+            takes_code: session["allow_promotion_codes"] == true,
             bank_debit: bank_debit(session),
             total,
         }

@@ -98,6 +98,13 @@ impl World {
                 message: message.to_owned(),
             };
         }
+        if !self.discount_holds(&session, now) {
+            let message = "The discount of this session can no longer be redeemed.";
+            return PayOutcome::NotPayable {
+                code: Some("coupon_expired".to_owned()),
+                message: message.to_owned(),
+            };
+        }
         if session["mode"] == "setup" {
             return self.set_up_session(&session, &method, now);
         }
@@ -123,6 +130,15 @@ impl World {
             self.plan(settlement.at, what, &intent);
         }
         self.conclude(&intent, &method, confirmed, now)
+    }
+
+    /// Ends a session that nobody has paid, as the shop or time does. False if it is not open.
+    pub fn expire(&mut self, session: &str, now: i64) -> bool {
+        self.tick(now);
+        let session = self.find("checkout.session", session);
+        let open = session.filter(|session| session["status"] == "open");
+        open.map(|session| self.expire_session(session, now))
+            .is_some()
     }
 
     /// Answers the bank's question about a session's payment: the customer approves, or does not.
@@ -230,6 +246,8 @@ impl World {
         let mut intent = known.unwrap_or_else(|| self.new_intent_of_session(&session, now));
         session["payment_intent"] = intent["id"].clone();
         self.keep(&session);
+        // A promotion code may have been typed in after the first attempt.
+        intent["amount"] = session["amount_total"].clone();
         intent["payment_method"] = method["id"].clone();
         intent["status"] = json!("requires_confirmation");
         intent["next_action"] = Value::Null;
@@ -294,6 +312,22 @@ impl World {
         outcome
     }
 
+    /// The payment of a session belongs to the customer the session has made; so does the card, if it is to be kept.
+    fn give_customer(&mut self, session: &Value, method: &Value, now: i64) {
+        let intent = session["payment_intent"].as_str().unwrap_or_default();
+        let Some(mut intent) = self.find("payment_intent", intent) else {
+            return;
+        };
+        intent["customer"] = session["customer"].clone();
+        self.keep(&intent);
+        let charge = intent["latest_charge"].as_str().unwrap_or_default();
+        if let Some(mut charge) = self.find("charge", charge) {
+            charge["customer"] = session["customer"].clone();
+            self.keep(&charge);
+        }
+        self.remember_method(&intent, method, now);
+    }
+
     /// Completes a session.
     pub(crate) fn complete(
         &mut self,
@@ -320,6 +354,7 @@ impl World {
             let params = json!({ "email": details["email"], "name": details["name"] });
             if let Ok(customer) = self.new_customer(&params, now) {
                 session["customer"] = customer["id"].clone();
+                self.give_customer(&session, method, now);
             }
         }
         session["customer_details"] = details;
@@ -328,6 +363,7 @@ impl World {
         session["url"] = Value::Null;
         session["client_secret"] = Value::Null;
         self.keep(&session);
+        self.redeem_discount(&session, now);
         self.emit("checkout.session.completed", &session, None, now);
     }
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -60,6 +60,7 @@ const TEST_CARDS: &[(&str, &str, &str)] = &[
 pub(crate) fn routes() -> Router<Sandbox> {
     Router::new()
         .route("/c/pay/{session}", get(show).post(pay))
+        .route("/c/pay/{session}/code", post(apply_code))
         .route("/c/pay/{session}/challenge", get(ask).post(answer))
 }
 
@@ -72,6 +73,8 @@ struct PayPage<'a> {
     expiry: &'a str,
     by_bank: bool,
     decline: Option<String>,
+    /// Why the promotion code that was typed in is not good for this order.
+    code_refused: Option<String>,
     bank_delay: i64,
     cards: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -103,6 +106,11 @@ struct PayForm {
 }
 
 #[derive(Deserialize)]
+struct CodeForm {
+    code: String,
+}
+
+#[derive(Deserialize)]
 struct Answer {
     answer: String,
 }
@@ -117,6 +125,7 @@ impl<'a> PayPage<'a> {
             expiry: "",
             by_bank: false,
             decline: None,
+            code_refused: None,
             bank_delay: BANK_DELAY,
             cards: TEST_CARDS,
         }
@@ -188,6 +197,31 @@ async fn pay(
     };
     let outcome = sandbox.change(|world, now| world.pay_session(&session, &payment, now));
     conclude(&sandbox, &session, outcome, form_again).await
+}
+
+async fn apply_code(
+    State(sandbox): State<Sandbox>,
+    Path(session): Path<String>,
+    Form(form): Form<CodeForm>,
+) -> Response {
+    let order = match look(&sandbox, &session) {
+        Sight::Open(order, _) => order,
+        Sight::Complete(_) => return onward(&sandbox, &session).await,
+        other => return other.without_form(),
+    };
+    let applied =
+        sandbox.change(|world, now| world.apply_promotion_code(&session, form.code.trim(), now));
+    match applied {
+        Ok(Ok(_)) => Redirect::to(&format!("/c/pay/{session}")).into_response(),
+        Ok(Err(error)) => {
+            let again = PayPage {
+                code_refused: Some(error.message),
+                ..PayPage::empty(&order)
+            };
+            again.answer(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        Err(error) => broken(&error),
+    }
 }
 
 async fn ask(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {

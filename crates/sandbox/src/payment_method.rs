@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::card::{self, Behaviour, TestCard};
+use crate::decline;
 use crate::error::{ApiError, ApiResult};
 use crate::list::Listing;
 use crate::pay::CardEntry;
@@ -181,11 +182,7 @@ impl World {
             return Err(ApiError::state("payment_method_unexpected_state", message));
         }
         if let Some(Behaviour::Decline(decline)) = self.card_of(method).map(|card| card.behaviour) {
-            return Err(ApiError::card(
-                decline.code,
-                decline.reason,
-                card::message(decline),
-            ));
+            return Err(decline::error(decline));
         }
         let mut method = method.clone();
         method["customer"] = json!(customer);

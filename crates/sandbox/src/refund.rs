@@ -29,33 +29,63 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 /// The seconds after which the test cards with slow or failing refunds change their mind.
 const DECIDES_AFTER: i64 = 1;
 
+/// What becomes of a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The customer's bank has it.
+    Succeeded,
+    /// It came back, even if it had succeeded before.
+    Failed,
+    /// It was called back before it went out, as the dashboard can.
+    Canceled,
+}
+
 impl World {
-    /// Lets a refund arrive, or come back. A refund that is over stays as it is.
-    pub fn settle_refund(&mut self, id: &str, arrives: bool, now: i64) {
-        let Some(before) = self.find("refund", id) else {
-            return;
+    /// Decides any refund that is not over: one that waits arrives or is called back, one that arrived comes back.
+    ///
+    /// # Errors
+    /// When there is no such refund, or when its status does not allow it.
+    pub fn decide_refund(&mut self, id: &str, arrival: Arrival, now: i64) -> ApiResult {
+        self.tick(now);
+        self.arrive(id, arrival, now)
+    }
+
+    /// The same, when the moment has been reached already.
+    pub(crate) fn arrive(&mut self, id: &str, arrival: Arrival, now: i64) -> ApiResult {
+        let before = self.object_at("refund", id, "refund")?;
+        let status = before["status"].as_str().unwrap_or_default();
+        let allowed = match arrival {
+            Arrival::Failed => matches!(status, "pending" | "requires_action" | "succeeded"),
+            Arrival::Succeeded | Arrival::Canceled => {
+                matches!(status, "pending" | "requires_action")
+            }
         };
+        if !allowed {
+            let message = format!("A refund with status {status} cannot change in this way.");
+            return Err(ApiError::state("refund_unexpected_state", message).at("refund"));
+        }
         let mut refund = before.clone();
-        if arrives {
-            if before["status"] != "pending" {
-                return;
+        let events: &[&str] = match arrival {
+            Arrival::Succeeded => {
+                refund["status"] = json!("succeeded");
+                &["refund.updated", "charge.refund.updated"]
             }
-            refund["status"] = json!("succeeded");
-        } else {
-            if before["status"] == "failed" || before["status"] == "canceled" {
-                return;
+            Arrival::Canceled => {
+                refund["status"] = json!("canceled");
+                &["refund.updated", "charge.refund.updated"]
             }
-            refund["status"] = json!("failed");
-            refund["failure_reason"] = json!("unknown");
+            Arrival::Failed => {
+                refund["status"] = json!("failed");
+                refund["failure_reason"] = json!("unknown");
+                &["refund.failed", "refund.updated", "charge.refund.updated"]
+            }
+        };
+        if arrival != Arrival::Succeeded {
             refund["failure_balance_transaction"] = self.bring_back(&refund, now);
             self.give_back(&refund, now);
         }
-        let events: &[&str] = if arrives {
-            &["refund.updated", "charge.refund.updated"]
-        } else {
-            &["refund.failed", "refund.updated", "charge.refund.updated"]
-        };
         self.keep_changed(events, &before, &refund, now);
+        Ok(refund)
     }
 
     /// The balance transaction of a refund that failed; its id.
@@ -147,6 +177,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
         "refunded": before["refunded"],
     });
     world.emit("charge.refunded", &charge, Some(previous), call.now);
+    world.settle_warnings(charge["id"].as_str().unwrap_or_default(), call.now);
     match behaviour {
         Some(Behaviour::RefundPends) => world.plan(call.now + DECIDES_AFTER, "refund_arrives", &id),
         Some(Behaviour::RefundFails) => world.plan(call.now + DECIDES_AFTER, "refund_bounces", &id),
@@ -271,7 +302,8 @@ fn update(world: &mut World, call: &Call) -> ApiResult {
 
 fn cancel(world: &mut World, call: &Call) -> ApiResult {
     let refund = world.object_at("refund", call.id(), "refund")?;
-    // Only refunds that wait for the customer can be canceled, and the sandbox's methods never make such a one.
+    // Only refunds that wait for the customer can be canceled by a call, and the sandbox's methods never make such a
+    // one. One that waits for a bank can be called back as on the dashboard: by `decide_refund`.
     let status = refund["status"].as_str().unwrap_or_default();
     let message = format!(
         "A refund with status {status} cannot be canceled. Only one with status requires_action can."

@@ -49,6 +49,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         crate::account::OPERATIONS,
         crate::balance::OPERATIONS,
         crate::charge::OPERATIONS,
+        crate::coupon::OPERATIONS,
         crate::customer::OPERATIONS,
         crate::dispute::OPERATIONS,
         crate::event::OPERATIONS,
@@ -57,9 +58,11 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         crate::payment_page::OPERATIONS,
         crate::price::OPERATIONS,
         crate::product::OPERATIONS,
+        crate::promotion_code::OPERATIONS,
         crate::refund::OPERATIONS,
         crate::session::OPERATIONS,
         crate::setup_intent::OPERATIONS,
+        crate::warning::OPERATIONS,
         crate::webhook_endpoint::OPERATIONS,
     ];
     let all = nouns.iter().flat_map(|operations| operations.iter());

@@ -35,7 +35,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
          allow_promotion_codes:bool phone_number_collection:{enabled!:bool}
          redirect_on_completion:always|if_required|never
          adaptive_pricing:any after_expiration:any automatic_tax:{enabled!:bool liability:any}
-         branding_settings:any consent_collection:any custom_fields:any custom_text:any discounts:any
+         branding_settings:any consent_collection:any custom_fields:any custom_text:any
+         discounts:[{coupon:text promotion_code:text}]
          integration_identifier:text invoice_creation:any managed_payments:any name_collection:any
          optional_items:any origin_context:mobile_app|web permissions:any saved_payment_method_options:any
          shipping_address_collection:any shipping_options:any subscription_data:any tax_id_collection:any
@@ -56,12 +57,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 /// Parameters that would change the amount or the flow, and that the sandbox would otherwise ignore in silence.
-const UNBUILT: &[&str] = &[
-    "discounts",
-    "shipping_options",
-    "optional_items",
-    "subscription_data",
-];
+const UNBUILT: &[&str] = &["shipping_options", "optional_items", "subscription_data"];
 
 /// The parameters that are kept in the field of the same name.
 const KEPT: &[&str] = &[
@@ -159,6 +155,7 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
         let message = "A session in setup mode takes no line_items.";
         return Err(ApiError::invalid(message).at("line_items"));
     }
+    let discount = world.discount_of(params, cart.as_ref(), call.now)?;
     let currency = cart
         .as_ref()
         .map(|cart| cart.currency)
@@ -199,6 +196,9 @@ fn create(world: &mut World, call: &Call) -> ApiResult {
             "payment_intent_data",
             params["payment_intent_data"].clone(),
         );
+        if let Some(discount) = discount {
+            world.apply_discount(&mut session, &discount)?;
+        }
     } else {
         session["payment_status"] = json!("no_payment_required");
         let intent =

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::card::{self, Behaviour};
+use crate::card::Behaviour;
+use crate::decline;
 use crate::error::{ApiError, ApiResult, doc_url};
 use crate::list::Listing;
 use crate::offer::{limited_types, offered};
@@ -154,7 +155,7 @@ impl World {
         let method = self.object_in("payment_method", &id, "payment_method")?;
         match self.card_of(&method).map(|card| card.behaviour) {
             Some(Behaviour::Decline(decline)) => {
-                let error = ApiError::card(decline.code, decline.reason, card::message(decline));
+                let error = decline::error(decline);
                 intent["status"] = json!("requires_payment_method");
                 intent["payment_method"] = Value::Null;
                 intent["last_setup_error"] = json!({

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::pay::{PayOutcome, Payment};
-use crate::{ApiRequest, Sandbox, SandboxError, World};
+use crate::refund::Arrival;
+use crate::{Sandbox, SandboxError, World};
 
 /// The events that can be made to happen.
 pub const KNOWN: &[&str] = &[
@@ -15,12 +16,15 @@ pub const KNOWN: &[&str] = &[
     "charge.dispute.funds_withdrawn",
     "charge.dispute.updated",
     "charge.failed",
+    "charge.refund.updated",
     "charge.refunded",
     "charge.succeeded",
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.completed",
     "checkout.session.expired",
+    "coupon.created",
+    "coupon.deleted",
     "customer.created",
     "customer.deleted",
     "customer.updated",
@@ -31,12 +35,18 @@ pub const KNOWN: &[&str] = &[
     "payment_intent.processing",
     "payment_intent.requires_action",
     "payment_intent.succeeded",
+    "payment_method.attached",
+    "payment_method.detached",
     "price.created",
     "product.created",
+    "promotion_code.created",
     "radar.early_fraud_warning.created",
     "refund.created",
     "refund.failed",
     "refund.updated",
+    "setup_intent.created",
+    "setup_intent.setup_failed",
+    "setup_intent.succeeded",
 ];
 
 /// Why an event could not be made to happen.
@@ -152,6 +162,13 @@ impl Story<'_> {
             "customer.created" => self.customer().map(drop),
             "customer.updated" => self.customer_updated(),
             "customer.deleted" => self.customer_deleted(),
+            "coupon.created" => self.coupon().map(drop),
+            "coupon.deleted" => self.coupon_deleted(),
+            "promotion_code.created" => self.promotion_code(),
+            "payment_method.attached" => self.card_saved().map(drop),
+            "payment_method.detached" => self.card_forgotten(),
+            "setup_intent.created" | "setup_intent.succeeded" => self.set_up("pm_card_visa"),
+            "setup_intent.setup_failed" => self.set_up_declined(),
             "checkout.session.completed" => self.session_paid(),
             "checkout.session.expired" => self.session_expired(),
             "checkout.session.async_payment_succeeded" => self.bank_debit(Some(true)),
@@ -169,7 +186,7 @@ impl Story<'_> {
             "payment_intent.amount_capturable_updated" => self.authorized().map(drop),
             "charge.captured" => self.captured(),
             "charge.refunded" | "refund.created" => self.refund("pm_card_visa").map(drop),
-            "refund.updated" => self.refund_updated(),
+            "refund.updated" | "charge.refund.updated" => self.refund_updated(),
             "charge.dispute.created" | "charge.dispute.funds_withdrawn" => self.dispute().map(drop),
             "charge.dispute.updated" => {
                 self.dispute_answered(json!({"metadata": {"triggered": "yes"}}))
@@ -221,6 +238,52 @@ impl Story<'_> {
             json!({}),
         )
         .map(drop)
+    }
+
+    fn coupon(&mut self) -> Told<String> {
+        let params = json!({"percent_off": 10, "duration": "once", "name": "Triggered coupon"});
+        self.made("coupon", "/v1/coupons", params)
+    }
+
+    fn coupon_deleted(&mut self) -> Told {
+        let coupon = self.coupon()?;
+        let path = format!("/v1/coupons/{coupon}");
+        self.ask("coupon_delete", "DELETE", &path, json!({}))
+            .map(drop)
+    }
+
+    fn promotion_code(&mut self) -> Told {
+        let coupon = self.coupon()?;
+        let params = json!({"promotion": {"type": "coupon", "coupon": coupon}});
+        self.post("promotion_code", "/v1/promotion_codes", params)
+            .map(drop)
+    }
+
+    /// A card that a customer keeps for later payments.
+    fn card_saved(&mut self) -> Told<String> {
+        let customer = self.customer()?;
+        let path = "/v1/payment_methods/pm_card_visa/attach";
+        self.made("payment_method", path, json!({"customer": customer}))
+    }
+
+    fn card_forgotten(&mut self) -> Told {
+        let method = self.card_saved()?;
+        let path = format!("/v1/payment_methods/{method}/detach");
+        self.post("detach", &path, json!({})).map(drop)
+    }
+
+    fn set_up(&mut self, method: &str) -> Told {
+        let customer = self.customer()?;
+        let params = json!({"customer": customer, "confirm": true, "payment_method": method});
+        self.post("setup_intent", "/v1/setup_intents", params)
+            .map(drop)
+    }
+
+    fn set_up_declined(&mut self) -> Told {
+        match self.set_up("pm_card_visa_chargeDeclined") {
+            Ok(()) | Err(TriggerError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn session(&mut self, more: Value) -> Told<String> {
@@ -345,8 +408,10 @@ impl Story<'_> {
     /// The bank cannot pay out a refund, and that only turns out some time later: here, now.
     fn refund_failed(&mut self) -> Told {
         let refund = self.refund("pm_card_refundFail")?;
-        self.world.settle_refund(&refund, false, self.now);
-        Ok(())
+        let failed = self.world.decide_refund(&refund, Arrival::Failed, self.now);
+        failed
+            .map(drop)
+            .map_err(|error| refused("refund_fail", &error.message))
     }
 
     /// A payment that the customer's bank takes back at once.
@@ -408,16 +473,9 @@ impl Story<'_> {
         if let Some(wanted) = self.overrides.get(step) {
             merge(&mut params, wanted.clone());
         }
-        let request = ApiRequest {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            params: as_text(params),
-            api_key: self.world.setup.api_keys.first().cloned(),
-            // The last version that lets a request say how it may be paid.
-            version: Some(crate::DEFAULT_VERSION.to_owned()),
-            ..ApiRequest::default()
-        };
-        let response = self.world.request(&request, self.now);
+        // The last version that lets a request say how it may be paid.
+        let version = Some(crate::DEFAULT_VERSION);
+        let response = self.world.call(method, path, params, version, self.now);
         if response.status == 200 {
             return Ok(response.body);
         }
@@ -452,19 +510,6 @@ fn merge(into: &mut Value, over: Value) {
             }
         }
         (into, over) => *into = over,
-    }
-}
-
-/// Parameters as they come out of a form: text at the leaves.
-fn as_text(value: Value) -> Value {
-    match value {
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| (name, as_text(value)))
-            .collect(),
-        Value::Array(items) => items.into_iter().map(as_text).collect(),
-        Value::String(_) | Value::Null => value,
-        Value::Bool(_) | Value::Number(_) => Value::String(value.to_string()),
     }
 }
 

@@ -65,6 +65,12 @@ impl World {
         self.read_agenda();
     }
 
+    /// Makes final what has happened, for worlds without a journal: until then the former state of everything that
+    /// changed is kept, so that it could be taken back.
+    pub fn settle(&mut self) {
+        self.records.settle();
+    }
+
     /// How far the clock of the world is ahead of the real one, in seconds.
     pub fn clock_offset(&self) -> i64 {
         let setting = self.records.get(Collection::Setting, "clock");

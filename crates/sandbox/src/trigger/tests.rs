@@ -28,6 +28,19 @@ fn every_known_event_happens() {
 }
 
 #[test]
+fn events_happen_one_after_the_other_in_one_world() {
+    let sandbox = sandbox();
+    for round in 1..=2 {
+        for name in KNOWN {
+            let caused = sandbox.trigger(name, &Value::Null).unwrap();
+            let caused = caused.unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
+            let last = caused.last().unwrap();
+            assert!(event(&sandbox, last)["id"].is_string());
+        }
+    }
+}
+
+#[test]
 fn a_payment_that_was_triggered_is_a_real_one() {
     let sandbox = sandbox();
     let caused = sandbox

@@ -1,3 +1,4 @@
+use bursar_sandbox::claim::{Claim, Verdict};
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, id};
@@ -95,4 +96,213 @@ fn a_fraud_warning_is_only_a_warning() {
         shop.told().last().unwrap(),
         "radar.early_fraud_warning.created"
     );
+}
+
+#[test]
+fn any_payment_can_be_disputed_lost_or_won() {
+    for (verdict, status, left) in [(Verdict::Lost, "lost", 0), (Verdict::Won, "won", 2000)] {
+        let mut shop = Shop::open();
+        let intent = shop.charge("pm_card_visa");
+        let before = net(&shop);
+        let claim = Claim {
+            reason: "product_not_received".into(),
+            ..Claim::default()
+        };
+        let dispute = shop
+            .world
+            .open_dispute(id(&intent), &claim, shop.now)
+            .unwrap();
+        assert_eq!(
+            (
+                &dispute["charge"],
+                &dispute["payment_intent"],
+                &dispute["amount"]
+            ),
+            (&intent["latest_charge"], &intent["id"], &json!(2000))
+        );
+        let withdrawn = &dispute["balance_transactions"][0];
+        assert_eq!(
+            (&withdrawn["amount"], &withdrawn["fee"], &withdrawn["net"]),
+            (&json!(-2000), &json!(1500), &json!(-3500))
+        );
+        assert_eq!(withdrawn["reporting_category"], "dispute");
+        assert_eq!(shop.event("charge.updated")["disputed"], true);
+        let refused = shop.refused(
+            "POST",
+            "/v1/refunds",
+            json!({"payment_intent": id(&intent)}),
+        );
+        assert_eq!(refused.1, "charge_disputed");
+        let over = shop
+            .world
+            .decide_dispute(id(&dispute), verdict, shop.now)
+            .unwrap();
+        assert_eq!(over["status"], status);
+        assert_eq!(net(&shop), before - 2000 - 1500 + left);
+        assert_eq!(shop.event("charge.dispute.closed"), over);
+        assert!(
+            shop.world
+                .decide_dispute(id(&dispute), Verdict::Won, shop.now)
+                .is_err(),
+            "it ends once"
+        );
+        if verdict == Verdict::Won {
+            let events = shop.told().split_off(6);
+            assert_eq!(
+                events,
+                ["charge.dispute.funds_reinstated", "charge.dispute.closed"]
+            );
+            let again = shop.post("/v1/refunds", json!({"payment_intent": id(&intent)}));
+            assert_eq!(again["amount"], 2000, "what was won can be given back");
+        } else {
+            assert_eq!(shop.told().split_off(6), ["charge.dispute.closed"]);
+        }
+    }
+}
+
+#[test]
+fn what_was_refunded_is_not_taken_again() {
+    let mut shop = Shop::open();
+    let intent = shop.charge("pm_card_visa");
+    shop.post(
+        "/v1/refunds",
+        json!({"payment_intent": id(&intent), "amount": 600}),
+    );
+    let rest = shop
+        .world
+        .open_dispute(id(&intent), &Claim::default(), shop.now)
+        .unwrap();
+    assert_eq!(rest["amount"], 1400);
+    let more = Claim {
+        amount: Some(601),
+        ..Claim::default()
+    };
+    assert!(
+        shop.world
+            .open_dispute(id(&intent), &more, shop.now)
+            .is_err()
+    );
+    let part = Claim {
+        amount: Some(600),
+        ..Claim::default()
+    };
+    let part = shop
+        .world
+        .open_dispute(id(&intent), &part, shop.now)
+        .unwrap();
+    assert_eq!(part["amount"], 600, "a bank may dispute what was refunded");
+}
+
+#[test]
+fn only_money_that_came_can_be_disputed() {
+    let mut shop = Shop::open();
+    let open = shop.post(
+        "/v1/payment_intents",
+        json!({"amount": 2000, "currency": "usd"}),
+    );
+    let reserved = shop.post(
+        "/v1/payment_intents",
+        json!({
+            "amount": 2000, "currency": "usd", "confirm": true, "payment_method": "pm_card_visa",
+            "capture_method": "manual",
+        }),
+    );
+    let told = shop.told().len();
+    for id in [id(&open), id(&reserved), "ch_none"] {
+        assert!(
+            shop.world
+                .open_dispute(id, &Claim::default(), shop.now)
+                .is_err()
+        );
+    }
+    let paid = shop.charge("pm_card_visa");
+    let odd = Claim {
+        reason: "bad_mood".into(),
+        ..Claim::default()
+    };
+    assert!(shop.world.open_dispute(id(&paid), &odd, shop.now).is_err());
+    assert_eq!(shop.told().len(), told + 3, "refused claims tell nobody");
+}
+
+#[test]
+fn an_inquiry_leaves_the_charge_refundable_and_ends_without_money() {
+    let mut shop = Shop::open();
+    let intent = shop.charge("pm_card_visa");
+    let before = net(&shop);
+    let ask = Claim {
+        inquiry: true,
+        ..Claim::default()
+    };
+    let inquiry = shop
+        .world
+        .open_dispute(id(&intent), &ask, shop.now)
+        .unwrap();
+    assert_eq!(
+        (&inquiry["status"], &inquiry["balance_transactions"]),
+        (&json!("warning_needs_response"), &json!([]))
+    );
+    shop.post(
+        "/v1/refunds",
+        json!({"payment_intent": id(&intent), "amount": 500}),
+    );
+    let worse = shop
+        .world
+        .decide_dispute(id(&inquiry), Verdict::Escalated, shop.now)
+        .unwrap();
+    assert_eq!(
+        (&worse["status"], &worse["amount"]),
+        (&json!("needs_response"), &json!(1500))
+    );
+    assert_eq!(net(&shop), before - 500 - 1500 - 1500);
+
+    let other = shop.charge("pm_card_visa");
+    let before = net(&shop);
+    let calm = shop.world.open_dispute(id(&other), &ask, shop.now).unwrap();
+    shop.post("/v1/refunds", json!({"payment_intent": id(&other)}));
+    assert!(
+        shop.world
+            .decide_dispute(id(&calm), Verdict::Escalated, shop.now)
+            .is_err(),
+        "nothing is left to take"
+    );
+    let closed = shop
+        .world
+        .decide_dispute(id(&calm), Verdict::Lost, shop.now)
+        .unwrap();
+    assert_eq!(closed["status"], "warning_closed");
+    assert_eq!(net(&shop), before - 2000);
+}
+
+#[test]
+fn a_warning_is_settled_by_a_refund_or_a_dispute() {
+    let mut shop = Shop::open();
+    for refunded in [true, false] {
+        let intent = shop.charge("pm_card_visa");
+        let warning = shop.world.warn_of_fraud(id(&intent), shop.now).unwrap();
+        assert_eq!(warning["actionable"], true);
+        if refunded {
+            shop.post(
+                "/v1/refunds",
+                json!({"payment_intent": id(&intent), "amount": 1}),
+            );
+            assert!(
+                !shop
+                    .told()
+                    .contains(&"radar.early_fraud_warning.updated".to_owned())
+            );
+            shop.post("/v1/refunds", json!({"payment_intent": id(&intent)}));
+        } else {
+            shop.world
+                .open_dispute(id(&intent), &Claim::default(), shop.now)
+                .unwrap();
+        }
+        let settled = shop.event("radar.early_fraud_warning.updated");
+        assert_eq!(
+            (&settled["id"], &settled["actionable"]),
+            (&warning["id"], &json!(false))
+        );
+        let path = format!("/v1/radar/early_fraud_warnings/{}", id(&warning));
+        assert_eq!(shop.get(&path, json!({})), settled);
+    }
+    assert!(shop.world.warn_of_fraud("ch_none", shop.now).is_err());
 }

@@ -10,9 +10,12 @@
 )]
 
 mod checkout;
+mod discount;
 mod dispute;
 mod idempotency;
 mod intent;
+mod listing;
 mod refund;
 mod rules;
+mod saved_card;
 mod shop;
