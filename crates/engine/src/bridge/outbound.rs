@@ -30,9 +30,7 @@ pub(crate) fn open_session(payment: &Payment) -> Request {
         client_reference_id: payment.topup.to_string(),
         payment_intent_metadata: metadata.clone(),
         metadata,
-        customer: None,
-        customer_email: None,
-        expires_at: None,
+        ..CheckoutSessionParams::default()
     };
     request::create_checkout_session(&params, payment.id.as_str())
 }
