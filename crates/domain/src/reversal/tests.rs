@@ -443,6 +443,18 @@ fn spent_credit_becomes_a_debt_and_comes_back_when_the_refund_fails() {
 }
 
 #[test]
+fn a_refund_that_is_called_off_has_never_been() {
+    use RefundStatus::{Canceled, RequiresAction};
+    let open = [Fact::Paid, refund(0, 999, RequiresAction)];
+    let mut purchase = after(&open, SpentCredit::Debt);
+    assert_eq!(purchase.balance(), 0);
+    purchase.take_in(&refund(0, 999, Canceled));
+    assert_eq!(purchase.balance(), 1_000);
+    purchase.take_in(&refund(0, 999, RequiresAction));
+    assert_eq!(purchase.balance(), 1_000);
+}
+
+#[test]
 fn a_frozen_wallet_spends_nothing_until_its_debt_is_paid_back() {
     let spent = [
         Fact::Paid,
