@@ -66,6 +66,7 @@ impl Desk {
     }
 
     /// Closes the store and opens it again, as a program does that was stopped between two requests.
+    #[allow(dead_code, reason = "not every test that has a desk closes it")]
     pub(crate) fn restart(&mut self) {
         self.batch = None;
         let batch = open(&self.folder, &self.ids, &self.policy, &self.clock);
