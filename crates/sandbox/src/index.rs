@@ -18,7 +18,10 @@ pub(crate) type Place = (i64, u64);
 const FIELDS: &[(&str, &[&str])] = &[
     ("balance_transaction", &["source", "type"]),
     ("charge", &["customer", "payment_intent"]),
-    ("checkout.session", &["customer", "payment_intent"]),
+    (
+        "checkout.session",
+        &["customer", "payment_intent", "status"],
+    ),
     ("customer", &["email"]),
     ("dispute", &["charge", "payment_intent"]),
     ("event", &["type"]),

@@ -49,6 +49,7 @@ mod payment_page;
 mod price;
 mod product;
 mod promotion_code;
+mod record;
 pub mod records;
 pub mod refund;
 pub mod request;

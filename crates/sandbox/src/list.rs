@@ -77,13 +77,11 @@ impl<'a> Listing<'a> {
 
     /// The filter that was given and has an order of its own.
     fn narrowest<'p>(&self, params: &'p Value) -> Option<(&'a str, &'p str)> {
-        let given = self
+        let mut given = self
             .filters
             .iter()
             .filter(|name| index::is_kept(self.kind, name));
-        given
-            .filter_map(|name| Some((*name, params[*name].as_str()?)))
-            .next()
+        given.find_map(|name| Some((*name, params[*name].as_str()?)))
     }
 }
 

@@ -5,11 +5,14 @@
 //! other part of the sandbox has to think about persistence.
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::index::{self, Index, Place, Span};
+use crate::record::Record;
 
 /// The groups of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,11 +43,8 @@ pub struct Change {
     pub seq: u64,
 }
 
-#[derive(Debug, Clone)]
-struct Entry {
-    seq: u64,
-    value: Value,
-}
+/// How many records are kept as values besides those that are always; the others are kept as text.
+const WARM: usize = 8_192;
 
 /// What a record was before it changed.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ struct Former {
     id: String,
     /// The place of what replaced it or is gone.
     seq: u64,
-    before: Option<Entry>,
+    before: Option<Record>,
 }
 
 /// A point between two changes, since the last [`Records::drain_changes`] or [`Records::settle`].
@@ -63,8 +63,10 @@ pub struct Mark(usize);
 /// The records, in memory, with the changes not yet written down.
 #[derive(Debug, Default)]
 pub struct Records {
-    entries: HashMap<Collection, HashMap<String, Entry>>,
+    entries: HashMap<Collection, HashMap<String, Record>>,
     index: Index,
+    /// The records that are values at the moment, some of them more than once.
+    warm: Mutex<Vec<(Collection, String)>>,
     next_seq: u64,
     undo: Vec<Former>,
 }
@@ -72,7 +74,7 @@ pub struct Records {
 impl Records {
     /// The record, if there is one.
     pub fn get(&self, collection: Collection, id: &str) -> Option<&Value> {
-        self.entry(collection, id).map(|entry| &entry.value)
+        self.entry(collection, id).map(Record::value)
     }
 
     /// Writes a record, new or not. A record that exists keeps its place in the order.
@@ -86,7 +88,7 @@ impl Records {
             seq,
             before,
         });
-        self.place(collection, id, Entry { seq, value });
+        self.place(collection, id, Record::new(seq, value));
     }
 
     /// Changes a record in place and returns what it is then; `None` if there is no such record.
@@ -105,7 +107,7 @@ impl Records {
     /// Removes a record and returns it.
     pub fn delete(&mut self, collection: Collection, id: &str) -> Option<Value> {
         let entry = self.take(collection, id)?;
-        let value = entry.value.clone();
+        let value = entry.value().clone();
         self.undo.push(Former {
             collection,
             id: id.to_owned(),
@@ -119,7 +121,7 @@ impl Records {
     pub fn list(&self, collection: Collection) -> Vec<(&str, &Value)> {
         let group = self.entries.get(&collection).into_iter().flatten();
         let mut found: Vec<(u64, &str, &Value)> = group
-            .map(|(id, entry)| (entry.seq, id.as_str(), &entry.value))
+            .map(|(id, entry)| (entry.seq, id.as_str(), entry.value()))
             .collect();
         found.sort_unstable_by_key(|(seq, _, _)| std::cmp::Reverse(*seq));
         found
@@ -177,7 +179,7 @@ impl Records {
     /// Where an object of that kind stands in the order of its kind.
     pub(crate) fn place_of(&self, kind: &str, id: &str) -> Option<Place> {
         let entry = self.entry(Collection::Object, id)?;
-        (entry.value["object"] == kind).then(|| index::place(entry.seq, &entry.value))
+        (entry.value()["object"] == kind).then(|| index::place(entry.seq, entry.value()))
     }
 
     /// The number of records ever inserted; grows with every new record and never shrinks.
@@ -197,6 +199,7 @@ impl Records {
     pub fn settle(&mut self) -> bool {
         let changed = !self.undo.is_empty();
         self.undo.clear();
+        self.chill();
         changed
     }
 
@@ -213,7 +216,7 @@ impl Records {
                 Change {
                     collection: former.collection,
                     id: former.id.clone(),
-                    value: entry.map(|entry| entry.value.clone()),
+                    value: entry.map(|entry| entry.value().clone()),
                     seq: entry.map_or(former.seq, |entry| entry.seq),
                 }
             })
@@ -253,12 +256,13 @@ impl Records {
         self.take(change.collection, &change.id);
         self.next_seq = self.next_seq.max(change.seq + 1);
         if let Some(value) = change.value {
-            let entry = Entry {
-                seq: change.seq,
-                value,
-            };
-            self.place(change.collection, &change.id, entry);
+            self.place(
+                change.collection,
+                &change.id,
+                Record::new(change.seq, value),
+            );
         }
+        self.chill();
     }
 
     /// Every record as a change, oldest first: what a journal keeps when it is rewritten in short.
@@ -268,7 +272,7 @@ impl Records {
             all.extend(group.iter().map(|(id, entry)| Change {
                 collection: *collection,
                 id: id.clone(),
-                value: Some(entry.value.clone()),
+                value: Some(entry.value().clone()),
                 seq: entry.seq,
             }));
         }
@@ -276,19 +280,43 @@ impl Records {
         all
     }
 
-    fn entry(&self, collection: Collection, id: &str) -> Option<&Entry> {
-        self.entries.get(&collection)?.get(id)
+    fn entry(&self, collection: Collection, id: &str) -> Option<&Record> {
+        let record = self.entries.get(&collection)?.get(id)?;
+        if record.is_cold() {
+            let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+            warm.push((collection, id.to_owned()));
+        }
+        Some(record)
     }
 
-    fn place(&mut self, collection: Collection, id: &str, entry: Entry) {
-        self.index.add(collection, id, entry.seq, &entry.value);
+    /// Keeps what was looked at as text again, once it has become much.
+    fn chill(&mut self) {
+        let warm = self.warm.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if warm.len() < WARM {
+            return;
+        }
+        for (collection, id) in mem::take(warm) {
+            let group = self.entries.get_mut(&collection);
+            if let Some(record) = group.and_then(|group| group.get_mut(&id)) {
+                record.chill();
+            }
+        }
+    }
+
+    fn place(&mut self, collection: Collection, id: &str, entry: Record) {
+        self.index.add(collection, id, entry.seq, entry.value());
+        // What waits to be delivered is looked at all the time.
+        if !matches!(collection, Collection::Delivery | Collection::Setting) {
+            let warm = self.warm.get_mut().unwrap_or_else(PoisonError::into_inner);
+            warm.push((collection, id.to_owned()));
+        }
         let group = self.entries.entry(collection).or_default();
         group.insert(id.to_owned(), entry);
     }
 
-    fn take(&mut self, collection: Collection, id: &str) -> Option<Entry> {
+    fn take(&mut self, collection: Collection, id: &str) -> Option<Record> {
         let entry = self.entries.get_mut(&collection)?.remove(id)?;
-        self.index.remove(collection, entry.seq, &entry.value);
+        self.index.remove(collection, entry.seq, entry.value());
         Some(entry)
     }
 }
@@ -353,6 +381,30 @@ mod tests {
             .collect();
         assert_eq!(seen, [("ch_1", Some(charge(2)), 0), ("ch_2", None, 1)]);
         assert!(!records.has_pending() && !records.settle());
+    }
+
+    #[test]
+    fn what_became_text_is_found_changed_and_rolled_back_as_before() {
+        let mut records = Records::default();
+        let count = u32::try_from(WARM).unwrap() + 10;
+        for n in 0..count {
+            records.put(Collection::Object, &format!("ch_{n}"), charge(n));
+        }
+        records.settle();
+        let cold = |records: &Records, n: u32| {
+            records.entries[&Collection::Object][&format!("ch_{n}")].is_cold()
+        };
+        assert!(cold(&records, 0) && cold(&records, count - 1));
+        assert_eq!(records.get(Collection::Object, "ch_7"), Some(&charge(7)));
+        assert!(!cold(&records, 7));
+        records.put(Collection::Object, "ch_8", charge(1000));
+        records.delete(Collection::Object, "ch_9");
+        records.rollback();
+        assert_eq!(records.get(Collection::Object, "ch_8"), Some(&charge(8)));
+        assert_eq!(records.objects("charge").count(), count as usize);
+        assert!(!cold(&records, 100));
+        records.settle();
+        assert!(cold(&records, 100));
     }
 
     #[test]

@@ -292,7 +292,7 @@ async fn the_customer_is_sent_on_when_the_endpoint_has_answered() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let answered = Arc::new(AtomicBool::new(false));
     let flag = answered.clone();
-    let hook = axum::routing::post(move || async move {
+    let hook = post(move || async move {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         flag.store(true, Ordering::SeqCst);
     });

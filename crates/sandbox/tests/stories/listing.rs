@@ -220,7 +220,7 @@ fn everything_that_happened_can_be_read_as_it_would_be_delivered() {
 #[test]
 #[ignore = "measures a world with 100,000 payments"]
 fn a_year_with_many_payments_is_read_in_pages() {
-    let count: i64 = 100_000;
+    let count = std::env::var("PAYMENTS").map_or(100_000, |count| count.parse().unwrap());
     let begun = Instant::now();
     let mut shop = year(count);
     println!("made: {:?}", begun.elapsed());
