@@ -7,7 +7,7 @@ use bursar_domain::command::{Command, Reply};
 use bursar_domain::journal::Reason;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
-use bursar_store::query::{Chain, Entry, EntryFilter, Page, PageRequest};
+use bursar_store::query::{Chain, Entry, EntryFilter, Page, PageRequest, ReasonSum};
 
 use crate::{Engine, EngineError};
 
@@ -62,12 +62,30 @@ impl Engine {
         }
     }
 
+    /// A wallet as it stands, and its movements up to that posting, summed up; none if nothing ever touched it.
+    pub async fn explained(
+        &self,
+        key: AccountKey,
+    ) -> Result<Option<(Arc<Wallet>, Vec<ReasonSum>)>, EngineError> {
+        let Some(wallet) = self.wallet(key).await? else {
+            return Ok(None);
+        };
+        let chain = chain_of(&wallet);
+        let sums = self.read(move |reader| reader.sums(&chain)).await?;
+        Ok(Some((wallet, sums)))
+    }
+
     async fn chain(&self, key: AccountKey) -> Result<Option<Chain>, EngineError> {
         let wallet = self.wallet(key).await?;
-        Ok(wallet.map(|wallet| Chain {
-            wallet: wallet.account.key.clone(),
-            account: wallet.account.number,
-            head: wallet.account.head,
-        }))
+        Ok(wallet.as_deref().map(chain_of))
+    }
+}
+
+/// Where the entries of a wallet are found.
+fn chain_of(wallet: &Wallet) -> Chain {
+    Chain {
+        wallet: wallet.account.key.clone(),
+        account: wallet.account.number,
+        head: wallet.account.head,
     }
 }

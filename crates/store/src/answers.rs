@@ -63,20 +63,10 @@ impl Answers {
         key: &AnswerKey,
     ) -> Result<Option<Answer>, StoreError> {
         let fingerprint = digest::fingerprint(key);
-        let sql = "SELECT fingerprint, request_hash, outcome, at FROM answer WHERE number = $1";
-        for number in self
+        let numbers = self
             .keys
-            .find(connection, digest::index_key(&fingerprint))?
-        {
-            let rows = connection.rows(sql, vec![number.into()])?;
-            let row = rows
-                .first()
-                .ok_or_else(|| StoreError::corrupt(format!("answer {number} is missing")))?;
-            if *row.bytes(0)? == fingerprint {
-                return read(connection, row).map(Some);
-            }
-        }
-        Ok(None)
+            .find(connection, digest::index_key(&fingerprint))?;
+        one_of(connection, &numbers, &fingerprint)
     }
 
     /// Writes the answers that were given in this batch.
@@ -115,6 +105,35 @@ impl Answers {
             self.keys.apply(keys);
         }
     }
+}
+
+/// What was answered under this key, for a reader that has no index in memory. To be asked in a snapshot.
+pub(crate) fn look_up(
+    connection: &mut dyn Connection,
+    key: &AnswerKey,
+) -> Result<Option<Answer>, StoreError> {
+    let fingerprint = digest::fingerprint(key);
+    let numbers = key_index::look_up(connection, digest::index_key(&fingerprint))?;
+    one_of(connection, &numbers, &fingerprint)
+}
+
+/// The answer among these that has this fingerprint.
+fn one_of(
+    connection: &mut dyn Connection,
+    numbers: &[i64],
+    fingerprint: &[u8; 16],
+) -> Result<Option<Answer>, StoreError> {
+    let sql = "SELECT fingerprint, request_hash, outcome, at FROM answer WHERE number = $1";
+    for number in numbers {
+        let rows = connection.rows(sql, vec![(*number).into()])?;
+        let row = rows
+            .first()
+            .ok_or_else(|| StoreError::corrupt(format!("answer {number} is missing")))?;
+        if *row.bytes(0)? == *fingerprint {
+            return read(connection, row).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 fn bytes(bytes: &[u8]) -> Value {

@@ -10,6 +10,7 @@
 //! follows only after the commit, and everything in memory can be read back from the tables, in the middle of a merge too.
 
 mod filter;
+mod lookup;
 mod merge;
 mod recent;
 mod run;
@@ -23,6 +24,8 @@ use crate::connection::{Connection, StoreError};
 use merge::{Advance, Merge};
 use recent::Recent;
 use run::{Numbering, Registered, Run, State};
+
+pub(crate) use lookup::look_up;
 
 /// A key, and the number of the answer that has it. In this order entries are sorted.
 type Entry = (u64, i64);

@@ -1,5 +1,6 @@
 //! What readers ask: single rows, pages newest first, and what workers look for.
 
+mod explain;
 mod export;
 mod returns;
 mod statement;
@@ -19,6 +20,7 @@ use crate::connection::{Connection, Row, StoreError, Value};
 use crate::record;
 use crate::sqlite::Sqlite;
 
+pub use explain::ReasonSum;
 pub use export::{Progress, Recorded, RecordedPosting};
 pub use returns::RefundFilter;
 pub use statement::{Chain, Entry, EntryFilter};

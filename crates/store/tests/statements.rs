@@ -14,7 +14,7 @@ use bursar_domain::api_key::{IssueKey, Role};
 use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
 use bursar_domain::event::EventStatus;
 use bursar_domain::hold::HoldStatus;
-use bursar_domain::id::{GrantId, HoldId};
+use bursar_domain::id::{GrantId, HoldId, TransactionId};
 use bursar_domain::journal::Reason;
 use bursar_domain::limit::{Subject, SubjectKind};
 use bursar_domain::notice::{ApplyEvent, IntentFact, Notice, Standing};
@@ -22,8 +22,8 @@ use bursar_domain::payment::PaymentStatus;
 use bursar_domain::time::Time;
 use bursar_domain::topup::TopupStatus;
 use bursar_store::query::{
-    Chain, EntryFilter, EventFilter, GrantFilter, HoldFilter, PageRequest, PaymentFilter, Reader,
-    TopupFilter, UsageFilter,
+    Chain, EntryFilter, EventFilter, GrantFilter, HoldFilter, PageRequest, PaymentFilter, Progress,
+    Reader, TopupFilter, UsageFilter,
 };
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Sizes, audit};
@@ -259,11 +259,33 @@ fn read_lists_of_wallets(reader: &mut Reader, page: &PageRequest) {
         head: account.head,
     };
     reader.balance_at(&chain, Time(0)).unwrap();
+    explain(reader, &chain);
     let filter = EntryFilter {
         chain: Some(chain),
         reason: None,
     };
     reader.entries(&filter, &all()).unwrap();
+}
+
+fn explain(reader: &mut Reader, chain: &Chain) {
+    reader.sums(chain).unwrap();
+    reader.transaction(TransactionId::of(1)).unwrap().unwrap();
+    let grants = GrantFilter {
+        user: Some(user("user-1")),
+        live: None,
+    };
+    let grants = reader.grants(&grants, &all()).unwrap().items;
+    for grant in grants.iter().filter(|it| it.wallet == chain.wallet) {
+        reader.giving(chain, grant).unwrap();
+    }
+    let key = AnswerKey {
+        principal: "admin".to_owned(),
+        route: "keys".to_owned(),
+        key: "K-1".to_owned(),
+    };
+    reader.answer(&key).unwrap().unwrap();
+    reader.journal(&mut Progress::default()).unwrap();
+    reader.account_names(0).unwrap();
 }
 
 fn all() -> PageRequest {

@@ -11,6 +11,7 @@ mod checkout;
 mod demo;
 pub mod error;
 mod exchange;
+mod explain;
 pub mod extract;
 mod field;
 mod grant;
@@ -82,6 +83,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance/add", post(balance::add))
         .route("/v1/balance/sub", post(balance::sub))
         .route("/v1/balance/at", get(wallet::at))
+        .route("/v1/balance/explain", get(explain::explain))
         .route("/v1/balance/overdraft/set", post(wallet::set_overdraft))
         .route("/v1/balance/charge", post(charge::create))
         .route("/v1/balance/charge/batch", post(charge::batch))

@@ -15,6 +15,7 @@ mod charge;
 mod credential;
 mod door;
 mod exchange;
+mod explain;
 mod grant;
 mod happening;
 mod hold;

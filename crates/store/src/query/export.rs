@@ -98,7 +98,7 @@ impl Reader {
 
     /// The first posting of this transaction or a later one, or the number that the next posting will have. Transactions and
     /// postings are numbered in one order, so it is found by halving.
-    fn first_posting_from(&mut self, transaction: i64) -> Result<i64, StoreError> {
+    pub(super) fn first_posting_from(&mut self, transaction: i64) -> Result<i64, StoreError> {
         let newest = "SELECT coalesce(max(number), 0) FROM posting";
         let newest = self.connection.rows(newest, vec![])?;
         let newest = newest.first().map_or(Ok(0), |row| row.integer(0))?;

@@ -20,7 +20,7 @@ pub(super) fn class(kind: AccountKind) -> &'static str {
         AccountKind::Wallet => "Liabilities",
         AccountKind::Clearing => "Assets",
         AccountKind::Spent | AccountKind::Breakage => "Income",
-        AccountKind::Granted | AccountKind::Adjusted => "Expenses",
+        AccountKind::Granted | AccountKind::Adjusted | AccountKind::Absorbed => "Expenses",
         _ => "Equity",
     }
 }
