@@ -25,13 +25,15 @@ const output = path.join(here, '..', '..', 'target', 'stripe-schema', 'schema.js
 const SERVED_PATHS = [
   '/v1/checkout/sessions', '/v1/payment_intents', '/v1/charges', '/v1/refunds', '/v1/customers',
   '/v1/payment_methods', '/v1/events', '/v1/webhook_endpoints', '/v1/balance_transactions',
-  '/v1/products', '/v1/prices',
+  '/v1/products', '/v1/prices', '/v1/coupons', '/v1/promotion_codes', '/v1/disputes',
+  '/v1/radar/early_fraud_warnings', '/v1/setup_intents',
 ];
 
 /** The same resources by the value of their `object` field: what an id may expand to. */
 const SERVED_OBJECTS = new Set([
   'checkout.session', 'payment_intent', 'charge', 'refund', 'customer', 'payment_method', 'event',
   'webhook_endpoint', 'balance_transaction', 'product', 'price', 'item',
+  'coupon', 'promotion_code', 'dispute', 'radar.early_fraud_warning', 'setup_intent',
 ]);
 
 /** The few numbers on the wire that may have a fractional part. All the others count something whole. */

@@ -74,6 +74,8 @@ test('what is described covers what the sandbox serves', () => {
     ['POST', '/v1/payment_intents/pi_1/confirm'], ['POST', '/v1/payment_intents/pi_1/capture'], ['POST', '/v1/refunds'],
     ['DELETE', '/v1/customers/cus_1'], ['POST', '/v1/payment_methods/pm_1/attach'], ['GET', '/v1/balance_transactions/txn_1'],
     ['GET', '/v1/events'], ['DELETE', '/v1/webhook_endpoints/we_1'],
+    ['POST', '/v1/coupons'], ['DELETE', '/v1/coupons/x'], ['POST', '/v1/promotion_codes'], ['POST', '/v1/disputes/du_1/close'],
+    ['GET', '/v1/radar/early_fraud_warnings'], ['POST', '/v1/setup_intents/seti_1/confirm'],
   ]) assert.ok(operationOf(method, pathname), `${method} ${pathname}`);
   assert.ok(operations.length >= 60 && eventTypes.length >= 30);
 });
@@ -82,8 +84,8 @@ test('what is described covers what the sandbox serves', () => {
 const samples = path.join(repository, '..', 'shared', 'stripe', 'fixtures', 'fixtures3-2026-07-29.dahlia.json');
 const absent = !fs.existsSync(samples) && 'skipped: no sample objects in ../shared/stripe/fixtures';
 test('Stripe’s own sample objects are accepted', { skip: absent }, () => {
-  const newer = ['allowed_payment_method_types', 'electronic_commerce_indicator', 'payment_record', 'tax_details'];
-  const explained = (text) => newer.some((name) => text.includes(`required property '${name}'`)) || text.startsWith('/transfer_data/');
+  const newer = ['allowed_payment_method_types', 'electronic_commerce_indicator', 'payment_record', 'tax_details', 'submission_method'];
+  const explained = (text) => newer.some((name) => new RegExp(`required property '(intended_)?${name}'`).test(text)) || text.startsWith('/transfer_data/');
   let judged = 0;
   for (const [name, object] of Object.entries(JSON.parse(fs.readFileSync(samples, 'utf8')).resources)) {
     const complaints = object.deleted || name.startsWith('deleted_') ? undefined : judgeObject(object);

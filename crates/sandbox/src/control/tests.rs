@@ -302,3 +302,87 @@ async fn clearing_lets_go_what_is_held_and_resend_makes_another_delivery() {
     let (_, _, page) = get_page(&sandbox, "/sandbox", "127.0.0.1:12111").await;
     assert!(page.contains(copy) && page.contains("http://127.0.0.1:1/hook"));
 }
+
+/// A paid charge of this sandbox.
+fn charge(sandbox: &Sandbox) -> String {
+    let params = json!({
+        "amount": 2000, "currency": "usd", "confirm": true, "payment_method": "pm_card_visa",
+    });
+    let answer = sandbox
+        .change(|world, now| world.call("POST", "/v1/payment_intents", params, None, now))
+        .unwrap();
+    answer.body["latest_charge"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn banks_dispute_decide_warn_and_lose_refunds() {
+    let sandbox = sandbox();
+    let paid = charge(&sandbox);
+    let path = format!("/sandbox/charges/{paid}");
+    let (_, warning) = post_json(&sandbox, &format!("{path}/warn"), json!({})).await;
+    assert_eq!(warning["charge"], json!(paid));
+    let ask = json!({"inquiry": true, "amount": 700, "reason": "general"});
+    let (_, dispute) = post_json(&sandbox, &format!("{path}/dispute"), ask).await;
+    assert_eq!(
+        (&dispute["status"], &dispute["amount"], &dispute["reason"]),
+        (
+            &json!("warning_needs_response"),
+            &json!(700),
+            &json!("general")
+        )
+    );
+    let decide = format!(
+        "/sandbox/disputes/{}/decide",
+        dispute["id"].as_str().unwrap()
+    );
+    for (verdict, status) in [("escalated", "needs_response"), ("lost", "lost")] {
+        let (_, decided) = post_json(&sandbox, &decide, json!({"verdict": verdict})).await;
+        assert_eq!(decided["status"], status);
+    }
+    let (status, body) = post_json(&sandbox, &decide, json!({"verdict": "won"})).await;
+    assert_eq!(
+        (status, error(&body)),
+        (StatusCode::BAD_REQUEST, ("", "dispute"))
+    );
+
+    let other = charge(&sandbox);
+    let params = json!({"charge": other, "amount": 300});
+    let refund = sandbox
+        .change(|world, now| world.call("POST", "/v1/refunds", params, None, now))
+        .unwrap()
+        .body;
+    let decide = format!("/sandbox/refunds/{}/decide", refund["id"].as_str().unwrap());
+    let (status, body) = post_json(&sandbox, &decide, json!({"outcome": "canceled"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(error(&body), ("refund_unexpected_state", "refund"));
+    let (_, failed) = post_json(&sandbox, &decide, json!({"outcome": "failed"})).await;
+    assert_eq!(failed["status"], "failed");
+    let (_, body) = post_json(&sandbox, &decide, json!({"outcome": "maybe"})).await;
+    assert_eq!(error(&body), ("", "outcome"));
+}
+
+#[tokio::test]
+async fn the_page_has_a_button_for_every_decision_of_a_bank() {
+    let sandbox = sandbox();
+    let paid = charge(&sandbox);
+    let token = gate::form_token(&sandbox);
+    let form = format!("token={token}&inquiry=true");
+    let path = format!("/sandbox/charges/{paid}/dispute");
+    let (status, _, _) = post_form(&sandbox, &path, form, &[]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let refund = json!({"charge": charge(&sandbox)});
+    sandbox
+        .change(|world, now| world.call("POST", "/v1/refunds", refund, None, now))
+        .unwrap();
+    let (_, _, page) = get_page(&sandbox, "/sandbox", "127.0.0.1:12111").await;
+    for button in [
+        "Dispute<",
+        "Fraud warning",
+        "Escalate",
+        "Close<",
+        "It fails",
+        "warning_needs_response",
+    ] {
+        assert!(page.contains(button), "{button}");
+    }
+}

@@ -324,3 +324,37 @@ async fn the_customer_is_sent_on_when_the_endpoint_has_answered() {
     );
     runner.abort();
 }
+
+#[tokio::test]
+async fn a_promotion_code_is_typed_in_and_the_discount_shown() {
+    let sandbox = sandbox();
+    let make = |path: &str, params: Value| {
+        sandbox
+            .change(|world, now| world.call("POST", path, params, None, now))
+            .unwrap()
+            .body
+    };
+    make("/v1/coupons", json!({"id": "ten", "percent_off": 10}));
+    let promotion = json!({"promotion": {"type": "coupon", "coupon": "ten"}, "code": "SPRING"});
+    make("/v1/promotion_codes", promotion);
+    let plain = session(&sandbox, "usd", &json!({}));
+    let (_, _, page) = see(&sandbox, &format!("/c/pay/{plain}")).await;
+    assert!(!page.contains("Promotion code"));
+    let id = session(&sandbox, "usd", &json!({"allow_promotion_codes": "true"}));
+    let path = format!("/c/pay/{id}");
+    let (_, _, page) = see(&sandbox, &path).await;
+    assert!(page.contains("Promotion code") && !page.contains("Discount"));
+    let (status, _, page) = send(&sandbox, &format!("{path}/code"), "code=AUTUMN".into()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.contains("This code is invalid."));
+    let (status, headers, _) = send(&sandbox, &format!("{path}/code"), "code=+spring".into()).await;
+    assert_eq!(
+        (status, headers["location"].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, path.as_str())
+    );
+    let (_, _, page) = see(&sandbox, &path).await;
+    assert!(
+        page.contains("Discount") && page.contains("$9.00"),
+        "{page}"
+    );
+}
