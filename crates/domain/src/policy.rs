@@ -32,7 +32,8 @@ pub struct Policy {
     pub expiry_notice_seconds: i64,
     /// What happens to credit that has been spent when its money goes back.
     pub spent_credit: SpentCredit,
-    /// A refund of more than so much, in smallest steps of its currency, needs a second administrator. None: no refund does.
+    /// Refunds of one payment of more than so much together, in smallest steps of its currency, need a second administrator. None:
+    /// no refund does.
     pub refund_approval_above: Option<i64>,
 }
 

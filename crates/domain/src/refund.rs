@@ -172,10 +172,10 @@ pub(crate) fn request(
     }
     let amount = wish.amount.unwrap_or(left);
     within("amount", amount, 1, left)?;
-    let needs_approval = context
-        .policy
-        .refund_approval_above
-        .is_some_and(|free| amount > free);
+    // All refunds of a payment count together: several small ones are no way around a second administrator.
+    let with_others = payment.amount.minor - left + amount;
+    let free = context.policy.refund_approval_above;
+    let needs_approval = free.is_some_and(|free| with_others > free);
     let refund = Refund {
         id: RefundId::new(context.ids, context.now),
         payment: payment.id,
@@ -231,8 +231,9 @@ pub(crate) fn decide(
         (RefundStatus::AwaitingApproval, _) => {}
         // Said once already.
         (RefundStatus::Refused, false) => return Ok(refund),
+        (RefundStatus::Refused, true) => return Err(not_awaiting(refund.status)),
         (_, true) if !refund.approved_by.is_empty() => return Ok(refund),
-        (status, _) => return Err(Refusal::RefundNotAwaiting { status }),
+        (status, _) => return Err(not_awaiting(status)),
     }
     if agrees && refund.requested_by == by {
         return Err(Refusal::SecondApproverNeeded);
@@ -250,6 +251,10 @@ pub(crate) fn decide(
         };
         by.clone_into(&mut refund.approved_by);
     }))
+}
+
+const fn not_awaiting(status: RefundStatus) -> Refusal {
+    Refusal::RefundNotAwaiting { status }
 }
 
 /// A refund by its id.

@@ -143,7 +143,8 @@ pub(crate) fn settle(
         };
     });
     let key = AccountKey::wallet(&payment.user);
-    if status != payment.status && state.wallets.get(&key).is_some() {
+    let is_news = moved != 0 || status != payment.status;
+    if is_news && state.wallets.get(&key).is_some() {
         let happening = Happening::PaymentReturned {
             payment: id.clone(),
             status,

@@ -31,6 +31,7 @@ mod spec {
     pub(crate) mod line;
     mod policy;
     mod provider;
+    mod returns;
     mod said;
     mod seal;
     mod show;

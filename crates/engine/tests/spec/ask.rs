@@ -93,6 +93,7 @@ impl World {
             "charge" | "batch" | "precheck" | "overdraft" => Self::charge_command(verb, words),
             "hold" | "progress" | "extend" | "settle" | "release" => self.hold_command(verb, words),
             "limit" | "unlimit" => self.limit_command(verb, words),
+            "refund" | "approve" | "reject" => self.returns_command(verb, words),
             "exchange" => Self::exchange_command(words),
             "used" => Self::usage_command(words),
             other => Err(format!("there is no verb {other}")),

@@ -3,6 +3,7 @@
 use bursar_domain::amount::{CreditPrice, Unit};
 use bursar_domain::charge::ActionPrice;
 use bursar_domain::hold::Overage;
+use bursar_domain::reversal::SpentCredit;
 
 use super::clock::span;
 use super::words::Words;
@@ -40,6 +41,12 @@ impl World {
         }
         if let Some(overage) = words.option("overage") {
             policy.hold_overage = Overage::parse(&overage).ok_or("refuse, charge or debt")?;
+        }
+        if let Some(spent) = words.option("spent") {
+            policy.spent_credit = SpentCredit::parse(&spent).ok_or("debt, freeze or absorb")?;
+        }
+        if let Some(above) = words.option("approval") {
+            policy.refund_approval_above = above.parse().ok();
         }
         if let Some(live) = words.option("live") {
             policy.livemode = live == "yes";

@@ -188,7 +188,6 @@ impl World {
         let created = self.desk.clock.now().seconds();
         let body = stripe::event(&name, &kind, &told, created, style.as_deref());
         let event = inbound::event(&body.into()).map_err(|error| error.to_string())?;
-        let id = event.id.clone();
         let received = self.desk.ask(Command::ReceiveEvent(event));
         let duplicate = matches!(
             received,
@@ -198,20 +197,25 @@ impl World {
             })
         );
         inbox::work_off(&mut self.desk);
-        let filter = EventFilter {
-            id: Some(id),
-            ..EventFilter::default()
-        };
-        let stored = self.desk.reader.events(&filter, &all()).unwrap().items;
-        let stored = stored.first().ok_or("the event was not stored")?;
-        let reason = if stored.reason.is_empty() { "" } else { ": " };
-        let text = format!("{name} {}{reason}{}", stored.status.as_str(), stored.reason);
-        let text = self.names.tidy(&text);
+        let text = self.ended(&name);
         Ok(vec![if duplicate {
             format!("again: {text}")
         } else {
             text
         }])
+    }
+
+    /// What became of a stored event.
+    pub(super) fn ended(&mut self, name: &str) -> String {
+        let filter = EventFilter {
+            id: Some(format!("evt_{name}")),
+            ..EventFilter::default()
+        };
+        let stored = self.desk.reader.events(&filter, &all()).unwrap().items;
+        let stored = &stored[0];
+        let reason = if stored.reason.is_empty() { "" } else { ": " };
+        let text = format!("{name} {}{reason}{}", stored.status.as_str(), stored.reason);
+        self.names.tidy(&text)
     }
 
     /// The payment an object of Stripe's was made for: the one a line names, else the one that has this session or intent.

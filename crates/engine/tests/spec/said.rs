@@ -136,6 +136,7 @@ impl Names {
             Ok(Reply::ApiKey(key)) => self.api_key(&key),
             Ok(Reply::Overdraft(Some(overdraft))) => format!("down to {}", -overdraft),
             Ok(Reply::Overdraft(None)) => "down to what the policy says".to_owned(),
+            Ok(Reply::Refund(refund)) => self.refund(&refund),
             Ok(Reply::Usage(event)) => usage::written(&event),
             Ok(Reply::Done) => "done".to_owned(),
             Ok(other) => format!("{other:?}"),

@@ -29,6 +29,7 @@ type Snapshot = BTreeMap<(Kind, String, &'static str), String>;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Payment,
+    Returned,
     Topup,
     Hold,
     Grant,
@@ -68,6 +69,10 @@ impl World {
             "opened" | "refused" | "job" => self.result(&verb, &mut words)?,
             "read" => self.read(&mut words)?,
             "event" => self.event(&mut words)?,
+            "sent" => self.sent(&mut words)?,
+            "refunded" => self.refunded(&mut words)?,
+            "disputed" => self.disputed(&mut words)?,
+            "refunds" | "disputes" => self.show_returns(&verb, &mut words)?,
             "publish" => self.publish(),
             "seals" => self.seals(),
             "tamper" => self.tamper(&mut words)?,
@@ -125,6 +130,10 @@ impl World {
             let status = payment.status.as_str().to_owned();
             rows.insert((Kind::Payment, name, ""), status);
         }
+        for (name, text) in self.lost() {
+            rows.insert((Kind::Returned, name, ""), text);
+        }
+        let (reader, names) = (&mut self.desk.reader, &mut self.names);
         let topups = reader.topups(&TopupFilter::default(), &all()).unwrap();
         for topup in topups.items {
             let name = names.of('T', topup.id.as_str());
