@@ -214,10 +214,7 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         | Command::ExtendHold { hold, .. }
         | Command::SettleHold { hold, .. }
         | Command::ReleaseHold { hold, .. } => hold::needs_of(&mut wanted, *hold),
-        Command::SetOverdraft { user, unit, .. } => {
-            wanted.wallet(&AccountKey::wallet_in(user, *unit));
-        }
-        Command::SetFrozen { user, unit, .. } => {
+        Command::SetOverdraft { user, unit, .. } | Command::SetFrozen { user, unit, .. } => {
             wanted.wallet(&AccountKey::wallet_in(user, *unit));
         }
         Command::Exchange(wish) => exchange::needs(&mut wanted, wish),

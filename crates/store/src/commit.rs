@@ -253,11 +253,9 @@ impl Writer<'_> {
             &state.awards,
             record::write_award,
         )?;
-        self.lists(
-            ("refund", record::REFUND, "id"),
-            &state.refunds,
-            record::write_refund,
-        )?;
+        self.lists(("refund", record::REFUND, "id"), &state.refunds, |refund| {
+            Ok(record::write_refund(refund))
+        })?;
         self.lists(
             ("dispute", record::DISPUTE, "id"),
             &state.disputes,

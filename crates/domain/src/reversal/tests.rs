@@ -154,7 +154,7 @@ impl Purchase {
     }
 
     fn load(&mut self) {
-        let (id, fact, key) = (self.id.clone(), self.session(), self.wallet_key());
+        let (id, fact, key) = (self.id.clone(), self.session(), Self::wallet_key());
         load_absent(&mut self.state, |wanted| {
             payment::needs_to_observe(wanted, &id);
             fact.needs(wanted);
@@ -179,12 +179,12 @@ impl Purchase {
         self.state.payments.get(&self.id).unwrap()
     }
 
-    fn wallet_key(&self) -> AccountKey {
+    fn wallet_key() -> AccountKey {
         AccountKey::wallet(&anna())
     }
 
     fn balance(&self) -> i64 {
-        let wallet = self.state.wallets.get(&self.wallet_key());
+        let wallet = self.state.wallets.get(&Self::wallet_key());
         wallet.map_or(0, |wallet| wallet.account.balance)
     }
 
@@ -300,7 +300,9 @@ fn dispute(number: usize, amount: i64, status: DisputeStatus, moved: usize) -> F
 
 fn after(facts: &[Fact], policy: SpentCredit) -> Purchase {
     let mut purchase = Purchase::of(1_000, 999, policy);
-    facts.iter().for_each(|fact| purchase.take_in(fact));
+    for fact in facts {
+        purchase.take_in(fact);
+    }
     purchase
 }
 
@@ -466,7 +468,7 @@ fn a_frozen_wallet_spends_nothing_until_its_debt_is_paid_back() {
         purchase
             .state
             .wallets
-            .get(&purchase.wallet_key())
+            .get(&Purchase::wallet_key())
             .unwrap()
             .frozen
     };

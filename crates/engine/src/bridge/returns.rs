@@ -89,28 +89,28 @@ fn movements(all: &[BalanceTransaction], disputed: i64, currency: &str) -> Vec<M
 }
 
 /// The payment intent an object is about. Without one it does not come from a payment of ours.
-fn intent_of(intent: Option<&Expandable<PaymentIntent>>) -> Result<String, Notice> {
-    intent
-        .map(|intent| intent.id().to_owned())
-        .ok_or_else(|| Notice::Foreign {
+fn intent_of(intent: Option<&Expandable<PaymentIntent>>) -> Result<String, Box<Notice>> {
+    intent.map(|intent| intent.id().to_owned()).ok_or_else(|| {
+        Box::new(Notice::Foreign {
             why: "it is about no payment intent".into(),
         })
+    })
 }
 
 fn notice<T: serde::de::DeserializeOwned>(
     body: &[u8],
-    say: impl FnOnce(&T) -> Result<Notice, Notice>,
+    say: impl FnOnce(&T) -> Result<Notice, Box<Notice>>,
 ) -> Notice {
     match read_object::<T>(body) {
-        Ok(object) => say(&object).unwrap_or_else(|notice| notice),
+        Ok(object) => say(&object).unwrap_or_else(|notice| *notice),
         Err(why) => Notice::Unreadable { why },
     }
 }
 
-fn says_too_little() -> Notice {
-    Notice::Unreadable {
+fn says_too_little() -> Box<Notice> {
+    Box::new(Notice::Unreadable {
         why: "it does not say how much of which currency, or how it stands".into(),
-    }
+    })
 }
 
 pub(super) fn refund_notice(body: &[u8]) -> Notice {

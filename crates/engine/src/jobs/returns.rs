@@ -63,13 +63,11 @@ async fn look_for(
 ) -> Result<Command, CallError> {
     let made: List<StripeRefund> = list(client, &bridge::outbound::list_refunds(intent)).await?;
     let ours = |made: &&StripeRefund| bridge::returns::is_refund(made, &refund.id);
-    match made.data.iter().find(ours) {
-        Some(made) => Ok(told(claim, made)),
-        None => {
-            let message = "Stripe could not be reached within a day: ask for the refund again";
-            Ok(refused(claim, "refund_timed_out", message.to_owned()))
-        }
+    if let Some(made) = made.data.iter().find(ours) {
+        return Ok(told(claim, made));
     }
+    let message = "Stripe could not be reached within a day: ask for the refund again";
+    Ok(refused(claim, "refund_timed_out", message.to_owned()))
 }
 
 fn told(claim: Claim, made: &StripeRefund) -> Command {

@@ -16,12 +16,12 @@ use super::world::{Said, World, all};
 use crate::inbox;
 
 impl World {
-    fn claim(&mut self, kind: &str, payment: PaymentId) -> Result<Result<Claim, Refusal>, String> {
+    fn claim(&mut self, kind: &str, payment: &PaymentId) -> Result<Result<Claim, Refusal>, String> {
         let kind = JobKind::parse(&format!("{kind}_session"));
         let kind = kind.ok_or("a job is open, read or close")?;
         match self
             .desk
-            .ask(Command::ClaimJob(JobKey::of_payment(kind, &payment)))
+            .ask(Command::ClaimJob(JobKey::of_payment(kind, payment)))
         {
             Ok(Reply::Claimed(claim)) => Ok(Ok(claim)),
             Ok(other) => Err(format!("a claim was answered with {other:?}")),
@@ -37,7 +37,7 @@ impl World {
         };
         let name = words.next("a payment")?;
         let id = self.payment_id(&name)?;
-        let claim = match self.claim(&kind, id.clone())? {
+        let claim = match self.claim(&kind, &id)? {
             Ok(claim) => claim,
             Err(refusal) => {
                 words.plain.by_ref().for_each(drop);

@@ -48,7 +48,7 @@ pub(crate) fn read_award(row: &Row) -> Result<Award, StoreError> {
     })
 }
 
-pub(crate) fn write_refund(refund: &Refund) -> Result<Parameters, StoreError> {
+pub(crate) fn write_refund(refund: &Refund) -> Parameters {
     let mut row = vec![
         refund.id.as_str().into(),
         refund.payment.as_str().into(),
@@ -63,7 +63,7 @@ pub(crate) fn write_refund(refund: &Refund) -> Result<Parameters, StoreError> {
     ];
     row.extend(write_remark(&refund.remark));
     row.extend([refund.created_at.into(), refund.updated_at.into()]);
-    Ok(row)
+    row
 }
 
 pub(crate) fn read_refund(row: &Row) -> Result<Refund, StoreError> {
