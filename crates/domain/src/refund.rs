@@ -101,6 +101,9 @@ pub struct Refund {
     pub updated_at: Time,
 }
 
+/// Reasons that can be given for a refund, in the provider's words.
+pub const REASONS: [&str; 3] = ["duplicate", "fraudulent", "requested_by_customer"];
+
 /// Asks for a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRefund {
@@ -108,7 +111,7 @@ pub struct RequestRefund {
     pub payment: PaymentId,
     /// How much, in smallest steps of the payment's currency; all that is left if none.
     pub amount: Option<i64>,
-    /// Why, in the provider's words; may be empty.
+    /// Why: one of [`REASONS`], or empty.
     pub reason: String,
     /// Who asks.
     pub by: String,
@@ -158,6 +161,7 @@ pub(crate) fn request(
     context: &mut Context<'_>,
     wish: &RequestRefund,
 ) -> Result<Refund, Refusal> {
+    check_reason(&wish.reason)?;
     let payment = state.payments.get(&wish.payment);
     let payment = payment.ok_or(Refusal::PaymentNotFound)?.clone();
     if !payment.status.is_paid() {
@@ -171,7 +175,7 @@ pub(crate) fn request(
         return Err(Refusal::NothingToRefund);
     }
     let amount = wish.amount.unwrap_or(left);
-    within("amount", amount, 1, left)?;
+    within("amount_minor", amount, 1, left)?;
     // All refunds of a payment count together: several small ones are no way around a second administrator.
     let with_others = payment.amount.minor - left + amount;
     let free = context.policy.refund_approval_above;
@@ -202,6 +206,16 @@ pub(crate) fn request(
     state.payment_of_refund.set(id, refund.payment.clone());
     add(state, refund.clone());
     Ok(refund)
+}
+
+fn check_reason(reason: &str) -> Result<(), Refusal> {
+    if reason.is_empty() || REASONS.contains(&reason) {
+        return Ok(());
+    }
+    Err(Refusal::Misfit {
+        field: "reason".to_owned(),
+        rule: format!("must be one of: {}", REASONS.join(", ")),
+    })
 }
 
 fn add(state: &mut State, refund: Refund) {

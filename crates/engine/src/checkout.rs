@@ -11,8 +11,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{Answered, CallEnd, Engine, EngineError, bridge};
 
-/// How long a caller waits for Stripe to open a session. The job goes on without him.
-const WAIT: Duration = Duration::from_secs(20);
+/// How long a caller waits for Stripe's answer. The job goes on without him.
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 impl Engine {
     /// Opens a checkout for a top-up, or gives the open one again, and waits until its address is known.
@@ -123,8 +123,8 @@ impl Engine {
     }
 }
 
-/// Waits for the end of a call for this payment. Having missed some means looking again.
-async fn next_end(key: &JobKey, ends: &mut Receiver<(JobKey, CallEnd)>) -> CallEnd {
+/// Waits for the end of this call. Having missed some means looking again.
+pub(crate) async fn next_end(key: &JobKey, ends: &mut Receiver<(JobKey, CallEnd)>) -> CallEnd {
     loop {
         match ends.recv().await {
             Ok((ended, end)) if ended == *key => return end,

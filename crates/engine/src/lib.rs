@@ -13,6 +13,7 @@ mod ids;
 mod inbox;
 mod jobs;
 mod readers;
+mod refund;
 pub mod service;
 mod ticker;
 mod wallet;

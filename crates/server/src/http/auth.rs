@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::extract::FromRequestParts;
 use bursar_domain::api_key::Role;
-use bursar_domain::id::UserId;
+use bursar_domain::id::{ApiKeyId, UserId};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -20,19 +20,35 @@ use crate::App;
 /// What every API key begins with; a word for its kind follows.
 pub const KEY_PREFIX: &str = "bursar_";
 
+/// The name of all administrators among idempotency keys.
+pub(super) const ADMINS: &str = "admin";
+
 /// Most credentials remembered. Beyond it the memory starts afresh.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// Somebody who has shown credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller(pub Role);
+pub struct Caller {
+    /// What he may do.
+    pub role: Role,
+    /// The API key he has shown; none if it was a token.
+    pub key: Option<ApiKeyId>,
+}
 
 impl Caller {
     /// Names the caller among idempotency keys: all administrators are one, each user is one of his own.
     pub fn principal(&self) -> String {
-        match &self.0 {
-            Role::Admin => "admin".to_owned(),
+        match &self.role {
+            Role::Admin => ADMINS.to_owned(),
             Role::User(user) => format!("user:{user}"),
+        }
+    }
+
+    /// Whose things he may see; none if everybody's.
+    pub(super) fn only(&self) -> Option<&UserId> {
+        match &self.role {
+            Role::Admin => None,
+            Role::User(user) => Some(user),
         }
     }
 }
@@ -44,18 +60,32 @@ pub struct User(pub UserId);
 impl User {
     /// The same as somebody who asks.
     pub fn caller(&self) -> Caller {
-        Caller(Role::User(self.0.clone()))
+        Caller {
+            role: Role::User(self.0.clone()),
+            key: None,
+        }
     }
 }
 
-/// An administrator.
-#[derive(Debug, Clone, Copy)]
-pub struct Admin;
+/// An administrator, by his API key: where two have to agree, two keys are two administrators.
+#[derive(Debug, Clone)]
+pub struct Admin(pub ApiKeyId);
 
 impl Admin {
     /// The same as somebody who asks.
-    pub fn caller(self) -> Caller {
-        Caller(Role::Admin)
+    pub fn caller(&self) -> Caller {
+        Caller {
+            role: Role::Admin,
+            key: Some(self.0.clone()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        identify(parts, app).await
     }
 }
 
@@ -63,7 +93,7 @@ impl FromRequestParts<App> for User {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match identify(parts, app).await?.0 {
+        match identify(parts, app).await?.role {
             Role::User(user) => Ok(Self(user)),
             Role::Admin => Err(ApiError::forbidden(
                 "this is about a user's own things: use a user's token or key",
@@ -76,9 +106,10 @@ impl FromRequestParts<App> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match identify(parts, app).await?.0 {
-            Role::Admin => Ok(Self),
-            Role::User(_) => Err(ApiError::forbidden(
+        let caller = identify(parts, app).await?;
+        match (caller.role, caller.key) {
+            (Role::Admin, Some(key)) => Ok(Self(key)),
+            _ => Err(ApiError::forbidden(
                 "this is for administrators: use an admin key",
             )),
         }
@@ -89,12 +120,12 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
     let credential = bearer(parts)?;
     let digest: [u8; 32] = Sha256::digest(credential).into();
     let now = app.engine().now().seconds();
-    if let Some(role) = app.memory().recall(&digest, now) {
-        return Ok(Caller(role));
+    if let Some(caller) = app.memory().recall(&digest, now) {
+        return Ok(caller);
     }
     let epoch = app.memory().epoch();
-    let (role, until) = if credential.starts_with(KEY_PREFIX) {
-        (key_role(app, &digest).await?, i64::MAX)
+    let (caller, until) = if credential.starts_with(KEY_PREFIX) {
+        (of_key(app, &digest).await?, i64::MAX)
     } else {
         let Some(config) = &app.config().jwt else {
             return Err(ApiError::unauthenticated(
@@ -102,10 +133,10 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
             ));
         };
         let verified = jwt::verify(config, credential, now).map_err(ApiError::unauthenticated)?;
-        (Role::User(verified.user), verified.until)
+        (User(verified.user).caller(), verified.until)
     };
-    app.memory().remember(epoch, digest, role.clone(), until);
-    Ok(Caller(role))
+    app.memory().remember(epoch, digest, caller.clone(), until);
+    Ok(caller)
 }
 
 fn bearer(parts: &Parts) -> Result<&str, ApiError> {
@@ -134,14 +165,17 @@ fn bearer(parts: &Parts) -> Result<&str, ApiError> {
     Ok(credential)
 }
 
-async fn key_role(app: &App, digest: &[u8; 32]) -> Result<Role, ApiError> {
+async fn of_key(app: &App, digest: &[u8; 32]) -> Result<Caller, ApiError> {
     let hash = hex::encode(digest);
     let key = app
         .engine()
         .read(move |reader| reader.api_key_by_hash(&hash))
         .await?;
     key.filter(|key| key.revoked_at.is_none())
-        .map(|key| key.role)
+        .map(|key| Caller {
+            role: key.role,
+            key: Some(key.id),
+        })
         .ok_or_else(|| ApiError::unauthenticated("the API key is not valid, or was revoked"))
 }
 
@@ -152,7 +186,7 @@ pub struct Memory(Mutex<Remembered>);
 #[derive(Debug, Default)]
 struct Remembered {
     epoch: u64,
-    roles: HashMap<[u8; 32], (Role, i64)>,
+    callers: HashMap<[u8; 32], (Caller, i64)>,
 }
 
 impl Memory {
@@ -160,10 +194,10 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recall(&self, digest: &[u8; 32], now_seconds: i64) -> Option<Role> {
+    fn recall(&self, digest: &[u8; 32], now_seconds: i64) -> Option<Caller> {
         let memory = self.lock();
-        let (role, until) = memory.roles.get(digest)?;
-        (now_seconds < *until).then(|| role.clone())
+        let (caller, until) = memory.callers.get(digest)?;
+        (now_seconds < *until).then(|| caller.clone())
     }
 
     /// Counts how often everything was forgotten.
@@ -171,23 +205,23 @@ impl Memory {
         self.lock().epoch
     }
 
-    /// Keeps a role, unless something was revoked since `epoch`: the role was then read too early to be trusted.
-    fn remember(&self, epoch: u64, digest: [u8; 32], role: Role, until_seconds: i64) {
+    /// Keeps a caller, unless something was revoked since `epoch`: he was then read too early to be trusted.
+    fn remember(&self, epoch: u64, digest: [u8; 32], caller: Caller, until_seconds: i64) {
         let mut memory = self.lock();
         if memory.epoch != epoch {
             return;
         }
-        if memory.roles.len() >= REMEMBERED_MAX {
-            memory.roles.clear();
+        if memory.callers.len() >= REMEMBERED_MAX {
+            memory.callers.clear();
         }
-        memory.roles.insert(digest, (role, until_seconds));
+        memory.callers.insert(digest, (caller, until_seconds));
     }
 
     /// Forgets everything: a key was revoked.
     pub fn forget(&self) {
         let mut memory = self.lock();
         memory.epoch += 1;
-        memory.roles.clear();
+        memory.callers.clear();
     }
 }
 
@@ -195,11 +229,15 @@ impl Memory {
 mod tests {
     use super::*;
 
+    fn anna() -> Caller {
+        User(UserId::parse("anna").unwrap()).caller()
+    }
+
     #[test]
     fn a_memory_ends_with_the_token() {
         let memory = Memory::default();
-        memory.remember(0, [1; 32], Role::Admin, 100);
-        assert_eq!(memory.recall(&[1; 32], 99), Some(Role::Admin));
+        memory.remember(0, [1; 32], anna(), 100);
+        assert_eq!(memory.recall(&[1; 32], 99), Some(anna()));
         assert_eq!(memory.recall(&[1; 32], 100), None);
         assert_eq!(memory.recall(&[2; 32], 0), None);
     }
@@ -207,10 +245,10 @@ mod tests {
     #[test]
     fn a_role_read_before_a_revocation_is_not_kept_after_it() {
         let memory = Memory::default();
-        memory.remember(0, [1; 32], Role::Admin, 100);
+        memory.remember(0, [1; 32], anna(), 100);
         let epoch = memory.epoch();
         memory.forget();
-        memory.remember(epoch, [2; 32], Role::Admin, 100);
+        memory.remember(epoch, [2; 32], anna(), 100);
         assert_eq!(memory.recall(&[1; 32], 0), None);
         assert_eq!(memory.recall(&[2; 32], 0), None);
     }
@@ -220,8 +258,8 @@ mod tests {
         let memory = Memory::default();
         for number in 0..=u32::try_from(REMEMBERED_MAX).unwrap() {
             let digest = Sha256::digest(number.to_be_bytes()).into();
-            memory.remember(0, digest, Role::Admin, 100);
+            memory.remember(0, digest, anna(), 100);
         }
-        assert!(memory.lock().roles.len() <= REMEMBERED_MAX);
+        assert!(memory.lock().callers.len() <= REMEMBERED_MAX);
     }
 }

@@ -258,7 +258,7 @@ impl From<EngineError> for ApiError {
             }
             EngineError::ProviderRefused { code, message } => {
                 tracing::error!(code, message, "Stripe refused a request");
-                let message = format!("Stripe refused the payment: {message}");
+                let message = format!("Stripe refused: {message}");
                 Self::new(StatusCode::BAD_GATEWAY, "stripe_refused", message)
             }
             EngineError::Store(StoreError::BadCursor) => {

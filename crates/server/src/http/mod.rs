@@ -26,6 +26,7 @@ mod order;
 mod page;
 mod payment;
 mod redirect;
+mod refund;
 mod return_url;
 mod site;
 mod topup;
@@ -53,6 +54,18 @@ pub const EVENTS: &[&str] = &[
     "checkout.session.expired",
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "payment_intent.processing",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
+    "radar.early_fraud_warning.created",
 ];
 
 /// All routes.
@@ -72,6 +85,14 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment.stripe/redirect/cancel", get(redirect::cancel))
         .route("/v1/payment.stripe/payments/me", get(payment::mine))
         .route("/v1/payment.stripe/payments", get(payment::all))
+        .route(
+            "/v1/payment.stripe/payments/{payment_id}",
+            get(payment::one),
+        )
+        .route("/v1/payment.stripe/refunds", get(refund::all))
+        .route("/v1/payment.stripe/refunds/create", post(refund::create))
+        .route("/v1/payment.stripe/refunds/approve", post(refund::approve))
+        .route("/v1/payment.stripe/refunds/reject", post(refund::reject))
         .route("/v1/payment.stripe/events", get(payment::events))
         .route("/v1/balance/me", get(balance::mine))
         .route("/v1/balance/history/me", get(balance::my_history))
@@ -85,6 +106,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance/at", get(wallet::at))
         .route("/v1/balance/explain", get(explain::explain))
         .route("/v1/balance/overdraft/set", post(wallet::set_overdraft))
+        .route("/v1/balance/freeze", post(wallet::freeze))
         .route("/v1/balance/charge", post(charge::create))
         .route("/v1/balance/charge/batch", post(charge::batch))
         .route("/v1/balance/precheck", post(charge::precheck))

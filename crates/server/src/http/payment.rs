@@ -1,21 +1,22 @@
 //! Payments: the ways to pay, what was tried, and the events Stripe sent about it.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use bursar_domain::dispute::Dispute;
 use bursar_domain::event::{EventStatus, StoredEvent};
 use bursar_domain::id::{PaymentId, TopupId};
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
-use bursar_store::query::{EventFilter, PaymentFilter};
+use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, Reader, RefundFilter};
 use serde::Serialize;
 use serde_json::json;
 
 use super::answer::item;
-use super::auth::{Admin, User};
+use super::auth::{Admin, Caller, User};
 use super::error::ApiError;
 use super::extract::{Input, Query};
-use super::page;
+use super::{page, refund};
 use crate::App;
 
 /// `GET /v1/payment/methods`
@@ -100,6 +101,95 @@ impl View {
         }
     }
 }
+
+/// One payment with what became of its money.
+#[derive(Debug, Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    payment: View,
+    refunds: Refunds,
+    disputes: Vec<DisputeView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Refunds {
+    OfAdmin(Vec<refund::View>),
+    OfCustomer(Vec<refund::Short>),
+}
+
+#[derive(Debug, Serialize)]
+struct DisputeView {
+    stripe_dispute_id: String,
+    status: &'static str,
+    reason: String,
+    amount_minor: i64,
+    withdrawn_minor: i64,
+    currency: &'static str,
+    created_at: String,
+    updated_at: String,
+}
+
+impl DisputeView {
+    fn of(dispute: &Dispute) -> Self {
+        Self {
+            stripe_dispute_id: dispute.id.clone(),
+            status: dispute.status.as_str(),
+            reason: dispute.reason.clone(),
+            amount_minor: dispute.amount.minor,
+            withdrawn_minor: dispute.withdrawn(),
+            currency: dispute.amount.unit.code(),
+            created_at: dispute.created_at.to_string(),
+            updated_at: dispute.updated_at.to_string(),
+        }
+    }
+}
+
+/// `GET /v1/payment.stripe/payments/{payment_id}`
+pub(super) async fn one(
+    State(app): State<App>,
+    caller: Caller,
+    Path(text): Path<String>,
+    Query(query): Query,
+) -> Result<impl IntoResponse, ApiError> {
+    query.finish()?;
+    let id = PaymentId::parse(&text).ok_or(Refusal::PaymentNotFound)?;
+    let filter = RefundFilter {
+        payment: Some(id.clone()),
+        status: None,
+    };
+    let all = PageRequest {
+        limit: RETURNS_MAX,
+        cursor: None,
+    };
+    let read = move |reader: &mut Reader| {
+        let payment = reader.payment(&id)?;
+        Ok((
+            payment,
+            reader.refunds(&filter, &all)?,
+            reader.disputes(&id)?,
+        ))
+    };
+    let (payment, refunds, disputes) = app.engine().read(read).await?;
+    // Whether somebody else's payment exists is nobody's business.
+    let mine = |payment: &Payment| caller.only().is_none_or(|user| payment.user == *user);
+    let payment = payment.filter(mine).ok_or(Refusal::PaymentNotFound)?;
+    let refunds = refunds.items.iter();
+    let refunds = if caller.only().is_none() {
+        Refunds::OfAdmin(refunds.map(refund::View::of).collect())
+    } else {
+        let made = refunds.filter(|refund| refund.provider_id.is_some());
+        Refunds::OfCustomer(made.map(refund::Short::of).collect())
+    };
+    Ok(item(Whole {
+        payment: View::of(&payment),
+        refunds,
+        disputes: disputes.iter().map(DisputeView::of).collect(),
+    }))
+}
+
+/// More refunds than Stripe makes of one payment.
+const RETURNS_MAX: usize = 1_000;
 
 /// `GET /v1/payment.stripe/payments/me`
 pub(super) async fn mine(

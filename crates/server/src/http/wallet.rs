@@ -29,6 +29,7 @@ pub(super) struct View {
     debt: i64,
     unit: &'static str,
     overdraft: Option<i64>,
+    frozen: bool,
     money: Option<Money>,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -70,6 +71,7 @@ impl View {
             debt: wallet.map_or(0, Wallet::debt),
             unit: key.unit.code(),
             overdraft: wallet.and_then(|wallet| wallet.overdraft),
+            frozen: wallet.is_some_and(|wallet| wallet.frozen),
             money: if key.unit == Unit::CREDIT {
                 Money::of(price, credits)
             } else {
@@ -158,6 +160,34 @@ struct Overdraft {
     user_id: String,
     unit: &'static str,
     overdraft: Option<i64>,
+}
+
+/// `POST /v1/balance/freeze`
+pub(super) async fn freeze(
+    State(app): State<App>,
+    admin: Admin,
+    mut order: Order,
+) -> Result<impl IntoResponse, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let user = required("user_id", order.input.user("user_id")?)?;
+    let unit = order.input.unit()?;
+    let frozen = required("frozen", order.input.boolean("frozen")?)?;
+    order.input.finish()?;
+    let body = Frozen {
+        user_id: user.to_string(),
+        unit: unit.code(),
+        frozen,
+    };
+    let command = Command::SetFrozen { user, unit, frozen };
+    let answered = app.submit(command, idempotency).await?;
+    Ok(answer(body, answered.replayed))
+}
+
+#[derive(Debug, Serialize)]
+struct Frozen {
+    user_id: String,
+    unit: &'static str,
+    frozen: bool,
 }
 
 #[derive(Debug, Serialize)]

@@ -167,7 +167,7 @@ async fn debt_is_made_only_where_it_is_allowed_and_only_so_far() {
         wallet,
         json!({
             "user_id": "u1", "credits": -100, "available": -100, "held": 0, "debt": 100, "unit": "credit",
-            "overdraft": 100, "money": {"amount_minor": -100, "currency": "usd", "display": "-1.00 USD"},
+            "overdraft": 100, "frozen": false, "money": {"amount_minor": -100, "currency": "usd", "display": "-1.00 USD"},
             "created_at": TODAY, "updated_at": TODAY,
         })
     );

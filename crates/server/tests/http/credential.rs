@@ -141,7 +141,7 @@ async fn a_key_speaks_for_the_user_it_was_made_for() {
     let wallet = house.get("/v1/balance/me", &secret).await.body;
     let expected = json!({
         "user_id": "auth0|5", "credits": 0, "available": 0, "held": 0, "debt": 0, "unit": "credit",
-        "overdraft": null,
+        "overdraft": null, "frozen": false,
         "money": {"amount_minor": 0, "currency": "usd", "display": "0.00 USD"},
         "created_at": null, "updated_at": null,
     });

@@ -38,6 +38,11 @@ const ADMIN: &[(&str, &str)] = &[
     ("POST", "/v1/keys/revoke"),
     ("GET", "/v1/balance/at"),
     ("POST", "/v1/balance/overdraft/set"),
+    ("POST", "/v1/balance/freeze"),
+    ("GET", "/v1/payment.stripe/refunds"),
+    ("POST", "/v1/payment.stripe/refunds/create"),
+    ("POST", "/v1/payment.stripe/refunds/approve"),
+    ("POST", "/v1/payment.stripe/refunds/reject"),
     ("POST", "/v1/balance/charge"),
     ("POST", "/v1/balance/charge/batch"),
     ("POST", "/v1/balance/precheck"),
@@ -62,6 +67,9 @@ const ADMIN: &[(&str, &str)] = &[
     ("GET", "/v1/usage/summary"),
 ];
 
+/// Both come here, each with what he may see; tests about these are with those about what they show.
+const BOTH: &[(&str, &str)] = &[("GET", "/v1/payment.stripe/payments/{payment_id}")];
+
 /// Browsers and Stripe come to these without credentials of ours; other tests are about them.
 const NOBODYS: &[&str] = &[
     "/assets/{name}",
@@ -77,7 +85,7 @@ fn no_route_is_forgotten_here() {
     let source = include_str!("../../src/http/mod.rs");
     let arguments = source.split(".route(").skip(1).map(str::trim_start);
     let mut routes = arguments.filter_map(|rest| rest.strip_prefix('"')?.split('"').next());
-    let known: Vec<&str> = [GUEST, USER, ADMIN]
+    let known: Vec<&str> = [GUEST, USER, ADMIN, BOTH]
         .into_iter()
         .flatten()
         .map(|(_, path)| *path)

@@ -16,7 +16,7 @@ async fn a_user_sees_the_own_wallet_to_the_last_posting() {
     let mine = door.get_as(&key, "/v1/balance/me").await.ok();
     let expected = json!({
         "user_id": "u1", "credits": 90, "available": 60, "held": 30, "debt": 0, "unit": "credit", "overdraft": null,
-        "money": {"amount_minor": 90, "currency": "usd", "display": "0.90 USD"}, "created_at": TODAY,
+        "frozen": false, "money": {"amount_minor": 90, "currency": "usd", "display": "0.90 USD"}, "created_at": TODAY,
         "updated_at": "2027-01-15T08:00:05Z",
     });
     assert_eq!(mine, expected);
