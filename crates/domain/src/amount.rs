@@ -136,20 +136,66 @@ impl fmt::Display for Amount {
             };
             return write!(f, "{} {noun}", self.minor);
         }
-        let step = 10_u64.pow(u32::from(self.unit.decimals));
-        let (whole, rest) = (
-            self.minor.unsigned_abs() / step,
-            self.minor.unsigned_abs() % step,
-        );
-        let sign = if self.minor < 0 { "-" } else { "" };
         let code = self.unit.code.to_ascii_uppercase();
-        match self.unit.decimals {
-            0 => write!(f, "{sign}{whole} {code}"),
-            decimals => write!(
-                f,
-                "{sign}{whole}.{rest:0width$} {code}",
-                width = usize::from(decimals)
-            ),
+        write!(f, "{} {code}", self.to_decimal())
+    }
+}
+
+/// Why a text is no amount of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// Something else than digits, with at most one point between them and a minus before them.
+    #[error(
+        "must be a number such as 5 or 10.50, without signs of currencies, blanks or exponents"
+    )]
+    NotANumber,
+    /// More digits behind the point than the unit has.
+    #[error("must have at most {} digits behind the point in {}", decimals.decimals(), decimals.code())]
+    TooPrecise {
+        /// The unit.
+        decimals: Unit,
+    },
+    /// More than can be counted.
+    #[error("is larger than amounts can be")]
+    TooLarge,
+}
+
+impl Amount {
+    /// The amount that a decimal text says: `10.5` of `usd/2` is 1050 smallest steps. Zeros behind what the unit can hold say
+    /// nothing (`5.00` of `jpy/0` is 5); any other digit there is refused, never rounded away.
+    pub fn parse_decimal(text: &str, unit: Unit) -> Result<Self, DecimalError> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, part) = match digits.split_once('.') {
+            Some((_, "")) => return Err(DecimalError::NotANumber),
+            Some((whole, part)) => (whole, part),
+            None => (digits, ""),
+        };
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !is_number(whole) || !is_number(part) {
+            return Err(DecimalError::NotANumber);
+        }
+        let part = part.trim_end_matches('0');
+        let decimals = usize::from(unit.decimals);
+        if part.len() > decimals {
+            return Err(DecimalError::TooPrecise { decimals: unit });
+        }
+        let minor = format!("{whole}{part:0<decimals$}").parse::<i64>();
+        let minor = minor.map_err(|_| DecimalError::TooLarge)?;
+        Ok(Self::new(if negative { -minor } else { minor }, unit))
+    }
+
+    /// The amount as a decimal text with all decimals of its unit and nothing else: `10.50`.
+    pub fn to_decimal(self) -> String {
+        let decimals = usize::from(self.unit.decimals);
+        let step = 10_u64.pow(u32::from(self.unit.decimals));
+        let size = self.minor.unsigned_abs();
+        let sign = if self.minor < 0 { "-" } else { "" };
+        match decimals {
+            0 => format!("{sign}{size}"),
+            _ => format!("{sign}{}.{:0decimals$}", size / step, size % step),
         }
     }
 }
@@ -254,7 +300,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn decimal_texts_are_read_exactly_or_not_at_all() {
+        use super::DecimalError::{NotANumber, TooLarge, TooPrecise};
+        let read = |text, code| Amount::parse_decimal(text, unit(code)).map(|amount| amount.minor);
+        for (text, code, minor) in [
+            ("10.5", "usd", 1050),
+            ("10.50", "usd", 1050),
+            ("10", "usd", 1000),
+            ("0.01", "usd", 1),
+            ("-0.05", "usd", -5),
+            ("500", "jpy", 500),
+            ("500.00", "jpy", 500),
+            ("1.23", "kwd", 1230),
+            ("1.234", "kwd", 1234),
+            ("007.10", "usd", 710),
+        ] {
+            assert_eq!(read(text, code), Ok(minor), "{text} {code}");
+        }
+        for text in [
+            "", ".", "5.", ".5", "1e3", "+5", "1,50", " 5", "5 ", "$5", "--5", "0x5", "٥",
+        ] {
+            assert_eq!(read(text, "usd"), Err(NotANumber), "{text}");
+        }
+        for (text, code) in [("0.001", "usd"), ("0.5", "jpy"), ("1.2345", "kwd")] {
+            let decimals = unit(code);
+            assert_eq!(read(text, code), Err(TooPrecise { decimals }), "{text}");
+        }
+        assert_eq!(read("92233720368547758.08", "usd"), Err(TooLarge));
+    }
+
     proptest! {
+        #[test]
+        fn decimal_texts_read_back(minor in -i64::MAX..i64::MAX, which in 0_usize..3) {
+            let amount = Amount::new(minor, unit(["jpy", "usd", "kwd"][which]));
+            prop_assert_eq!(Amount::parse_decimal(&amount.to_decimal(), amount.unit), Ok(amount));
+        }
+
         #[test]
         fn a_cost_is_the_least_amount_not_below_the_exact_price(
             numerator in 1_i64..1_000_000, denominator in 1_i64..1_000_000, credits in 1_i64..1_000_000_000,

@@ -5,7 +5,7 @@
 //! [`Command`](command::Command) needs into a [`State`](state::State), lets [`decide`](command::decide) change it,
 //! and writes back what changed.
 //!
-//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`topup`], [`payment`], [`checkout`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
+//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
 
 pub mod account;
 pub mod amount;
@@ -17,6 +17,7 @@ pub mod card_number;
 pub mod charge;
 pub mod checkout;
 pub mod command;
+pub mod currency;
 pub mod dispute;
 pub mod event;
 pub mod exchange;
@@ -27,6 +28,7 @@ pub mod job;
 pub mod journal;
 pub mod limit;
 pub mod notice;
+pub mod package;
 pub mod payment;
 pub mod policy;
 pub mod refund;

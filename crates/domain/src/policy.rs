@@ -2,7 +2,9 @@
 
 use crate::amount::{CreditPrice, Unit};
 use crate::charge::Actions;
+use crate::currency::OwnLimits;
 use crate::hold::Overage;
+use crate::package::Package;
 use crate::reversal::SpentCredit;
 
 /// Settings that rules ask for.
@@ -12,8 +14,14 @@ pub struct Policy {
     pub topup_credits_min: i64,
     /// Most credits of a top-up.
     pub topup_credits_max: i64,
-    /// What a credit costs.
+    /// What a credit costs in the usual currency.
     pub credit_price: CreditPrice,
+    /// What it costs in others.
+    pub credit_prices: Vec<CreditPrice>,
+    /// The least and the most that is charged at a time, where it is not as Stripe has it.
+    pub charge_limits: OwnLimits,
+    /// What is sold together.
+    pub packages: Vec<Package>,
     /// Whether payments are made with a live key of the provider.
     pub livemode: bool,
     /// What a customer sees as the thing bought.
@@ -38,6 +46,17 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What a credit costs in a currency, if credits are sold in it.
+    pub fn price_in(&self, currency: Unit) -> Option<&CreditPrice> {
+        let mut prices = std::iter::once(&self.credit_price).chain(&self.credit_prices);
+        prices.find(|price| price.currency == currency)
+    }
+
+    /// The package with this id.
+    pub fn package(&self, id: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.id == id)
+    }
+
     /// One credit is one US cent; top-ups from 50 to 1,000,000 credits; test mode. The least of 50 is Stripe's own smallest
     /// charge in US dollars. Debt up to 1,000,000 credits where a charge may make any; holds last 15 minutes; grants are
     /// announced a week before they expire.
@@ -55,6 +74,9 @@ impl Policy {
                 denominator: 1,
                 currency,
             },
+            credit_prices: vec![],
+            charge_limits: OwnLimits::new(),
+            packages: vec![],
             livemode: false,
             item_name: "Credits".to_owned(),
             actions: Actions::new(),

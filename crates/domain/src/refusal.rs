@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::amount::Unit;
+use crate::amount::{Amount, Unit};
 use crate::grant::GrantEnd;
 use crate::hold::HoldStatus;
 use crate::id::LimitId;
@@ -89,6 +89,21 @@ pub enum Refusal {
     BatchRefused { position: usize, why: Box<Self> },
     #[error("the price would be beyond what {currency} amounts can hold: buy fewer credits")]
     PriceOutOfRange { currency: Unit },
+    #[error(
+        "the price would be {given}, and {least} to {most} can be charged at a time: change `{field}`"
+    )]
+    PriceNotChargeable {
+        field: String,
+        given: Amount,
+        least: Amount,
+        most: Amount,
+    },
+    #[error(
+        "nothing is sold in {currency:?} here: leave `currency` out, or name one that prices are in"
+    )]
+    CurrencyNotOffered { currency: String },
+    #[error("there is no package {id:?}: the list of packages has them all")]
+    PackageNotFound { id: String },
     #[error("the balance would leave the range of 64 bits: use a smaller amount")]
     BalanceOutOfRange,
     #[error("{} {} has been posted already", cause.kind, cause.id)]
@@ -137,6 +152,9 @@ impl Refusal {
             Self::SameUnit => "same_unit",
             Self::BatchRefused { why, .. } => why.code(),
             Self::PriceOutOfRange { .. } => "price_out_of_range",
+            Self::PriceNotChargeable { .. } => "price_not_chargeable",
+            Self::CurrencyNotOffered { .. } => "currency_not_offered",
+            Self::PackageNotFound { .. } => "package_not_found",
             Self::BalanceOutOfRange => "balance_out_of_range",
             Self::AlreadyPosted { .. } => "already_posted",
             Self::Unbalanced => "unbalanced",
@@ -149,7 +167,11 @@ impl Refusal {
     /// The field of the request that is to blame, if one is.
     pub fn param(&self) -> Option<&str> {
         match self {
-            Self::OutOfRange { field, .. } | Self::Misfit { field, .. } => Some(field),
+            Self::OutOfRange { field, .. }
+            | Self::Misfit { field, .. }
+            | Self::PriceNotChargeable { field, .. } => Some(field),
+            Self::CurrencyNotOffered { .. } => Some("currency"),
+            Self::PackageNotFound { .. } => Some("package_id"),
             Self::ActionUnknown { .. } => Some("action"),
             Self::GrantNotFound | Self::GrantEnded { .. } => Some("grant_id"),
             Self::HoldNotFound | Self::HoldEnded { .. } => Some("hold_id"),

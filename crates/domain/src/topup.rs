@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::amount::Amount;
+use crate::amount::{Amount, Unit};
 use crate::award::{self, Award, AwardKind};
 use crate::command::Context;
-use crate::grant::{self, Category, CreateGrant, Source};
+use crate::currency;
+use crate::grant::{self, Category, CreateGrant, Source, within};
 use crate::id::{PaymentId, TopupId, UserId};
-use crate::journal::{Cause, Reason, Remark, Transaction};
+use crate::journal::{self, Cause, Reason, Remark, Transaction};
 use crate::payment::Payment;
+use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -64,9 +66,13 @@ pub struct Topup {
     pub id: TopupId,
     /// Whose wallet.
     pub user: UserId,
-    /// How many credits; positive.
+    /// How many credits are bought; positive.
     pub credits: i64,
-    /// What they cost, by the price of the moment the top-up was made.
+    /// How many come on top as a gift; 0 or more.
+    pub bonus: i64,
+    /// The package they are, if they are one.
+    pub package: Option<String>,
+    /// What is to be paid, by the prices of the moment the top-up was made.
     pub price: Amount,
     /// Where it stands.
     pub status: TopupStatus,
@@ -82,15 +88,93 @@ pub struct Topup {
     pub paid_at: Option<Time>,
 }
 
+/// What is wished for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// So many credits, at the price of a credit.
+    Credits(i64),
+    /// The package with this id, at its own price.
+    Package(String),
+}
+
 /// Asks for a new top-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTopup {
     /// Whose wallet.
     pub user: UserId,
-    /// How many credits.
-    pub credits: i64,
+    /// What is wished for.
+    pub wish: Wish,
+    /// What it is to be paid in; the usual currency if none is named.
+    pub currency: Option<Unit>,
     /// What is said about it.
     pub remark: Remark,
+}
+
+impl CreateTopup {
+    /// So many credits, paid in the usual currency.
+    pub fn plain(user: UserId, credits: i64) -> Self {
+        Self {
+            user,
+            wish: Wish::Credits(credits),
+            currency: None,
+            remark: Remark::default(),
+        }
+    }
+}
+
+/// What is sold, and what for.
+struct Offer {
+    credits: i64,
+    bonus: i64,
+    package: Option<String>,
+    price: Amount,
+}
+
+fn offer(policy: &Policy, wish: &CreateTopup) -> Result<Offer, Refusal> {
+    let not_offered = |currency: Unit| Refusal::CurrencyNotOffered {
+        currency: currency.code().to_owned(),
+    };
+    match &wish.wish {
+        Wish::Credits(credits) => {
+            let (least, most) = (policy.topup_credits_min, policy.topup_credits_max);
+            within("credits", *credits, least, most)?;
+            let currency = wish.currency.unwrap_or(policy.credit_price.currency);
+            let price = policy
+                .price_in(currency)
+                .ok_or_else(|| not_offered(currency))?;
+            let exact = price.cost_rounded_up(*credits);
+            let price = exact.and_then(currency::rounded_up_to_step);
+            let price = price.map_err(|_| Refusal::PriceOutOfRange { currency })?;
+            currency::check(&policy.charge_limits, price, "credits")?;
+            Ok(Offer {
+                credits: *credits,
+                bonus: 0,
+                package: None,
+                price,
+            })
+        }
+        Wish::Package(id) => {
+            let package = policy.package(id);
+            let package = package.ok_or_else(|| Refusal::PackageNotFound { id: id.clone() })?;
+            let price = match wish.currency {
+                Some(currency) => package
+                    .price_in(currency)
+                    .ok_or_else(|| not_offered(currency))?,
+                // A package has a price.
+                None => *package
+                    .prices
+                    .first()
+                    .ok_or_else(|| Refusal::PackageNotFound { id: id.clone() })?,
+            };
+            currency::check(&policy.charge_limits, price, "package_id")?;
+            Ok(Offer {
+                credits: package.credits,
+                bonus: package.bonus,
+                package: Some(package.id.clone()),
+                price,
+            })
+        }
+    }
 }
 
 pub(crate) fn create(
@@ -98,23 +182,14 @@ pub(crate) fn create(
     context: &mut Context<'_>,
     wish: &CreateTopup,
 ) -> Result<Topup, Refusal> {
-    let policy = context.policy;
-    let (least, most) = (policy.topup_credits_min, policy.topup_credits_max);
-    if !(least..=most).contains(&wish.credits) {
-        return Err(Refusal::OutOfRange {
-            field: "credits".into(),
-            least,
-            most,
-            given: wish.credits,
-        });
-    }
-    let currency = policy.credit_price.currency;
-    let price = policy.credit_price.cost_rounded_up(wish.credits);
+    let offer = offer(context.policy, wish)?;
     let topup = Topup {
         id: TopupId::new(context.ids, context.now),
         user: wish.user.clone(),
-        credits: wish.credits,
-        price: price.map_err(|_| Refusal::PriceOutOfRange { currency })?,
+        credits: offer.credits,
+        bonus: offer.bonus,
+        package: offer.package,
+        price: offer.price,
         status: TopupStatus::Pending,
         payment: None,
         remark: wish.remark.clone(),
@@ -139,12 +214,21 @@ pub(crate) fn needs_to_finish(wanted: &mut Wanted<'_>, id: &TopupId) {
     let Some(topup) = wanted.topup(id) else {
         return;
     };
-    grant::needs_to_give(wanted, &AccountKey::wallet(&topup.user), AccountKind::Sold);
+    let key = AccountKey::wallet(&topup.user);
+    grant::needs_to_give(wanted, &key, AccountKind::Sold);
     wanted.cause(&cause(id));
+    if topup.bonus > 0 {
+        grant::needs_to_give(wanted, &key, AccountKind::Granted);
+        wanted.cause(&bonus_cause(id));
+    }
 }
 
 fn cause(id: &TopupId) -> Cause {
     Cause::new("topup", id.as_str())
+}
+
+fn bonus_cause(id: &TopupId) -> Cause {
+    Cause::new("topup_bonus", id.as_str())
 }
 
 /// Credits the wallet of a top-up, once. The only function that does; finishing a finished top-up changes nothing.
@@ -169,35 +253,29 @@ pub(crate) fn finish(
         }
         Voucher::Admin(remark) => topup.remark.followed_by(remark),
     };
-    let terms = CreateGrant::plain(
-        topup.user.clone(),
-        Amount::credits(topup.credits),
-        Category::Paid,
-        Source::Topup,
-    );
-    let transaction = Transaction {
-        reason: Reason::Topup,
-        cause: Some(cause(id)),
-        at: context.now,
-        remark: remark.clone(),
-        tags: String::new(),
-        postings: vec![],
+    let key = AccountKey::wallet(&topup.user);
+    // All of it is checked before the first part is written.
+    grant::check_fits(state, &key, topup.credits.saturating_add(topup.bonus))?;
+    if topup.bonus > 0 {
+        journal::check_cause(state, &bonus_cause(id))?;
+    }
+    let payment = match voucher {
+        Voucher::Payment(payment) => Some(&payment.id),
+        Voucher::Admin(_) => None,
     };
-    let given = grant::give(state, &terms, AccountKind::Sold, transaction)?;
-    if let Voucher::Payment(payment) = voucher {
-        award::note(
-            state,
-            Award {
-                payment: payment.id.clone(),
-                kind: AwardKind::Topup,
-                wallet: terms.wallet(),
-                from: AccountKind::Sold,
-                granted: topup.credits,
-                taken: 0,
-                absorbed: 0,
-                grants: vec![given.id],
-            },
-        );
+    let sold = Share {
+        kind: AwardKind::Topup,
+        cause: cause(id),
+        amount: topup.credits,
+    };
+    give(state, context, (&topup, &remark), payment, sold)?;
+    if topup.bonus > 0 {
+        let bonus = Share {
+            kind: AwardKind::Bonus,
+            cause: bonus_cause(id),
+            amount: topup.bonus,
+        };
+        give(state, context, (&topup, &remark), payment, bonus)?;
     }
     let now = context.now;
     state.topups.change(id, |topup| {
@@ -208,6 +286,62 @@ pub(crate) fn finish(
         topup.paid_at = Some(now);
         topup.updated_at = now;
     });
+    Ok(())
+}
+
+/// One of the things a top-up gives.
+struct Share {
+    kind: AwardKind,
+    cause: Cause,
+    amount: i64,
+}
+
+/// Puts a share into the wallet. What a payment has given is noted, so that it goes when the money goes.
+fn give(
+    state: &mut State,
+    context: &Context<'_>,
+    (topup, remark): (&Topup, &Remark),
+    payment: Option<&PaymentId>,
+    share: Share,
+) -> Result<(), Refusal> {
+    let (origin, category, source, reason) = match share.kind {
+        AwardKind::Topup => (
+            AccountKind::Sold,
+            Category::Paid,
+            Source::Topup,
+            Reason::Topup,
+        ),
+        _ => (
+            AccountKind::Granted,
+            Category::Promotional,
+            Source::Bonus,
+            Reason::Grant,
+        ),
+    };
+    let amount = Amount::credits(share.amount);
+    let terms = CreateGrant::plain(topup.user.clone(), amount, category, source);
+    let transaction = Transaction {
+        reason,
+        cause: Some(share.cause),
+        at: context.now,
+        remark: remark.clone(),
+        tags: String::new(),
+        postings: vec![],
+    };
+    let given = grant::give(state, &terms, origin, transaction)?;
+    if let Some(payment) = payment {
+        let award = Award {
+            payment: payment.clone(),
+            kind: share.kind,
+            wallet: terms.wallet(),
+            from: origin,
+            granted: share.amount,
+            taken: 0,
+            absorbed: 0,
+            grants: vec![given.id],
+        };
+        award::note(state, award);
+    }
     Ok(())
 }
 

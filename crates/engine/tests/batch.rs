@@ -46,11 +46,7 @@ fn anna() -> UserId {
 }
 
 fn topup(desk: &mut Desk) -> TopupId {
-    let wish = CreateTopup {
-        user: anna(),
-        credits: 500,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(anna(), 500);
     let Ok(Reply::Topup(topup)) = desk.ask(Command::CreateTopup(wish)) else {
         panic!("no top-up");
     };
@@ -256,13 +252,7 @@ async fn a_decision_that_panics_costs_nobody_else_anything() {
         clock: Arc::new(SystemClock),
     })
     .unwrap();
-    let wish = || {
-        Command::CreateTopup(CreateTopup {
-            user: anna(),
-            credits: 500,
-            remark: Remark::default(),
-        })
-    };
+    let wish = || Command::CreateTopup(CreateTopup::plain(anna(), 500));
     let add = || {
         Command::Adjust(Adjust {
             user: anna(),

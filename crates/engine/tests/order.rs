@@ -20,7 +20,6 @@ use bursar_domain::command::{Command, Reply};
 use bursar_domain::event::EventStatus;
 use bursar_domain::id::{PaymentId, TopupId, UserId};
 use bursar_domain::job::{JobKey, JobKind};
-use bursar_domain::journal::Remark;
 use bursar_domain::notice::{ApplyEvent, Notice};
 use bursar_domain::payment::PaymentStatus;
 use bursar_domain::topup::{CreateTopup, TopupStatus};
@@ -111,11 +110,7 @@ struct Purchase {
 impl Purchase {
     fn begin(desk: &mut Desk, number: usize) -> Self {
         let user = UserId::parse(&format!("user-{number}")).unwrap();
-        let wish = CreateTopup {
-            user: user.clone(),
-            credits: CREDITS,
-            remark: Remark::default(),
-        };
+        let wish = CreateTopup::plain(user.clone(), CREDITS);
         let Ok(Reply::Topup(topup)) = desk.ask(Command::CreateTopup(wish)) else {
             panic!("no top-up");
         };

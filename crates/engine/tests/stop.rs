@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::UserId;
-use bursar_domain::journal::Remark;
 use bursar_domain::policy::Policy;
 use bursar_domain::topup::CreateTopup;
 use bursar_engine::clock::SystemClock;
@@ -39,11 +38,7 @@ async fn silent_stripe() -> (String, Arc<AtomicUsize>) {
 
 async fn ask_for_a_checkout(engine: &Engine) {
     let user = UserId::parse("anna").unwrap();
-    let wish = CreateTopup {
-        user: user.clone(),
-        credits: 500,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(user.clone(), 500);
     let Ok(Reply::Topup(topup)) = engine.submit(Command::CreateTopup(wish)).await else {
         panic!("no top-up");
     };

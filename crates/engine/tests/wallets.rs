@@ -108,9 +108,8 @@ impl Model {
                 remark,
             },
             Wish::Topup(number, credits) => Command::CreateTopup(CreateTopup {
-                user: user(number),
-                credits: *credits,
                 remark,
+                ..CreateTopup::plain(user(number), *credits)
             }),
             Wish::Finish(number) => Command::FinishTopup {
                 topup: topup(number)?,

@@ -9,7 +9,6 @@ use bursar::{App, Config, Sources};
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::charge::Charge;
 use bursar_domain::id::{TopupId, UserId};
-use bursar_domain::journal::Remark;
 use bursar_domain::topup::{CreateTopup, Topup};
 use bursar_engine::service::{
     Balance, Call, Hooks, Method, Notification, PaidTopup, PayAt, Payments, Promise, Provider,
@@ -96,11 +95,7 @@ async fn buy(balance: &Balance, payments: &Payments, anna: &UserId) -> anyhow::R
             method.currency.code()
         );
     }
-    let wish = CreateTopup {
-        user: anna.clone(),
-        credits: 500,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(anna.clone(), 500);
     let topup = balance.create_topup(wish, None).await?.into_inner();
     let checkout = payments.open(BankTransfer::ID, anna, &topup.id).await?;
     if let PayAt::Instructions(words) = &checkout.pay_at {

@@ -3,12 +3,13 @@
 pub mod address;
 pub mod jwt;
 pub mod setting;
+pub mod shop;
 pub mod source;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use bursar_domain::amount::{CreditPrice, Unit};
+use bursar_domain::amount::Unit;
 use bursar_domain::charge::{ActionPrice, Actions};
 use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_domain::reversal::SpentCredit;
@@ -18,6 +19,7 @@ use bursar_stripe::signature;
 
 pub use self::address::{BaseUrl, Origin};
 pub use self::jwt::{JwtConfig, JwtKey};
+pub use self::shop::TopupConfig;
 pub use self::source::{DEFAULTS, Problems, Sources, Values};
 use crate::secret::Secret;
 
@@ -84,17 +86,6 @@ impl StripeConfig {
         }
         Client::new(&config).map(Some)
     }
-}
-
-/// The part about purchases.
-#[derive(Debug, Clone)]
-pub struct TopupConfig {
-    /// The fewest credits of a purchase.
-    pub min: i64,
-    /// The most credits of a purchase.
-    pub max: i64,
-    /// What a credit costs.
-    pub price: CreditPrice,
 }
 
 /// The part about money that goes back.
@@ -218,31 +209,6 @@ impl Reader<'_> {
             api_base_url,
             success_url,
             cancel_url,
-        })
-    }
-
-    fn topup(&mut self) -> Option<TopupConfig> {
-        let min = self.read("topup.min", |text| whole(text, 1, CREDITS_MAX))?;
-        let max = self.read("topup.max", |text| whole(text, 1, CREDITS_MAX))?;
-        if min > max {
-            self.problems.0.push(format!(
-                "BURSAR_TOPUP_MIN ({min}) is larger than BURSAR_TOPUP_MAX ({max}); lower one or raise the other"
-            ));
-        }
-        let code = self
-            .values
-            .get("stripe.currency")
-            .map_or("", |found| &found.value);
-        let currency = currency(code).ok()?;
-        let price = self.read("topup.credit_price", |text| {
-            CreditPrice::parse(text, currency).ok_or_else(|| {
-                "must be a whole number or a fraction of two, such as 1 or 1/100".to_owned()
-            })
-        });
-        Some(TopupConfig {
-            min,
-            max,
-            price: price?,
         })
     }
 

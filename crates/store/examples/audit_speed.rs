@@ -94,11 +94,7 @@ impl Filling {
                 terms.expires_at = Some(self.now.plus_seconds(86_400 * 365));
                 Some(Command::CreateGrant(terms))
             }
-            3 => Some(Command::CreateTopup(CreateTopup {
-                user: self.user()?,
-                credits: 500,
-                remark: Remark::default(),
-            })),
+            3 => Some(Command::CreateTopup(CreateTopup::plain(self.user()?, 500))),
             4 => {
                 let topup = self.topups.pop()?;
                 let remark = Remark::default();

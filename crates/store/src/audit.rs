@@ -26,6 +26,11 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
          WHERE cause_kind = 'topup' AND cause_id = topup.id)",
     ),
     (
+        "a paid top-up without the transaction of its bonus",
+        "SELECT id FROM topup WHERE status = 'paid' AND bonus > 0 AND NOT EXISTS (SELECT 1 FROM ledger_transaction \
+         WHERE cause_kind = 'topup_bonus' AND cause_id = topup.id)",
+    ),
+    (
         "a paid payment without its transaction",
         "SELECT id FROM payment WHERE status IN ('paid', 'partially_refunded', 'refunded', 'disputed') \
          AND NOT EXISTS (SELECT 1 FROM ledger_transaction WHERE cause_kind = 'payment' AND cause_id = payment.id)",

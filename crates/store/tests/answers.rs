@@ -256,11 +256,7 @@ fn ask_for_settings_and_facts(diary: &mut Diary) {
             meta: r#"{"size":"large"}"#.to_owned(),
         }))
         .unwrap();
-    let wish = CreateTopup {
-        user: user("anna"),
-        credits: 500,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(user("anna"), 500);
     let Ok(Reply::Topup(topup)) = diary.ask(Command::CreateTopup(wish)) else {
         panic!("no top-up");
     };

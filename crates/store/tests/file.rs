@@ -15,7 +15,6 @@ use bursar_domain::api_key::{IssueKey, Role};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
 use bursar_domain::job::JobKind;
-use bursar_domain::journal::Remark;
 use bursar_domain::time::Time;
 use bursar_domain::topup::CreateTopup;
 use bursar_store::connection::{Connection, Value};
@@ -174,11 +173,7 @@ fn the_call_a_customer_waits_for_comes_first() {
     for _ in 0..40 {
         books.checkout("anna", 500);
     }
-    let wish = CreateTopup {
-        user: user("bob"),
-        credits: 500,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(user("bob"), 500);
     let Ok(Reply::Topup(topup)) = books.ask(Command::CreateTopup(wish)) else {
         panic!("no top-up");
     };
@@ -229,11 +224,7 @@ fn a_refused_commit_leaves_nothing_behind() {
     assert!(matches!(said, Err(StoreError::Refused(_))), "{said:?}");
     // Not even the answer under the idempotency key: the same key may be used for a better request.
     let better = Request {
-        command: Command::CreateTopup(CreateTopup {
-            user: user("anna"),
-            credits: 500,
-            remark: Remark::default(),
-        }),
+        command: Command::CreateTopup(CreateTopup::plain(user("anna"), 500)),
         idempotency: Some((answer, RequestHash([7; 16]))),
     };
     assert!(matches!(books.request(&better), Ok(Reply::Topup(_))));

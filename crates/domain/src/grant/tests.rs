@@ -5,6 +5,7 @@ use crate::account::{AccountKey, AccountKind};
 use crate::amount::{Amount, Unit};
 use crate::announcement::Happening;
 use crate::command::{Adjust, Command, Reply, Request};
+use crate::currency::ChargeLimits;
 use crate::exchange::Exchange;
 use crate::grant::Category;
 use crate::hold::Overage;
@@ -431,11 +432,7 @@ fn a_full_wallet_takes_what_was_paid_for_and_nothing_else() {
 }
 
 fn finish_topup(world: &mut World, amount: i64) -> Result<Reply, Refusal> {
-    let wish = CreateTopup {
-        user: user(0),
-        credits: amount,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(user(0), amount);
     let Reply::Topup(topup) = world.ask(Command::CreateTopup(wish))? else {
         panic!("no top-up");
     };
@@ -448,10 +445,15 @@ fn finish_topup(world: &mut World, amount: i64) -> Result<Reply, Refusal> {
 #[test]
 fn what_does_not_fit_into_64_bits_is_refused_before_anything_is_written() {
     let mut world = World::new();
-    world.policy.topup_credits_max = i64::MAX;
+    let usd = Unit::currency("usd").unwrap();
+    let (least, most) = (1, i64::MAX);
+    world.policy.topup_credits_max = most;
+    world
+        .policy
+        .charge_limits
+        .insert(usd, ChargeLimits { least, most });
     world.give(expiring(&world, 10, 5));
     finish_topup(&mut world, i64::MAX - 10).unwrap();
-    let usd = Unit::currency("usd").unwrap();
     world.give(CreateGrant {
         amount: Amount::new(50, usd),
         ..expiring(&world, 10, 5)

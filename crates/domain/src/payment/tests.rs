@@ -51,6 +51,8 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
         id: payment.topup.clone(),
         user: user.clone(),
         credits: 500,
+        bonus: 0,
+        package: None,
         price,
         status: TopupStatus::Pending,
         payment: Some(payment.id.clone()),

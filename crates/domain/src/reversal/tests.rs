@@ -130,6 +130,8 @@ impl Purchase {
                 id: topup,
                 user: anna(),
                 credits,
+                bonus: 0,
+                package: None,
                 price,
                 status: TopupStatus::Pending,
                 payment: Some(id.clone()),

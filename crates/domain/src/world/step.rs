@@ -223,9 +223,8 @@ impl Step {
                 remark: remark(),
             }),
             Self::Topup(whose, credits) => Command::CreateTopup(CreateTopup {
-                user: user(whose),
-                credits,
                 remark: remark(),
+                ..CreateTopup::plain(user(whose), credits)
             }),
             Self::FinishTopup(number) => Command::FinishTopup {
                 topup: world.topups.keys().nth(number)?.clone(),

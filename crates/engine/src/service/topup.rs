@@ -4,7 +4,7 @@ use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::TopupId;
 use bursar_domain::journal::Remark;
 use bursar_domain::refusal::Refusal;
-use bursar_domain::topup::{CreateTopup, Topup, TopupStatus};
+use bursar_domain::topup::{CreateTopup, Topup, TopupStatus, Wish};
 use bursar_store::query::{Page, PageRequest, TopupFilter};
 
 use super::once::{self, Asked, Once, keyed};
@@ -41,12 +41,17 @@ impl Balance {
         // All fields by name, so that one that is added and forgotten here does not compile.
         let CreateTopup {
             user,
-            credits,
+            wish: what,
+            currency,
             remark,
         } = &wish;
-        let asked = Asked::default()
-            .text("user_id", user.as_str())
-            .number("credits", *credits)
+        let asked = Asked::default().text("user_id", user.as_str());
+        let asked = match what {
+            Wish::Credits(credits) => asked.number("credits", *credits),
+            Wish::Package(id) => asked.text("package_id", id),
+        };
+        let asked = asked
+            .text("currency", currency.map_or("", |currency| currency.code()))
             .remark(remark);
         let key = keyed("topups.create", key, &asked)?;
         once::submit(&self.engine, Command::CreateTopup(wish), key, pick).await

@@ -6,7 +6,6 @@ use bursar_domain::account::AccountKey;
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::{TopupId, UserId};
-use bursar_domain::journal::Remark;
 use bursar_domain::payment::Payment;
 use bursar_domain::topup::CreateTopup;
 use bursar_domain::wallet::Wallet;
@@ -18,11 +17,7 @@ pub(crate) fn anna() -> UserId {
 }
 
 pub(crate) async fn topup(engine: &Engine, credits: i64) -> TopupId {
-    let wish = CreateTopup {
-        user: anna(),
-        credits,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(anna(), credits);
     match engine.submit(Command::CreateTopup(wish)).await {
         Ok(Reply::Topup(topup)) => topup.id,
         other => panic!("{other:?}"),

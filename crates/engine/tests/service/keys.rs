@@ -123,9 +123,8 @@ async fn what_is_bought_added_taken_and_exchanged_under_a_key_happens_once() {
     let wish = |credits, remark| {
         let user = anna.clone();
         CreateTopup {
-            user,
-            credits,
             remark,
+            ..CreateTopup::plain(user, credits)
         }
     };
     let topup = assert_once!(balance, create_topup(wish(50, none())), key, others: [(wish(51, none())), (wish(50, said()))]);

@@ -125,11 +125,7 @@ impl Shop {
     }
 
     pub(crate) async fn topup(&self, credits: i64) -> TopupId {
-        let wish = CreateTopup {
-            user: anna(),
-            credits,
-            remark: Remark::default(),
-        };
+        let wish = CreateTopup::plain(anna(), credits);
         let topup = self.balance.create_topup(wish, None).await.unwrap();
         topup.into_inner().id
     }

@@ -1,10 +1,11 @@
 //! The verbs by which users, administrators and the product ask for something; they may carry an idempotency key.
 
+use bursar_domain::amount::Unit;
 use bursar_domain::api_key::{IssueKey, Role};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Adjust, AnswerKey, Command, Request, RequestHash};
 use bursar_domain::id::{ApiKeyId, PaymentId, TopupId};
-use bursar_domain::topup::CreateTopup;
+use bursar_domain::topup::{CreateTopup, Wish};
 use bursar_store::digest::request_hash;
 
 use super::words::Words;
@@ -30,13 +31,17 @@ impl World {
         let mut principal = "admin".to_owned();
         let command = match verb {
             "topup" => {
-                let (user, credits) = (words.user()?, words.number("credits")?);
+                let user = words.user()?;
                 principal = user.to_string();
-                let remark = words.remark();
+                let wish = match words.option("package") {
+                    Some(id) => Wish::Package(id),
+                    None => Wish::Credits(words.number("credits")?),
+                };
                 Command::CreateTopup(CreateTopup {
                     user,
-                    credits,
-                    remark,
+                    wish,
+                    currency: words.one_of("currency", Unit::currency)?,
+                    remark: words.remark(),
                 })
             }
             "checkout" => {

@@ -61,8 +61,12 @@ impl Names {
         let name = self.of('T', topup.id.as_str());
         let credits = Amount::credits(topup.credits);
         let (status, price) = (topup.status.as_str(), topup.price);
+        let bonus = match topup.bonus {
+            0 => String::new(),
+            bonus => format!(" and {bonus} on top"),
+        };
         format!(
-            "{name} {status}, {credits} for {price}{}",
+            "{name} {status}, {credits}{bonus} for {price}{}",
             remark(&topup.remark)
         )
     }

@@ -65,6 +65,7 @@ impl World {
             "tick" => self.tick(),
             "policy" => self.policy(&mut words)?,
             "action" => self.action(&mut words)?,
+            "package" => self.package(&mut words)?,
             "restart" => self.restart(),
             "opened" | "refused" | "job" => self.result(&verb, &mut words)?,
             "read" => self.read(&mut words)?,

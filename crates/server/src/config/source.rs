@@ -162,7 +162,7 @@ impl Values {
         match toml_text(value) {
             Some(text) => self.set(setting.key, text, origin.to_owned()),
             None => problems.0.push(format!(
-                "{origin}: `{key}` must be a text, a whole number or a list of texts"
+                "{origin}: `{key}` must be a text, a whole number, or a list of texts or of tables"
             )),
         }
     }
@@ -181,6 +181,10 @@ fn toml_text(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
+        // A list of tables stays what it is, as JSON.
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+            serde_json::to_string(items).ok()
+        }
         toml::Value::Array(items) => {
             let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
             Some(texts?.join(","))

@@ -158,6 +158,8 @@ pub fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::OutOfRange { .. }
         | Refusal::PriceOutOfRange { .. }
+        | Refusal::PriceNotChargeable { .. }
+        | Refusal::CurrencyNotOffered { .. }
         | Refusal::BalanceOutOfRange => StatusCode::BAD_REQUEST,
         Refusal::ActionUnknown { .. } | Refusal::Misfit { .. } | Refusal::SameUnit => {
             StatusCode::BAD_REQUEST
@@ -167,7 +169,8 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::WalletFrozen => StatusCode::PAYMENT_REQUIRED,
         Refusal::SecondApproverNeeded => StatusCode::FORBIDDEN,
         Refusal::BatchRefused { why, .. } => status(why),
-        Refusal::TopupNotFound
+        Refusal::PackageNotFound { .. }
+        | Refusal::TopupNotFound
         | Refusal::PaymentNotFound
         | Refusal::RefundNotFound
         | Refusal::ApiKeyNotFound
@@ -229,6 +232,14 @@ fn details(refusal: &Refusal) -> Vec<(&'static str, Value)> {
             ("limit", (*most).into()),
             ("used", (*used).into()),
             ("resets_at", resets_at.map(|at| at.to_string()).into()),
+        ],
+        Refusal::PriceNotChargeable {
+            given, least, most, ..
+        } => vec![
+            ("amount_minor", given.minor.into()),
+            ("least_minor", least.minor.into()),
+            ("most_minor", most.minor.into()),
+            ("currency", given.unit.code().into()),
         ],
         Refusal::BatchRefused { position, why } => {
             let mut all = vec![("position", (*position).into())];

@@ -1,7 +1,7 @@
 //! Fields that several requests about wallets have in common.
 
 use bursar_domain::account::AccountKey;
-use bursar_domain::amount::Unit;
+use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::UserId;
@@ -16,6 +16,9 @@ use super::extract::{Input, refuse_card_number, required};
 /// The longest name of an API key, a label, an action or a service, in characters.
 const NAME_MAX: usize = 100;
 
+/// So many decimal digits of a number come back from its binary form as they were.
+const FLOAT_DIGITS: usize = 15;
+
 /// Most labels of one charge.
 const LABELS_MAX: usize = 8;
 
@@ -26,6 +29,45 @@ impl Input {
             Some(text) => parse_unit("unit", &text),
             None => Ok(Unit::CREDIT),
         }
+    }
+
+    /// `currency`: what is paid in, if it is said.
+    pub(super) fn currency(&mut self) -> Result<Option<Unit>, ApiError> {
+        let Some(text) = self.text("currency", 16)? else {
+            return Ok(None);
+        };
+        let known = Unit::currency(&text);
+        known.map(Some).ok_or_else(|| {
+            let message = "must be a currency in lower case, such as `usd`";
+            ApiError::invalid("currency", message)
+        })
+    }
+
+    /// An amount of money as people write it, a number or a text: `10.5`, `"10.50"`. Numbers of more than 15 digits must be texts,
+    /// since JSON readers round them.
+    pub fn decimal(&mut self, name: &'static str, unit: Unit) -> Result<Option<Amount>, ApiError> {
+        let text = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text,
+            Some(Value::Number(number)) => {
+                let text = number.to_string();
+                let digits = text.bytes().filter(u8::is_ascii_digit).count();
+                if number.is_f64() && digits > FLOAT_DIGITS {
+                    let message = "has more digits than a JSON number keeps: write it as a text";
+                    return Err(ApiError::invalid(name, message));
+                }
+                text
+            }
+            Some(_) => {
+                return Err(ApiError::invalid(
+                    name,
+                    "must be a number, or a text of one",
+                ));
+            }
+        };
+        let amount =
+            Amount::parse_decimal(&text, unit).map_err(|why| ApiError::invalid(name, why))?;
+        Ok(Some(amount))
     }
 
     /// A moment in RFC 3339, if there is one.
@@ -162,4 +204,45 @@ fn is_name(text: &str) -> bool {
 fn invalid_name(field: &str) -> ApiError {
     let message = format!("must have 1 to {NAME_MAX} visible ASCII characters and no blanks");
     ApiError::invalid(field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_read_from_its_text_exactly() {
+        let read = |value: &str, code: &str| {
+            let body = format!(r#"{{"amount":{value}}}"#);
+            let mut input = Input::from_json(body.as_bytes()).unwrap();
+            let amount = input.decimal("amount", Unit::currency(code).unwrap());
+            amount.map(|amount| amount.map(|amount| amount.minor))
+        };
+        for (value, code, minor) in [
+            ("10.5", "usd", 1050),
+            ("10", "usd", 1000),
+            ("10.0", "jpy", 10),
+            (r#""10.50""#, "usd", 1050),
+            ("0.29", "usd", 29),
+            ("1.15", "usd", 115),
+            ("9999999999999.99", "usd", 999_999_999_999_999),
+            (r#""90071992547409.93""#, "usd", 9_007_199_254_740_993),
+            ("1.234", "kwd", 1234),
+        ] {
+            assert_eq!(read(value, code), Ok(Some(minor)), "{value} {code}");
+        }
+        for (value, code) in [
+            ("10.555", "usd"),
+            ("0.30000000000000004", "usd"),
+            ("10.5", "jpy"),
+            ("90071992547409.93", "usd"),
+            ("1e30", "usd"),
+            ("true", "usd"),
+            (r#""1,5""#, "usd"),
+        ] {
+            let error = read(value, code).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some("amount"), "{value} {code}");
+        }
+        assert_eq!(read("null", "usd"), Ok(None));
+    }
 }

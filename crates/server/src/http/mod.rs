@@ -23,6 +23,7 @@ pub mod jwt;
 mod key;
 mod limit;
 mod order;
+mod package;
 mod page;
 mod payment;
 mod redirect;
@@ -96,6 +97,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment.stripe/events", get(payment::events))
         .route("/v1/balance/me", get(balance::mine))
         .route("/v1/balance/history/me", get(balance::my_history))
+        .route("/v1/balance/packages", get(package::all))
         .route("/v1/balance/topups/me", get(topup::mine))
         .route("/v1/balance/topups/create", post(topup::create))
         .route("/v1/balance/users", get(balance::users))

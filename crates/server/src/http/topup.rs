@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::TopupId;
-use bursar_domain::topup::{CreateTopup, Topup, TopupStatus};
+use bursar_domain::topup::{CreateTopup, Topup, TopupStatus, Wish};
 use bursar_store::query::TopupFilter;
 use serde::Serialize;
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub(super) struct View {
     topup_id: String,
     user_id: String,
     credits: i64,
+    bonus: i64,
+    package_id: Option<String>,
     amount_minor: i64,
     currency: &'static str,
     display: String,
@@ -41,6 +43,8 @@ impl View {
             topup_id: topup.id.to_string(),
             user_id: topup.user.to_string(),
             credits: topup.credits,
+            bonus: topup.bonus,
+            package_id: topup.package.clone(),
             amount_minor: topup.price.minor,
             currency: topup.price.unit.code(),
             display: topup.price.to_string(),
@@ -63,12 +67,23 @@ pub(super) async fn create(
     mut order: Order,
 ) -> Result<impl IntoResponse, ApiError> {
     let limits = &app.config().topup;
-    let credits = order.input.credits(limits.min, limits.max)?;
-    let remark = order.input.remark()?;
+    let input = &mut order.input;
+    let package = input.text("package_id", 200)?;
+    let credits = input.optional_credits(limits.min, limits.max)?;
+    let wish = match (package, credits) {
+        (Some(package), None) => Wish::Package(package),
+        (None, Some(credits)) => Wish::Credits(credits),
+        (None, None) => return Err(ApiError::missing("amount")),
+        (Some(_), Some(_)) => {
+            let message = "has credits of its own: give it, or `credits`";
+            return Err(ApiError::invalid("package_id", message));
+        }
+    };
     let wish = CreateTopup {
         user: user.0.clone(),
-        credits,
-        remark,
+        wish,
+        currency: input.currency()?,
+        remark: input.remark()?,
     };
     decide(&app, &user.caller(), order, Command::CreateTopup(wish)).await
 }

@@ -23,6 +23,7 @@ mod hostile;
 mod house;
 mod limit;
 mod list;
+mod package;
 mod precheck;
 mod refund;
 mod repetition;

@@ -155,6 +155,8 @@ CREATE TABLE topup (
     id          TEXT    PRIMARY KEY,
     user_id     TEXT    NOT NULL,
     credits     INTEGER NOT NULL CHECK (credits > 0),
+    bonus       INTEGER NOT NULL CHECK (bonus >= 0),
+    package     TEXT,
     price_minor INTEGER NOT NULL CHECK (price_minor > 0),
     price_unit  TEXT    NOT NULL,
     status      TEXT    NOT NULL,

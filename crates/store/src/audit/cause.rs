@@ -61,6 +61,7 @@ impl Caused {
         let mut complain = |what: &str| audit.add(unexplained(format!("{what}: {id}")));
         let (reason, due, done) = match kind {
             "topup" => (Reason::Topup, due(connection, TOPUP, id)?, "paid"),
+            "topup_bonus" => (Reason::Grant, due(connection, TOPUP_BONUS, id)?, "paid"),
             "payment" => (Reason::Payment, due(connection, PAYMENT, id)?, "paid"),
             "hold" => {
                 let number: i64 = id.parse().unwrap_or(0);
@@ -135,6 +136,9 @@ fn has_partner(connection: &mut dyn Connection, kind: &str, id: &str) -> Result<
 const TOPUP: &str = "SELECT credits, CAST(0 AS BIGINT), (SELECT number FROM account WHERE kind = 'wallet' \
                      AND owner = user_id AND unit = 'credit/0'), CAST(0 AS BIGINT) \
                      FROM topup WHERE id = $1 AND status = 'paid'";
+const TOPUP_BONUS: &str = "SELECT bonus, CAST(0 AS BIGINT), (SELECT number FROM account WHERE kind = 'wallet' \
+                           AND owner = user_id AND unit = 'credit/0'), CAST(0 AS BIGINT) \
+                           FROM topup WHERE id = $1 AND status = 'paid' AND bonus > 0";
 const PAYMENT: &str = "SELECT amount_minor, (SELECT number FROM account WHERE kind = 'received' AND owner = provider \
                        AND unit = amount_unit), (SELECT number FROM account WHERE kind = 'clearing' AND owner = provider \
                        AND unit = amount_unit), CAST(0 AS BIGINT) FROM payment WHERE id = $1 \

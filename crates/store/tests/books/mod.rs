@@ -218,11 +218,7 @@ impl Books {
 
     /// A top-up with a payment whose session is open.
     pub(crate) fn checkout(&mut self, name: &str, credits: i64) -> PaymentId {
-        let wish = CreateTopup {
-            user: user(name),
-            credits,
-            remark: Remark::default(),
-        };
+        let wish = CreateTopup::plain(user(name), credits);
         let Ok(Reply::Topup(topup)) = self.ask(Command::CreateTopup(wish)) else {
             panic!("no top-up");
         };

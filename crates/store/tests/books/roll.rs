@@ -239,9 +239,8 @@ impl Roll {
                 meta: String::new(),
             }),
             57 => Command::CreateTopup(CreateTopup {
-                user: self.user(),
-                credits: 50 + self.dice.below(100),
                 remark: self.remark(),
+                ..CreateTopup::plain(self.user(), 50 + self.dice.below(100))
             }),
             58..60 => match self.topups.pop() {
                 Some(topup) => Command::FinishTopup {
