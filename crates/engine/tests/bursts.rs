@@ -208,11 +208,7 @@ const STORIES: [Story; 5] = [
 
 /// A purchase whose session is open at Stripe, which has not answered us yet.
 fn begin(desk: &mut Desk, stripe: &mut Stripe, user: &UserId) -> (Payment, String) {
-    let wish = CreateTopup {
-        user: user.clone(),
-        credits: CREDITS,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(user.clone(), CREDITS);
     let Ok(Reply::Topup(topup)) = desk.ask(Command::CreateTopup(wish)) else {
         panic!("no top-up");
     };
