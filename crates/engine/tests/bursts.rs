@@ -16,7 +16,6 @@ use bursar_domain::checkout::{OpenCheckout, SessionOpened};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::UserId;
 use bursar_domain::job::{JobKey, JobKind};
-use bursar_domain::journal::Remark;
 use bursar_domain::payment::{Payment, PaymentStatus, Returned};
 use bursar_domain::topup::CreateTopup;
 use bursar_engine::bridge::inbound;
