@@ -1,53 +1,14 @@
 //! Makes an event happen on demand, as `stripe trigger` does: by the requests that lead to it. No event is made up;
 //! whatever else the requests cause happens too.
 
+mod known;
+
 use serde_json::{Map, Value, json};
 
 use crate::pay::{PayOutcome, Payment};
 use crate::refund::Arrival;
 use crate::{Sandbox, SandboxError, World};
-
-/// The events that can be made to happen.
-pub const KNOWN: &[&str] = &[
-    "charge.captured",
-    "charge.dispute.closed",
-    "charge.dispute.created",
-    "charge.dispute.funds_reinstated",
-    "charge.dispute.funds_withdrawn",
-    "charge.dispute.updated",
-    "charge.failed",
-    "charge.refund.updated",
-    "charge.refunded",
-    "charge.succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.completed",
-    "checkout.session.expired",
-    "coupon.created",
-    "coupon.deleted",
-    "customer.created",
-    "customer.deleted",
-    "customer.updated",
-    "payment_intent.amount_capturable_updated",
-    "payment_intent.canceled",
-    "payment_intent.created",
-    "payment_intent.payment_failed",
-    "payment_intent.processing",
-    "payment_intent.requires_action",
-    "payment_intent.succeeded",
-    "payment_method.attached",
-    "payment_method.detached",
-    "price.created",
-    "product.created",
-    "promotion_code.created",
-    "radar.early_fraud_warning.created",
-    "refund.created",
-    "refund.failed",
-    "refund.updated",
-    "setup_intent.created",
-    "setup_intent.setup_failed",
-    "setup_intent.succeeded",
-];
+pub use known::KNOWN;
 
 /// Why an event could not be made to happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
