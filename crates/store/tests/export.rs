@@ -1,6 +1,10 @@
 //! The journal read from its beginning, in parts, and one transaction of it.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 mod books;
 
