@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountKey;
-use crate::id::{GrantId, HoldId, LimitId, PaymentId};
+use crate::id::{GrantId, HoldId, LimitId, PaymentId, TopupId};
 use crate::payment::PaymentStatus;
 use crate::state::State;
 use crate::time::Time;
@@ -47,6 +47,8 @@ pub enum Happening {
         refunded: i64,
         disputed: i64,
     },
+    #[serde(rename = "payment.surplus")]
+    PaymentSurplus { payment: PaymentId, topup: TopupId },
 }
 
 impl Happening {
@@ -60,6 +62,7 @@ impl Happening {
             Self::HoldExpired { .. } => "hold.expired",
             Self::LimitReached { .. } => "limit.reached",
             Self::PaymentReturned { .. } => "payment.returned",
+            Self::PaymentSurplus { .. } => "payment.surplus",
         }
     }
 }

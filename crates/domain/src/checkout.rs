@@ -6,11 +6,12 @@ use crate::command::Context;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{self, Claim, JobKey, JobKind};
 use crate::notice::{self, SessionFact};
-use crate::payment::{self, Flow, Payment, PaymentStatus, Returned, STRIPE};
+use crate::payment::opening::{self, Way};
+use crate::payment::transition::{self, News};
+use crate::payment::{self, Flow, Payment};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
-use crate::topup::TopupStatus;
 
 /// Asks for a checkout of a top-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +24,8 @@ pub struct OpenCheckout {
     pub success_url: String,
     /// Where the customer goes instead of paying.
     pub cancel_url: String,
-}
-
-pub(crate) fn needs_to_open(wanted: &mut Wanted<'_>, wish: &OpenCheckout) {
-    let Some(topup) = wanted.topup(&wish.topup) else {
-        return;
-    };
-    let Some(payment) = &topup.payment else {
-        return;
-    };
-    wanted.payment(payment);
-    wanted.job(&JobKey::of_payment(JobKind::OpenSession, payment));
+    /// Whether the card is to be kept for payments without the customer.
+    pub save_card: bool,
 }
 
 /// Opens a payment for a top-up, or gives the open one again. The session itself is a job.
@@ -42,63 +34,13 @@ pub(crate) fn open(
     context: &mut Context<'_>,
     wish: &OpenCheckout,
 ) -> Result<Payment, Refusal> {
-    let topup = state
-        .topups
-        .get(&wish.topup)
-        .filter(|topup| topup.user == wish.user);
-    let topup = topup.ok_or(Refusal::TopupNotFound)?.clone();
-    if topup.status != TopupStatus::Pending {
-        return Err(Refusal::TopupNotPending {
-            status: topup.status,
-        });
-    }
-    let current = topup
-        .payment
-        .as_ref()
-        .and_then(|id| state.payments.get(id))
-        .cloned();
-    // With another kind of key its session could not be opened, or is out of reach.
-    let livemode = context.policy.livemode;
-    let usable = |payment: &Payment| payment.status.is_open() && payment.livemode == livemode;
-    if let Some(payment) = current.filter(usable) {
-        if payment.session.is_none() {
-            // Whoever asks again wants it now, whatever pause a failed attempt has set.
-            job::owe(state, context.now, payment.job(JobKind::OpenSession));
-        }
-        return Ok(payment);
-    }
-    let payment = Payment {
-        id: PaymentId::new(context.ids, context.now),
-        number: state.sequence.next_payment(),
+    let way = Way {
         flow: Flow::Checkout,
-        provider: STRIPE.to_owned(),
-        topup: topup.id.clone(),
-        user: topup.user.clone(),
-        amount: topup.price,
-        livemode: context.policy.livemode,
-        item_name: context.policy.item_name.clone(),
-        success_url: wish.success_url.clone(),
-        cancel_url: wish.cancel_url.clone(),
-        status: PaymentStatus::Pending,
-        session: None,
-        checkout_url: None,
-        intent: None,
-        last_failure: None,
-        returned: Returned::default(),
-        created_at: context.now,
-        updated_at: context.now,
-        paid_at: None,
+        save_card: wish.save_card,
+        card: None,
+        pages: (wish.success_url.clone(), wish.cancel_url.clone()),
     };
-    let now = context.now;
-    state.topups.change(&topup.id, |topup| {
-        topup.payment = Some(payment.id.clone());
-        topup.updated_at = now;
-    });
-    // Nothing can be owed for a fresh id. Whoever ends the top-up in the same batch has to know.
-    state.jobs.load(payment.job(JobKind::CloseSession), None);
-    job::owe_later(state, now, payment.job(JobKind::OpenSession));
-    state.payments.insert(payment.id.clone(), payment.clone());
-    Ok(payment)
+    opening::open(state, context, (&wish.topup, &wish.user), way)
 }
 
 /// Rows that [`close_checkout`] may touch.
@@ -107,22 +49,17 @@ pub(crate) fn needs_to_close_checkout(wanted: &mut Wanted<'_>, topup: &TopupId) 
         return;
     };
     wanted.payment(&payment);
-    wanted.job(&JobKey::of_payment(JobKind::CloseSession, &payment));
+    opening::needs_to_close(wanted, &payment);
 }
 
-/// An administrator has ended the top-up: nobody shall pay for it any more. Closing the session is a job; a customer who
-/// is faster has paid, and paid wins.
+/// An administrator has ended the top-up: nobody shall pay for it any more.
 pub(crate) fn close_checkout(state: &mut State, now: Time, topup: &TopupId) {
     let payment = state
         .topups
         .get(topup)
         .and_then(|topup| topup.payment.clone());
-    let Some(payment) = payment.and_then(|id| state.payments.get(&id)) else {
-        return;
-    };
-    if payment.status == PaymentStatus::Pending {
-        let key = payment.job(JobKind::CloseSession);
-        job::owe(state, now, key);
+    if let Some(payment) = payment {
+        opening::close(state, now, &payment);
     }
 }
 
@@ -140,7 +77,7 @@ pub struct SessionOpened {
 pub(crate) fn needs_of_opened(wanted: &mut Wanted<'_>, opened: &SessionOpened) {
     needs_of_claim(wanted, &opened.claim);
     if let Some(payment) = opened.claim.key.payment() {
-        wanted.job(&JobKey::of_payment(JobKind::CloseSession, &payment));
+        opening::needs_to_close(wanted, &payment);
     }
     opened.fact.needs(wanted);
     wanted.session(&opened.fact.session);
@@ -190,7 +127,7 @@ pub(crate) fn session_opened(
     if state.jobs.get(&read).is_none() {
         job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), read);
     }
-    close_unwanted(state, now, id);
+    opening::close_unwanted(state, now, id);
     if let Err(mismatch) = payment::observe(state, context, id, &opened.fact)? {
         payment::record_failure(state, now, id, mismatch.code(), &mismatch.to_string());
     }
@@ -201,23 +138,11 @@ pub(crate) fn session_opened(
         .ok_or(Refusal::PaymentNotFound)
 }
 
-/// The top-up may have been ended while its session was being opened.
-fn close_unwanted(state: &mut State, now: Time, id: &PaymentId) {
-    let topup = state
-        .payments
-        .get(id)
-        .and_then(|payment| state.topups.get(&payment.topup));
-    if let Some(topup) = topup.filter(|topup| topup.status != TopupStatus::Pending) {
-        let topup = topup.id.clone();
-        close_checkout(state, now, &topup);
-    }
-}
-
-/// The provider will never open a session for this payment: the payment has failed, its top-up may be tried again. Events
-/// that wait for its session are taken up again, so that they do not wait for ever.
+/// The provider will never open a session or an intent for this payment, or charge its card: the payment has failed, its top-up may be
+/// tried again. Events that wait for it are taken up again, so that they do not wait for ever.
 pub(crate) fn session_refused(
     state: &mut State,
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     claim: &Claim,
     failure: (&str, &str),
 ) -> Result<Payment, Refusal> {
@@ -227,14 +152,17 @@ pub(crate) fn session_refused(
     state.jobs.remove(&claim.key);
     payment::record_failure(state, context.now, id, failure.0, failure.1);
     notice::wake_early(state, id, None);
-    let now = context.now;
-    Ok(state.payments.change(id, |payment| {
-        if payment.status == PaymentStatus::Pending {
-            payment.status = PaymentStatus::Failed;
-        }
-        payment.updated_at = now;
-        payment.clone()
-    }))
+    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
+    let payment = payment.clone();
+    match payment.flow {
+        // Nobody is there to try again.
+        Flow::OffSession => payment::hear(state, context, &payment, News::Failed)?,
+        Flow::Checkout | Flow::Intent => state.payments.change(id, |payment| {
+            payment.status = transition::next(payment.status, News::Failed);
+        }),
+    }
+    let payment = state.payments.get(id).cloned();
+    payment.ok_or(Refusal::PaymentNotFound)
 }
 
 /// A worker has read the session of a payment.

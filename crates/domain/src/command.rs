@@ -16,16 +16,18 @@ use crate::amount::Unit;
 use crate::api_key::{self, ApiKey, IssueKey};
 use crate::charge::{self, Charge, Charged};
 use crate::checkout::{self, OpenCheckout, SessionOpened, SessionRead};
+use crate::customer::{self, Customer};
 use crate::event::{self, EventStatus, ReceiveEvent};
 use crate::exchange::{self, Exchange, Exchanged};
 use crate::grant::{self, AMOUNT_MAX, CreateGrant, Grant, within};
 use crate::hold::{self, CreateHold, Hold};
 use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, RefundId, TopupId, UserId};
+use crate::intent::{self, IntentOpened, IntentRead, OpenIntent};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::Remark;
 use crate::limit::{self, SetLimit, SpendingLimit};
 use crate::notice::{self, ApplyEvent};
-use crate::payment::Payment;
+use crate::payment::{Payment, opening};
 use crate::policy::Policy;
 use crate::refund::{self, Refund, RefundSent, RequestRefund};
 use crate::refusal::Refusal;
@@ -116,6 +118,10 @@ pub enum Command {
     ReadWallets(Vec<AccountKey>),
     Sweep(Sweep),
     OpenCheckout(OpenCheckout),
+    OpenIntent(OpenIntent),
+    IntentOpened(IntentOpened),
+    IntentRead(IntentRead),
+    CustomerOpened(Customer),
     SessionOpened(SessionOpened),
     SessionRefused {
         claim: Claim,
@@ -165,6 +171,7 @@ pub enum Reply {
     /// What a wallet's own setting is now; none if it has none.
     Overdraft(Option<i64>),
     Refund(Refund),
+    Customer(Customer),
     Usage(UsageEvent),
     /// In the order asked for; none where nothing ever touched one. Never remembered as an answer.
     #[serde(skip)]
@@ -224,7 +231,11 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
             wanted.wallet(key);
         }),
         Command::Sweep(sweep) => sweep::needs(&mut wanted, sweep),
-        Command::OpenCheckout(wish) => checkout::needs_to_open(&mut wanted, wish),
+        Command::OpenCheckout(wish) => opening::needs(&mut wanted, &wish.topup),
+        Command::OpenIntent(wish) => opening::needs(&mut wanted, &wish.topup),
+        Command::IntentOpened(opened) => intent::needs_of_opened(&mut wanted, opened),
+        Command::IntentRead(read) => intent::needs_of_read(&mut wanted, read),
+        Command::CustomerOpened(customer) => wanted.customer(&customer.key),
         Command::SessionOpened(opened) => checkout::needs_of_opened(&mut wanted, opened),
         Command::SessionRefused { claim, .. }
         | Command::DeferJob { claim, .. }
@@ -294,18 +305,14 @@ pub fn decide(
         | Command::ReadWallets(_)
         | Command::Sweep(_) => decide_wallet(state, context, command),
         Command::RecordUsage(fact) => usage::record(state, context.now, fact).map(Reply::Usage),
-        Command::OpenCheckout(wish) => checkout::open(state, context, wish).map(Reply::Payment),
-        Command::SessionOpened(opened) => {
-            checkout::session_opened(state, context, opened).map(Reply::Payment)
-        }
-        Command::SessionRefused {
-            claim,
-            code,
-            message,
-        } => checkout::session_refused(state, context, claim, (code, message)).map(Reply::Payment),
-        Command::SessionRead(read) => {
-            checkout::session_read(state, context, read).map(Reply::Payment)
-        }
+        Command::OpenCheckout(_)
+        | Command::OpenIntent(_)
+        | Command::SessionOpened(_)
+        | Command::SessionRefused { .. }
+        | Command::SessionRead(_)
+        | Command::IntentOpened(_)
+        | Command::IntentRead(_)
+        | Command::CustomerOpened(_) => decide_payment(state, context, command),
         Command::RequestRefund(wish) => refund::request(state, context, wish).map(Reply::Refund),
         Command::DecideRefund { refund, agrees, by } => {
             refund::decide(state, context, (refund, *agrees), by).map(Reply::Refund)
@@ -339,6 +346,33 @@ pub fn decide(
         }
         Command::IssueKey(key) => Ok(Reply::ApiKey(api_key::issue(state, context, key))),
         Command::RevokeKey(id) => api_key::revoke(state, context, id).map(Reply::ApiKey),
+    }
+}
+
+/// The commands about payments, from the wish to what the provider says.
+fn decide_payment(
+    state: &mut State,
+    context: &mut Context<'_>,
+    command: &Command,
+) -> Result<Reply, Refusal> {
+    match command {
+        Command::OpenCheckout(wish) => checkout::open(state, context, wish).map(Reply::Payment),
+        Command::OpenIntent(wish) => intent::open(state, context, wish).map(Reply::Payment),
+        Command::SessionOpened(opened) => {
+            checkout::session_opened(state, context, opened).map(Reply::Payment)
+        }
+        Command::SessionRefused {
+            claim,
+            code,
+            message,
+        } => checkout::session_refused(state, context, claim, (code, message)).map(Reply::Payment),
+        Command::SessionRead(read) => {
+            checkout::session_read(state, context, read).map(Reply::Payment)
+        }
+        Command::IntentOpened(opened) => intent::opened(state, context, opened).map(Reply::Payment),
+        Command::IntentRead(read) => intent::read(state, context, read).map(Reply::Payment),
+        Command::CustomerOpened(customer) => Ok(Reply::Customer(customer::opened(state, customer))),
+        _ => Ok(Reply::Done),
     }
 }
 

@@ -23,6 +23,14 @@ pub enum JobKind {
     ReadSession,
     /// Close a payment's checkout session, because its top-up was ended by an administrator.
     CloseSession,
+    /// Open a payment intent for a payment.
+    OpenIntent,
+    /// Charge a saved card for a payment.
+    ChargeCard,
+    /// Read a payment's intent and settle by what it says.
+    ReadIntent,
+    /// Cancel a payment's intent, because nobody shall pay it any more.
+    CancelIntent,
     /// Ask the provider for a refund.
     SendRefund,
     /// Read all refunds and disputes of a payment and settle by what they say.
@@ -30,6 +38,7 @@ pub enum JobKind {
 }
 
 words!(JobKind: OpenSession = "open_session", ReadSession = "read_session", CloseSession = "close_session",
+       OpenIntent = "open_intent", ChargeCard = "charge_card", ReadIntent = "read_intent", CancelIntent = "cancel_intent",
        SendRefund = "send_refund", ReadReturns = "read_returns");
 
 /// Names a job: at most one of a kind for a subject.

@@ -5,7 +5,7 @@
 //! [`Command`](command::Command) needs into a [`State`](state::State), lets [`decide`](command::decide) change it,
 //! and writes back what changed.
 //!
-//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
+//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`intent`], [`customer`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
 
 pub mod account;
 pub mod amount;
@@ -18,12 +18,14 @@ pub mod charge;
 pub mod checkout;
 pub mod command;
 pub mod currency;
+pub mod customer;
 pub mod dispute;
 pub mod event;
 pub mod exchange;
 pub mod grant;
 pub mod hold;
 pub mod id;
+pub mod intent;
 pub mod job;
 pub mod journal;
 pub mod limit;

@@ -9,164 +9,13 @@ use crate::dispute::{self, DisputeFact};
 use crate::event::{EventStatus, StoredEvent};
 use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
-use crate::payment::{self, Payment};
+use crate::payment::{self, Flow, Payment};
 use crate::refund::{self, RefundFact};
 use crate::refusal::Refusal;
 use crate::state::{State, Table, Wanted};
 
-/// What a checkout session is known to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// The customer has not finished.
-    Open,
-    /// The customer has finished; the money has not come yet.
-    Unpaid,
-    /// The money is there.
-    Paid,
-    /// The delayed method has failed.
-    Failed,
-    /// Closed without being paid.
-    Expired,
-}
-
-/// What is said about a checkout session. `None` where the source is silent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionFact {
-    /// The session.
-    pub session: String,
-    /// Its total, in smallest steps.
-    pub amount: Option<i64>,
-    /// Its currency, as written by the provider.
-    pub currency: Option<String>,
-    /// Whether it is about real money.
-    pub livemode: Option<bool>,
-    /// The payment intent behind it.
-    pub intent: Option<String>,
-    /// How it stands.
-    pub standing: Standing,
-}
-
-/// A fact contradicts our own row.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(
-    missing_docs,
-    reason = "the text of each variant says what its fields are"
-)]
-pub enum Mismatch {
-    #[error("the session is {said}, our payment has {ours}")]
-    Session { said: String, ours: String },
-    #[error("the payment intent is {said}, our payment has {ours}")]
-    Intent { said: String, ours: String },
-    #[error("the amount is {said}, our payment is over {ours}")]
-    Amount { said: String, ours: i64 },
-    #[error("the currency is {said}, our payment is in {ours}")]
-    Currency { said: String, ours: String },
-    #[error("livemode is {said}, our payment was made with livemode {ours}")]
-    Livemode { said: bool, ours: bool },
-}
-
-impl Mismatch {
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Session { .. } => "session_mismatch",
-            Self::Intent { .. } => "intent_mismatch",
-            Self::Amount { .. } => "amount_mismatch",
-            Self::Currency { .. } => "currency_mismatch",
-            Self::Livemode { .. } => "livemode_mismatch",
-        }
-    }
-}
-
-/// Compares the money named somewhere with our own payment. What is not named does not contradict.
-fn check_money(
-    payment: &Payment,
-    amount: Option<i64>,
-    currency: Option<&str>,
-    livemode: Option<bool>,
-) -> Result<(), Mismatch> {
-    let ours = payment.amount;
-    if let Some(said) = amount.filter(|said| *said != ours.minor) {
-        return Err(Mismatch::Amount {
-            said: said.to_string(),
-            ours: ours.minor,
-        });
-    }
-    if let Some(said) = currency.filter(|said| *said != ours.unit.code()) {
-        return Err(Mismatch::Currency {
-            said: said.to_owned(),
-            ours: ours.unit.code().to_owned(),
-        });
-    }
-    match livemode.filter(|said| *said != payment.livemode) {
-        Some(said) => Err(Mismatch::Livemode {
-            said,
-            ours: payment.livemode,
-        }),
-        None => Ok(()),
-    }
-}
-
-impl SessionFact {
-    /// Rows that [`observe`](crate::payment) compares with.
-    pub(crate) fn needs(&self, wanted: &mut Wanted<'_>) {
-        if let Some(intent) = &self.intent {
-            wanted.intent(intent);
-            needs_early(wanted, intent);
-        }
-    }
-
-    /// Whether the fact is about this payment: session, amount, currency and mode are ours. A fact that says `Paid` has to
-    /// name its amount and currency.
-    ///
-    /// The intent is not compared: the session decides, and which of two intents came first must not decide about money.
-    pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
-        if payment.session.as_ref() != Some(&self.session) {
-            return Err(Mismatch::Session {
-                said: self.session.clone(),
-                ours: payment.session.clone().unwrap_or_else(|| "none".to_owned()),
-            });
-        }
-        check_money(
-            payment,
-            self.amount,
-            self.currency.as_deref(),
-            self.livemode,
-        )?;
-        if self.standing != Standing::Paid {
-            return Ok(());
-        }
-        if self.amount.is_none() {
-            return Err(Mismatch::Amount {
-                said: "missing".into(),
-                ours: payment.amount.minor,
-            });
-        }
-        if self.currency.is_none() {
-            let ours = payment.amount.unit.code().to_owned();
-            return Err(Mismatch::Currency {
-                said: "missing".into(),
-                ours,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// What is said about a payment intent or a charge of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IntentFact {
-    /// The payment intent.
-    pub intent: String,
-    /// Its amount, in smallest steps.
-    pub amount: Option<i64>,
-    /// Its currency.
-    pub currency: Option<String>,
-    /// Whether it is about real money.
-    pub livemode: Option<bool>,
-    /// Code and text of a failed attempt, if that is the news.
-    pub failure: Option<(String, String)>,
-}
+use crate::payment::fact::check_money;
+pub use crate::payment::fact::{Declined, IntentFact, Mismatch, SessionFact, Standing};
 
 /// What an event says, in our own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +29,7 @@ pub enum Notice {
         /// Whether it names the session without saying how it stands, so that the session has to be read.
         read: bool,
     },
-    /// Something about a payment intent: a reason to read the session, no proof of anything.
+    /// Something about a payment intent. Where the payment has a session it is a reason to read that, and no proof of anything.
     Intent {
         /// The payment its metadata names.
         hint: Option<PaymentId>,
@@ -341,12 +190,13 @@ fn work_off(
     };
     let payment = match find(state, known, notice.hint()) {
         Found::Ours(payment) => payment,
-        Found::NoSessionYet(payment) => {
-            return (
-                EventStatus::Waiting,
-                "the payment's session is not known yet".into(),
-                Some(payment.id),
-            );
+        Found::NotBoundYet(payment) => {
+            let what = match payment.flow {
+                Flow::Checkout => "session",
+                Flow::Intent | Flow::OffSession => "payment intent",
+            };
+            let why = format!("the payment's {what} is not known yet");
+            return (EventStatus::Waiting, why, Some(payment.id));
         }
         Found::Foreign => {
             return (
@@ -362,7 +212,7 @@ fn work_off(
     }
     let taken = match notice {
         Notice::Session { fact, read, .. } => apply_session(state, context, &payment, fact, *read),
-        Notice::Intent { fact, .. } => Ok(apply_intent(state, context, &payment, fact)),
+        Notice::Intent { fact, .. } => apply_intent(state, context, &payment, fact),
         Notice::Refund { fact, .. } => refund::observe(state, context, &id, fact),
         Notice::Dispute { fact, .. } => dispute::observe(state, context, &id, fact),
         Notice::Returns { .. } => {
@@ -384,7 +234,7 @@ fn work_off(
 
 enum Found {
     Ours(Payment),
-    NoSessionYet(Payment),
+    NotBoundYet(Payment),
     Foreign,
 }
 
@@ -396,10 +246,10 @@ fn find(state: &State, known: Option<&PaymentId>, hint: Option<&PaymentId>) -> F
         return Found::Foreign;
     };
     let payment = payment.clone();
-    if is_known || payment.session.is_some() || !payment.status.is_open() {
+    if is_known || payment.is_bound() || !payment.status.is_open() {
         Found::Ours(payment)
     } else {
-        Found::NoSessionYet(payment)
+        Found::NotBoundYet(payment)
     }
 }
 
@@ -427,39 +277,42 @@ fn apply_session(
     Ok(observed)
 }
 
+/// A payment that was opened by its intent is settled by what that says. One that has a session is not: the session decides, and
+/// is read.
 fn apply_intent(
     state: &mut State,
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     payment: &Payment,
     fact: &IntentFact,
-) -> Result<(), Mismatch> {
+) -> Result<Result<(), Mismatch>, Refusal> {
+    if payment.flow != Flow::Checkout && fact.standing.is_some() {
+        return payment::observe(state, context, &payment.id, fact);
+    }
     if let Some(ours) = payment.intent.clone().filter(|ours| *ours != fact.intent) {
-        return Err(Mismatch::Intent {
+        return Ok(Err(Mismatch::Intent {
             said: fact.intent.clone(),
             ours,
-        });
+        }));
     }
-    check_money(
-        payment,
-        fact.amount,
-        fact.currency.as_deref(),
-        fact.livemode,
-    )?;
-    if let Some((code, message)) = &fact.failure {
-        payment::record_failure(state, context.now, &payment.id, code, message);
+    let money = (fact.amount, fact.currency.as_deref());
+    if let Err(mismatch) = check_money(payment, money.0, money.1, fact.livemode) {
+        return Ok(Err(mismatch));
+    }
+    if let Some(declined) = &fact.failure {
+        payment::record_decline(state, context.now, &payment.id, declined);
     }
     read_session(state, context, payment);
-    Ok(())
+    Ok(Ok(()))
 }
 
-/// The session has news; what they are, it says itself.
+/// The session, or the intent, has news; what they are, it says itself.
 fn read_session(state: &mut State, context: &Context<'_>, payment: &Payment) {
     let still_open = state
         .payments
         .get(&payment.id)
         .is_some_and(|payment| payment.status.is_open());
-    if still_open && payment.session.is_some() {
-        job::owe(state, context.now, payment.job(JobKind::ReadSession));
+    if still_open && payment.is_bound() {
+        job::owe(state, context.now, payment.job_to_read());
     }
 }
 

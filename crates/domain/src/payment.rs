@@ -1,24 +1,31 @@
 //! Payments: one attempt to collect the price of a top-up through a provider.
 //!
 //! Facts about a payment arrive in any order and any number of times: from webhooks, from the return page, from the
-//! sweeper. [`observe`] is the one function they all go through. Facts have ranks, and a payment only moves up:
-//! open < processing < closed without money (expired < failed) < paid. So the end does not depend on the order of arrival, and paid always wins.
+//! sweeper. [`observe`] is the one function they all go through, and [`transition`] is the table that says what each makes of a
+//! payment. The end does not depend on the order of arrival, and paid always wins.
+
+pub mod fact;
+pub(crate) mod opening;
+pub mod transition;
 
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::Amount;
+use crate::announcement::{self, Happening};
 use crate::command::Context;
 use crate::grant::words;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
-use crate::notice::{self, Mismatch, SessionFact, Standing};
+use crate::notice;
 use crate::refusal::Refusal;
 use crate::reversal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::topup::{self, TopupStatus, Voucher};
+use fact::{Declined, Fact, Mismatch};
+use transition::News;
 
 /// The one provider so far.
 pub const STRIPE: &str = "stripe";
@@ -43,7 +50,7 @@ pub enum PaymentStatus {
     Expired,
     /// The delayed method failed, or the provider refused to open a session.
     Failed,
-    /// Given up.
+    /// Given up: the provider takes no payment for it any more.
     Canceled,
 }
 
@@ -52,17 +59,6 @@ words!(PaymentStatus: Pending = "pending", Processing = "processing", Paid = "pa
        Failed = "failed", Canceled = "canceled");
 
 impl PaymentStatus {
-    const fn rank(self) -> u8 {
-        match self {
-            Self::Pending => 0,
-            Self::Processing => 1,
-            Self::Canceled => 2,
-            Self::Expired => 3,
-            Self::Failed => 4,
-            Self::Paid | Self::PartiallyRefunded | Self::Refunded | Self::Disputed => 5,
-        }
-    }
-
     /// Whether the customer may still pay, or the money may still come.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Processing)
@@ -70,7 +66,10 @@ impl PaymentStatus {
 
     /// Whether the money has come, whatever became of it later.
     pub const fn is_paid(self) -> bool {
-        self.rank() == Self::Paid.rank()
+        matches!(
+            self,
+            Self::Paid | Self::PartiallyRefunded | Self::Refunded | Self::Disputed
+        )
     }
 }
 
@@ -106,6 +105,8 @@ pub struct Failure {
     pub code: String,
     /// The provider's text for the customer.
     pub message: String,
+    /// Whether and how to try again, where the provider said it: `do_not_try_again`.
+    pub advice: Option<String>,
     /// When we learned of it.
     pub at: Time,
 }
@@ -135,6 +136,10 @@ pub struct Payment {
     pub success_url: String,
     /// Where the customer goes instead of paying.
     pub cancel_url: String,
+    /// Whether the card is to be kept for payments without the customer.
+    pub save_card: bool,
+    /// The provider's id of the saved card that is charged, where the customer is not there.
+    pub card: Option<String>,
     /// Where it stands.
     pub status: PaymentStatus,
     /// Stripe's checkout session, once it is known.
@@ -159,11 +164,33 @@ impl Payment {
     pub(crate) fn job(&self, kind: JobKind) -> JobKey {
         JobKey::of_payment(kind, &self.id)
     }
+
+    pub(crate) fn job_to_read(&self) -> JobKey {
+        self.job(self.flow.job_to_read())
+    }
+
+    /// Whether it is known what of the provider's it is: its session, or its intent where it was opened without one.
+    pub const fn is_bound(&self) -> bool {
+        match self.flow {
+            Flow::Checkout => self.session.is_some(),
+            Flow::Intent | Flow::OffSession => self.intent.is_some(),
+        }
+    }
+
+    /// What the provider calls it: its session, else its intent.
+    pub fn reference(&self) -> &str {
+        let name = self.session.as_deref().or(self.intent.as_deref());
+        name.unwrap_or_default()
+    }
 }
 
 /// Rows that [`observe`] may touch.
 pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
-    for kind in [JobKind::ReadSession, JobKind::ReadReturns] {
+    for kind in [
+        JobKind::ReadSession,
+        JobKind::ReadIntent,
+        JobKind::ReadReturns,
+    ] {
         wanted.job(&JobKey::of_payment(kind, id));
     }
     wanted
@@ -180,6 +207,12 @@ pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
     wanted.cause(&cause(id));
     reversal::needs(wanted, id);
     topup::needs_to_finish(wanted, &payment.topup);
+    let current = wanted.topup(&payment.topup);
+    let current = current.and_then(|topup| topup.payment.as_ref());
+    if let Some(other) = current.filter(|current| *current != id) {
+        wanted.payment(other);
+        opening::needs_to_close(wanted, other);
+    }
 }
 
 fn cause(id: &PaymentId) -> Cause {
@@ -191,25 +224,26 @@ pub(crate) fn money_accounts(payment: &Payment) -> [AccountKey; 2] {
         .map(|kind| AccountKey::of_provider(kind, &payment.provider, payment.amount.unit))
 }
 
-/// Takes in what is known of a payment's session, from whatever side it came.
+/// Takes in what is known of a payment's session or intent, from whatever side it came.
 ///
-/// The fact must name our session, amount, currency and mode; otherwise nothing happens and the mismatch is the answer.
-pub(crate) fn observe(
+/// The fact must name our session or intent, amount, currency and mode; otherwise nothing happens and the mismatch is the answer.
+pub(crate) fn observe<'f>(
     state: &mut State,
     context: &mut Context<'_>,
     id: &PaymentId,
-    fact: &SessionFact,
+    fact: impl Into<Fact<'f>>,
 ) -> Result<Result<(), Mismatch>, Refusal> {
     let payment = state
         .payments
         .get(id)
         .ok_or(Refusal::PaymentNotFound)?
         .clone();
+    let fact = fact.into();
     if let Err(mismatch) = fact.check(&payment) {
         return Ok(Err(mismatch));
     }
     if payment.intent.is_none()
-        && let Some(intent) = &fact.intent
+        && let Some(intent) = fact.intent()
         && state.payment_of_intent.get(intent).is_none()
     {
         state
@@ -218,17 +252,27 @@ pub(crate) fn observe(
         state.payment_of_intent.set(intent.clone(), id.clone());
         notice::wake_early(state, id, Some(intent));
     }
-    let next = match fact.standing {
-        Standing::Open => PaymentStatus::Pending,
-        Standing::Unpaid => PaymentStatus::Processing,
-        Standing::Expired => PaymentStatus::Expired,
-        Standing::Failed => PaymentStatus::Failed,
-        Standing::Paid => PaymentStatus::Paid,
-    };
-    if next.rank() > payment.status.rank() {
-        advance(state, context, &payment, next)?;
+    if let Some(declined) = fact.failure() {
+        record_decline(state, context.now, id, declined);
+    }
+    if let Some(news) = fact.news(payment.flow) {
+        hear(state, context, &payment, news)?;
     }
     Ok(Ok(()))
+}
+
+/// Does what the table says about the news.
+pub(crate) fn hear(
+    state: &mut State,
+    context: &mut Context<'_>,
+    payment: &Payment,
+    news: News,
+) -> Result<(), Refusal> {
+    let next = transition::next(payment.status, news);
+    if next == payment.status {
+        return Ok(());
+    }
+    advance(state, context, payment, next)
 }
 
 fn advance(
@@ -243,10 +287,17 @@ fn advance(
             // Both or neither: the second is checked before the first is written.
             let money = money_received(context.now, payment);
             journal::check(state, &money)?;
-            topup::finish(state, context, &payment.topup, Voucher::Payment(payment))?;
+            let is_new = topup::finish(state, context, &payment.topup, Voucher::Payment(payment))?;
             journal::post(state, money)?;
+            if is_new {
+                close_other(state, now, payment);
+            } else {
+                announce_surplus(state, now, payment);
+            }
         }
-        PaymentStatus::Expired => close_topup(state, now, payment, TopupStatus::Expired),
+        PaymentStatus::Expired | PaymentStatus::Canceled => {
+            close_topup(state, now, payment, TopupStatus::Expired);
+        }
         PaymentStatus::Failed => close_topup(state, now, payment, TopupStatus::Failed),
         _ => {}
     }
@@ -262,9 +313,28 @@ fn advance(
         reversal::settle(state, context, &payment.id)?;
     }
     if !next.is_open() {
-        state.jobs.remove(&payment.job(JobKind::ReadSession));
+        state.jobs.remove(&payment.job_to_read());
     }
     Ok(())
+}
+
+/// Nobody shall pay in another way what has just been paid in this one.
+fn close_other(state: &mut State, now: Time, payment: &Payment) {
+    let topup = state.topups.get(&payment.topup);
+    let current = topup.and_then(|topup| topup.payment.clone());
+    if let Some(other) = current.filter(|current| *current != payment.id) {
+        opening::close(state, now, &other);
+    }
+}
+
+/// The top-up was paid before, by another payment or on an administrator's word: this money gave nothing and has to go back.
+fn announce_surplus(state: &mut State, now: Time, payment: &Payment) {
+    let happening = Happening::PaymentSurplus {
+        payment: payment.id.clone(),
+        topup: payment.topup.clone(),
+    };
+    let wallet = AccountKey::wallet(&payment.user);
+    announcement::announce(state, &wallet, now, happening);
 }
 
 fn close_topup(state: &mut State, now: Time, payment: &Payment, end: TopupStatus) {
@@ -285,7 +355,7 @@ fn money_received(now: Time, payment: &Payment) -> Transaction {
         cause: Some(cause(&payment.id)),
         at: now,
         remark: Remark {
-            reference: payment.session.clone().unwrap_or_default(),
+            reference: payment.reference().to_owned(),
             ..Remark::default()
         },
         tags: String::new(),
@@ -306,9 +376,20 @@ pub(crate) fn record_failure(
     code: &str,
     message: &str,
 ) {
-    let failure = Failure {
+    let declined = Declined {
         code: code.to_owned(),
         message: message.to_owned(),
+        advice: None,
+    };
+    record_decline(state, now, id, &declined);
+}
+
+/// The same, with what the provider advises.
+pub(crate) fn record_decline(state: &mut State, now: Time, id: &PaymentId, declined: &Declined) {
+    let failure = Failure {
+        code: declined.code.clone(),
+        message: declined.message.clone(),
+        advice: declined.advice.clone(),
         at: now,
     };
     state.payments.change(id, |payment| {

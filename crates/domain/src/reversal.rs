@@ -243,9 +243,8 @@ fn money(context: &Context<'_>, payment: &Payment, moved: i64) -> Transaction {
 }
 
 fn of_session(payment: &Payment) -> Remark {
-    let provider_says = payment.session.as_ref().or(payment.intent.as_ref());
     Remark {
-        reference: provider_says.cloned().unwrap_or_default(),
+        reference: payment.reference().to_owned(),
         ..Remark::default()
     }
 }

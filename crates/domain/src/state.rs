@@ -15,6 +15,7 @@ use crate::announcement::Announcement;
 use crate::api_key::ApiKey;
 use crate::award::Award;
 use crate::command::{Answer, AnswerKey};
+use crate::customer::{Customer, CustomerKey};
 use crate::dispute::Dispute;
 use crate::event::StoredEvent;
 use crate::grant::Grant;
@@ -268,6 +269,8 @@ pub struct State {
     pub disputes: Table<PaymentId, Vec<Dispute>>,
     /// Which payment a refund belongs to (an index, kept by the store from the refunds).
     pub payment_of_refund: Table<RefundId, PaymentId>,
+    /// Who a user is at the provider.
+    pub customers: Table<CustomerKey, Customer>,
     /// Single values that are remembered, by name.
     pub marks: Table<String, String>,
     /// Calls that are owed.
@@ -302,6 +305,7 @@ impl State {
             &self.refunds.missed,
             &self.disputes.missed,
             &self.payment_of_refund.missed,
+            &self.customers.missed,
             &self.marks.missed,
             &self.jobs.missed,
             &self.api_keys.missed,
@@ -335,6 +339,7 @@ impl State {
             || self.awards.has_changes()
             || self.refunds.has_changes()
             || self.disputes.has_changes()
+            || self.customers.has_changes()
             || self.marks.has_changes()
             || self.jobs.has_changes()
             || self.api_keys.has_changes()
@@ -368,6 +373,7 @@ pub struct Needs {
     pub refunds: BTreeSet<PaymentId>,
     pub disputes: BTreeSet<PaymentId>,
     pub payment_of_refund: BTreeSet<RefundId>,
+    pub customers: BTreeSet<CustomerKey>,
     pub marks: BTreeSet<String>,
     pub jobs: BTreeSet<JobKey>,
     pub api_keys: BTreeSet<ApiKeyId>,
@@ -451,6 +457,8 @@ impl<'a> Wanted<'a> {
         disputes(disputes: PaymentId);
         /// Asks which payment a refund belongs to.
         payment_of_refund(payment_of_refund: RefundId) -> PaymentId;
+        /// Asks who a user is at the provider.
+        customer(customers: CustomerKey);
         /// Asks for a remembered value.
         mark(marks: String);
         /// Asks for a job.

@@ -26,7 +26,7 @@ pub enum TopupStatus {
     Paid,
     /// Given up by an administrator.
     Canceled,
-    /// Its checkout session closed unpaid.
+    /// Its payment closed unpaid.
     Expired,
     /// Its delayed payment failed.
     Failed,
@@ -231,22 +231,22 @@ fn bonus_cause(id: &TopupId) -> Cause {
     Cause::new("topup_bonus", id.as_str())
 }
 
-/// Credits the wallet of a top-up, once. The only function that does; finishing a finished top-up changes nothing.
+/// Credits the wallet of a top-up, once; whether it was now. The only function that does; finishing a finished top-up changes
+/// nothing.
 pub(crate) fn finish(
     state: &mut State,
     context: &mut Context<'_>,
     id: &TopupId,
     voucher: Voucher<'_>,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let topup = state.topups.get(id).ok_or(Refusal::TopupNotFound)?.clone();
     if topup.status == TopupStatus::Paid {
-        return Ok(());
+        return Ok(false);
     }
     let remark = match voucher {
         Voucher::Payment(payment) => {
-            let session = payment.session.clone().unwrap_or_default();
             let provider_says = Remark {
-                reference: session,
+                reference: payment.reference().to_owned(),
                 ..Remark::default()
             };
             provider_says.followed_by(&topup.remark)
@@ -286,7 +286,7 @@ pub(crate) fn finish(
         topup.paid_at = Some(now);
         topup.updated_at = now;
     });
-    Ok(())
+    Ok(true)
 }
 
 /// One of the things a top-up gives.

@@ -1,12 +1,15 @@
-//! Checkouts from the caller's side: opens one and waits for its address, reads one when the customer comes back.
+//! Payments from the caller's side: opens one and waits until Stripe knows it, reads one when the customer comes back.
 
 use std::time::Duration;
 
 use bursar_domain::checkout::{OpenCheckout, SessionRead};
 use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
 use bursar_domain::id::PaymentId;
+use bursar_domain::intent::{IntentRead, OpenIntent};
 use bursar_domain::job::{JobKey, JobKind};
-use bursar_domain::payment::Payment;
+use bursar_domain::payment::{Flow, Payment};
+use bursar_domain::refusal::Refusal;
+use bursar_stripe::object::{Hidden, PaymentIntent};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{Answered, CallEnd, Engine, EngineError, bridge};
@@ -24,12 +27,34 @@ impl Engine {
         wish: OpenCheckout,
         idempotency: Option<(AnswerKey, RequestHash)>,
     ) -> Result<(Payment, bool), EngineError> {
+        let job = JobKind::OpenSession;
+        self.open(Command::OpenCheckout(wish), job, idempotency)
+            .await
+    }
+
+    /// Opens a payment intent for a top-up, or gives the open one again, and waits until it is known. As
+    /// [`open_checkout`](Self::open_checkout).
+    pub async fn open_intent(
+        &self,
+        wish: OpenIntent,
+        idempotency: Option<(AnswerKey, RequestHash)>,
+    ) -> Result<(Payment, bool), EngineError> {
+        let job = JobKind::OpenIntent;
+        self.open(Command::OpenIntent(wish), job, idempotency).await
+    }
+
+    async fn open(
+        &self,
+        command: Command,
+        job: JobKind,
+        idempotency: Option<(AnswerKey, RequestHash)>,
+    ) -> Result<(Payment, bool), EngineError> {
         if !self.has_provider() {
             return Err(EngineError::NoProvider);
         }
         let mut ends = self.shared.call_ends.subscribe();
         let request = Request {
-            command: Command::OpenCheckout(wish.clone()),
+            command: command.clone(),
             idempotency,
         };
         let Answered {
@@ -41,11 +66,12 @@ impl Engine {
         };
         let id = payment.id;
         if replayed {
-            self.hurry(&id, wish).await?;
+            self.hurry(&id, command).await?;
         }
-        let waited = tokio::time::timeout(WAIT, self.wait_for_session(&id, &mut ends)).await;
+        let key = JobKey::of_payment(job, &id);
+        let waited = tokio::time::timeout(WAIT, self.wait_until_bound(&id, &key, &mut ends)).await;
         let payment = waited.unwrap_or_else(|_| {
-            let message = "Stripe has not answered yet: ask again for the same checkout".to_owned();
+            let message = "Stripe has not answered yet: ask again for the same payment".to_owned();
             Err(EngineError::Provider {
                 code: "stripe_slow",
                 message,
@@ -54,24 +80,24 @@ impl Engine {
         Ok((payment, replayed))
     }
 
-    /// A repeated request gets its remembered answer, which sets nothing in motion. Whoever asks again wants the session now.
-    async fn hurry(&self, id: &PaymentId, wish: OpenCheckout) -> Result<(), EngineError> {
+    /// A repeated request gets its remembered answer, which sets nothing in motion. Whoever asks again wants it now.
+    async fn hurry(&self, id: &PaymentId, command: Command) -> Result<(), EngineError> {
         let payment = self.payment(id).await?;
-        if payment.status.is_open() && payment.session.is_none() {
-            self.submit(Command::OpenCheckout(wish)).await?;
+        if payment.status.is_open() && !payment.is_bound() {
+            self.submit(command).await?;
         }
         Ok(())
     }
 
-    async fn wait_for_session(
+    async fn wait_until_bound(
         &self,
         id: &PaymentId,
+        key: &JobKey,
         ends: &mut Receiver<(JobKey, CallEnd)>,
     ) -> Result<Payment, EngineError> {
-        let key = JobKey::of_payment(JobKind::OpenSession, id);
         loop {
             let payment = self.payment(id).await?;
-            if payment.session.is_some() {
+            if payment.is_bound() {
                 return Ok(payment);
             }
             if !payment.status.is_open() {
@@ -80,7 +106,7 @@ impl Engine {
                     .map_or_else(Default::default, |failure| (failure.code, failure.message));
                 return Err(EngineError::ProviderRefused { code, message });
             }
-            if let CallEnd::Deferred { code, message } = next_end(&key, ends).await {
+            if let CallEnd::Deferred { code, message } = next_end(key, ends).await {
                 return Err(EngineError::Provider { code, message });
             }
         }
@@ -89,7 +115,7 @@ impl Engine {
     async fn payment(&self, id: &PaymentId) -> Result<Payment, EngineError> {
         let wanted = id.clone();
         let found = self.read(move |reader| reader.payment(&wanted)).await?;
-        found.ok_or_else(|| bursar_domain::refusal::Refusal::PaymentNotFound.into())
+        found.ok_or_else(|| Refusal::PaymentNotFound.into())
     }
 
     /// Settles a payment by what its session says now: what the return page does. Gives the payment as it stands then;
@@ -102,24 +128,60 @@ impl Engine {
         else {
             return Ok(None);
         };
-        let Some(client) = self.stripe().filter(|_| payment.status.is_open()) else {
-            return Ok(Some(payment));
+        self.settle(payment).await.map(Some)
+    }
+
+    /// Settles a payment by what its session or its intent says now, if it is open. Gives the payment as it stands then.
+    pub async fn settle(&self, payment: Payment) -> Result<Payment, EngineError> {
+        let client = self.stripe().filter(|_| payment.status.is_open());
+        let Some(client) = client else {
+            return Ok(payment);
         };
-        let read = client.call(&bridge::outbound::read_session(session)).await;
-        let session = read.map_err(|error| EngineError::Provider {
-            code: error.code(),
-            message: error.to_string(),
-        })?;
-        let fact = bridge::inbound::session_fact(&session);
-        let read = SessionRead {
-            payment: payment.id,
-            claim: None,
-            fact,
+        let command = match (payment.flow, &payment.session, &payment.intent) {
+            (Flow::Checkout, Some(session), _) => {
+                let asked = bridge::outbound::read_session(session);
+                let session = client.call(&asked).await.map_err(unanswered)?;
+                Command::SessionRead(SessionRead {
+                    payment: payment.id.clone(),
+                    claim: None,
+                    fact: bridge::inbound::session_fact(&session),
+                })
+            }
+            (Flow::Intent | Flow::OffSession, _, Some(intent)) => {
+                let asked = bridge::outbound::read_intent(intent);
+                let intent = client.call(&asked).await.map_err(unanswered)?;
+                Command::IntentRead(IntentRead {
+                    payment: payment.id.clone(),
+                    claim: None,
+                    fact: bridge::inbound::intent_fact(&intent),
+                })
+            }
+            _ => return Ok(payment),
         };
-        match self.submit(Command::SessionRead(read)).await? {
-            Reply::Payment(payment) => Ok(Some(payment)),
-            _ => Ok(None),
+        match self.submit(command).await? {
+            Reply::Payment(payment) => Ok(payment),
+            _ => Ok(payment),
         }
+    }
+
+    /// What a page of the product confirms a payment with. Asked for anew each time, and kept nowhere.
+    pub async fn client_secret(&self, payment: &Payment) -> Result<Hidden, EngineError> {
+        let client = self.stripe().ok_or(EngineError::NoProvider)?;
+        let intent = payment.intent.as_ref().ok_or(Refusal::PaymentNotFound)?;
+        let asked = bridge::outbound::read_intent(intent);
+        let intent: PaymentIntent = client.call(&asked).await.map_err(unanswered)?;
+        intent.client_secret.ok_or_else(|| EngineError::Provider {
+            code: "stripe_answer_garbled",
+            message: "Stripe's answer has no client secret".to_owned(),
+        })
+    }
+}
+
+/// What a caller who waits is told of a call that gave no result.
+pub(crate) fn unanswered(error: bursar_stripe::Error) -> EngineError {
+    EngineError::Provider {
+        code: error.code(),
+        message: error.to_string(),
     }
 }
 

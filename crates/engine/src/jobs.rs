@@ -1,5 +1,6 @@
 //! Does what is owed: claims due jobs, calls Stripe, brings back the result.
 
+mod intents;
 mod returns;
 
 use std::sync::Arc;
@@ -121,6 +122,10 @@ async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), Call
         JobKind::OpenSession
         | JobKind::ReadSession
         | JobKind::CloseSession
+        | JobKind::OpenIntent
+        | JobKind::ChargeCard
+        | JobKind::ReadIntent
+        | JobKind::CancelIntent
         | JobKind::ReadReturns => call_for_payment(engine, client, claim).await?,
         JobKind::SendRefund => returns::send_refund(engine, client, claim).await?,
     };
@@ -145,6 +150,11 @@ async fn call_for_payment(
         JobKind::OpenSession => open_session(engine, client, claim, &payment).await,
         JobKind::CloseSession => close_session(client, claim, &payment).await,
         JobKind::ReadReturns => returns::read(client, claim, &payment).await,
+        JobKind::OpenIntent | JobKind::ChargeCard => {
+            intents::open(engine, client, claim, &payment).await
+        }
+        JobKind::ReadIntent => intents::read(client, claim, &payment).await,
+        JobKind::CancelIntent => intents::cancel(client, claim, &payment).await,
         _ => read_session(client, claim, &payment).await,
     }
 }
@@ -155,21 +165,16 @@ async fn open_session(
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
-    let refused = |claim, code: &str, message: String| Command::SessionRefused {
-        claim,
-        code: code.into(),
-        message,
-    };
     if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
         let message = "no session could be opened within a day: ask for a new checkout".to_owned();
         return Ok(refused(claim, "open_timed_out", message));
     }
-    if payment.livemode != (client.mode() == Mode::Live) {
-        let message =
-            "the key was changed between test and live: ask for a new checkout".to_owned();
+    if let Some(message) = wrong_mode(client, payment) {
         return Ok(refused(claim, "key_mode_changed", message));
     }
-    match client.call(&bridge::outbound::open_session(payment)).await {
+    let customer = intents::customer_of(engine, client, payment).await?;
+    let asked = bridge::outbound::open_session(payment, customer.as_ref());
+    match client.call(&asked).await {
         Ok(session) => {
             let fact = bridge::inbound::session_fact(&session);
             Ok(Command::SessionOpened(SessionOpened {
@@ -178,15 +183,30 @@ async fn open_session(
                 fact,
             }))
         }
-        Err(bursar_stripe::Error::Refused(refusal)) => {
-            let code = refusal
-                .code
-                .clone()
-                .unwrap_or_else(|| "provider_refused".to_owned());
-            Ok(refused(claim, &code, refusal.message.clone()))
-        }
+        Err(bursar_stripe::Error::Refused(refusal)) => Ok(refused_by(claim, &refusal)),
         Err(error) => Err(CallError::Stripe(error)),
     }
+}
+
+fn refused(claim: Claim, code: &str, message: String) -> Command {
+    Command::SessionRefused {
+        claim,
+        code: code.to_owned(),
+        message,
+    }
+}
+
+/// What Stripe refuses for good, in its own words.
+fn refused_by(claim: Claim, refusal: &bursar_stripe::error::Refusal) -> Command {
+    let code = refusal.code.as_deref().unwrap_or("provider_refused");
+    refused(claim, code, refusal.message.clone())
+}
+
+/// Why the key that is configured cannot open this payment, if it cannot.
+fn wrong_mode(client: &Client, payment: &Payment) -> Option<String> {
+    let is_right = payment.livemode == (client.mode() == Mode::Live);
+    let message = "the key was changed between test and live: ask for a new checkout";
+    (!is_right).then(|| message.to_owned())
 }
 
 async fn read_session(

@@ -59,6 +59,7 @@ fn checkout(topup: &TopupId) -> Command {
         user: anna(),
         success_url: String::new(),
         cancel_url: String::new(),
+        save_card: false,
     })
 }
 
@@ -103,6 +104,7 @@ fn told(payment: &Payment, standing: &str, is_named: bool) -> Told {
         live: false,
         payment: is_named.then(|| payment.id.to_string()),
         intent: Some(format!("I{}", payment.id)),
+        received: None,
         failure: None,
         standing: standing.to_owned(),
     }

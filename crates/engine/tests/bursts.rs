@@ -216,6 +216,7 @@ fn begin(desk: &mut Desk, stripe: &mut Stripe, user: &UserId) -> (Payment, Strin
         user: user.clone(),
         success_url: String::new(),
         cancel_url: String::new(),
+        save_card: false,
     };
     let Ok(Reply::Payment(payment)) = desk.ask(Command::OpenCheckout(wish)) else {
         panic!("no payment");

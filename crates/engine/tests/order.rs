@@ -119,6 +119,7 @@ impl Purchase {
             user: user.clone(),
             success_url: String::new(),
             cancel_url: String::new(),
+            save_card: false,
         };
         let Ok(Reply::Payment(payment)) = desk.ask(Command::OpenCheckout(wish)) else {
             panic!("no payment");
@@ -145,6 +146,7 @@ impl Purchase {
             live: is(Wrong::Mode),
             payment: (!is(Wrong::Nameless)).then(|| self.payment.to_string()),
             intent: Some(format!("I{}", self.number)),
+            received: None,
             failure: None,
             standing: standing.to_owned(),
         }

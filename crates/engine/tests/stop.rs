@@ -47,6 +47,7 @@ async fn ask_for_a_checkout(engine: &Engine) {
         user,
         success_url: "http://127.0.0.1/".to_owned(),
         cancel_url: "http://127.0.0.1/".to_owned(),
+        save_card: false,
     };
     engine.submit(Command::OpenCheckout(wish)).await.unwrap();
 }

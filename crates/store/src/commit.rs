@@ -57,6 +57,7 @@ pub(crate) fn changes(
     writer.table(&record::TOPUPS, &state.topups, record::write_topup)?;
     writer.table(&record::PAYMENTS, &state.payments, record::write_payment)?;
     writer.returns(state)?;
+    writer.cards(state)?;
     writer.marks(state)?;
     writer.events(state)?;
     writer.jobs(state)?;
@@ -275,6 +276,14 @@ impl Writer<'_> {
             return Ok(());
         }
         self.run(&record::upsert(table, columns, key), &rows)
+    }
+
+    fn cards(&mut self, state: &State) -> Result<(), StoreError> {
+        let changed = state.customers.changes();
+        let customers: Vec<Parameters> = changed
+            .filter_map(|(_, _, customer)| customer.map(record::write_customer))
+            .collect();
+        self.insert("customer", record::CUSTOMER, &customers)
     }
 
     fn marks(&mut self, state: &State) -> Result<(), StoreError> {

@@ -102,6 +102,7 @@ pub(crate) fn rows(
     )?;
     purchases(&mut loader, needs, state)?;
     returns(&mut loader, needs, state)?;
+    cards(&mut loader, needs, state)?;
     loader.find(
         &needs.marks,
         &mut state.marks,
@@ -276,6 +277,20 @@ fn returns(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<
         &select("payment_id", "refund", "id = $1"),
         |id| vec![id.as_str().into()],
         |row| row.parsed(0, PaymentId::parse),
+    )
+}
+
+fn cards(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    loader.find(
+        &needs.customers,
+        &mut state.customers,
+        &select(
+            record::CUSTOMER,
+            "customer",
+            "user_id = $1 AND livemode = $2",
+        ),
+        record::customer_key,
+        record::read_customer,
     )
 }
 

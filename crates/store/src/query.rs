@@ -1,5 +1,6 @@
 //! What readers ask: single rows, pages newest first, and what workers look for.
 
+mod card;
 mod explain;
 mod export;
 mod returns;
@@ -257,12 +258,14 @@ impl Reader {
         now: Time,
         limit: usize,
     ) -> Result<(Vec<JobKey>, Option<Time>), StoreError> {
-        let waited_for = JobKind::OpenSession;
-        let newest = format!(
-            "WHERE kind = '{}' ORDER BY subject DESC",
-            waited_for.as_str()
-        );
-        let mut jobs = self.jobs(&newest, limit)?;
+        let mut jobs = Vec::new();
+        for waited_for in [JobKind::OpenSession, JobKind::OpenIntent] {
+            let newest = format!(
+                "WHERE kind = '{}' ORDER BY subject DESC",
+                waited_for.as_str()
+            );
+            jobs.extend(self.jobs(&newest, limit)?);
+        }
         for job in self.jobs("ORDER BY run_at", limit)? {
             if !jobs.iter().any(|other| other.key == job.key) {
                 jobs.push(job);

@@ -1,5 +1,6 @@
 //! How each kind of row is written and read: the columns of its table, in order.
 
+mod card;
 mod journal;
 mod purchase;
 mod returns;
@@ -12,6 +13,7 @@ use bursar_domain::journal::Remark;
 
 use crate::connection::{Parameters, Row, StoreError, Value};
 
+pub(crate) use card::{CUSTOMER, customer_key, read_customer, write_customer};
 pub(crate) use journal::{
     ACCOUNT, POSTING, TRANSACTION, account_key, read_account, read_account_key, read_posting,
     write_account, write_posting, write_transaction,

@@ -182,6 +182,7 @@ fn the_call_a_customer_waits_for_comes_first() {
         user: user("bob"),
         success_url: String::new(),
         cancel_url: String::new(),
+        save_card: false,
     };
     let Ok(Reply::Payment(payment)) = books.ask(Command::OpenCheckout(wish)) else {
         panic!("no payment");

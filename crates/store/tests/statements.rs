@@ -113,8 +113,10 @@ fn write_everything(books: &mut Books) {
         fact: IntentFact {
             intent: format!("pi_{paid}"),
             amount: None,
+            received: None,
             currency: None,
             livemode: None,
+            standing: None,
             failure: None,
         },
     };

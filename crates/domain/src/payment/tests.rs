@@ -37,6 +37,8 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
         item_name: String::new(),
         success_url: String::new(),
         cancel_url: String::new(),
+        save_card: false,
+        card: None,
         status: PaymentStatus::Pending,
         session: Some("cs_1".to_owned()),
         checkout_url: None,

@@ -112,6 +112,8 @@ impl Purchase {
             item_name: String::new(),
             success_url: String::new(),
             cancel_url: String::new(),
+            save_card: false,
+            card: None,
             status: PaymentStatus::Pending,
             session: Some("cs_1".to_owned()),
             checkout_url: None,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use bursar_domain::event::ReceiveEvent;
 use bursar_domain::id::PaymentId;
-use bursar_domain::notice::{IntentFact, Notice, SessionFact, Standing};
+use bursar_domain::notice::{Declined, IntentFact, Notice, SessionFact, Standing};
+use bursar_stripe::error::Refusal;
 use bursar_stripe::event::{self, Envelope, EnvelopeError};
 use bursar_stripe::object::{
-    Charge, CheckoutSession, IntentStatus, PaymentIntent, PaymentStatus, SessionStatus,
+    Charge, CheckoutSession, IntentStatus, PaymentError, PaymentIntent, PaymentStatus,
+    SessionStatus,
 };
 
 use super::outbound::PAYMENT_ID;
@@ -164,20 +166,60 @@ fn describe(error: &serde_json::Error) -> String {
 }
 
 fn read_intent(body: &[u8]) -> Result<IntentFact, String> {
-    let intent: PaymentIntent = read_object(body)?;
-    let failure = intent.last_payment_error.map(|error| {
-        let code = error
-            .decline_code
-            .or(error.code)
-            .unwrap_or_else(|| "payment_failed".into());
-        (code, error.message.unwrap_or_default())
-    });
-    Ok(IntentFact {
-        intent: intent.id,
+    read_object(body).map(|intent| intent_fact(&intent))
+}
+
+/// What a payment intent says about our payment.
+pub fn intent_fact(intent: &PaymentIntent) -> IntentFact {
+    let standing = match intent.status.as_ref() {
+        Some(IntentStatus::Succeeded) => Standing::Paid,
+        Some(IntentStatus::Processing) => Standing::Unpaid,
+        Some(IntentStatus::Canceled) => Standing::Canceled,
+        Some(IntentStatus::RequiresAction) => Standing::WantsCustomer,
+        // Nothing of ours waits to be captured; a status of a later version says nothing about money.
+        Some(
+            IntentStatus::RequiresPaymentMethod
+            | IntentStatus::RequiresConfirmation
+            | IntentStatus::RequiresCapture
+            | IntentStatus::Other(_),
+        )
+        | None => Standing::Open,
+    };
+    IntentFact {
+        intent: intent.id.clone(),
         amount: intent.amount,
-        currency: intent.currency,
+        received: intent.amount_received,
+        currency: intent.currency.clone(),
         livemode: intent.livemode,
-        failure,
+        standing: Some(standing),
+        failure: intent.last_payment_error.as_ref().map(declined),
+    }
+}
+
+fn declined(error: &PaymentError) -> Declined {
+    let code = error.decline_code.as_ref().or(error.code.as_ref());
+    Declined {
+        code: code.map_or("payment_failed", String::as_str).to_owned(),
+        message: error.message.clone().unwrap_or_default(),
+        advice: error.advice_code.clone(),
+    }
+}
+
+/// What a refused charge of a saved card says; none if no payment intent was made.
+pub fn declined_fact(refusal: &Refusal) -> Option<IntentFact> {
+    let code = refusal.decline_code.as_ref().or(refusal.code.as_ref());
+    Some(IntentFact {
+        intent: refusal.payment_intent.clone()?,
+        amount: None,
+        received: None,
+        currency: None,
+        livemode: None,
+        standing: Some(Standing::Open),
+        failure: Some(Declined {
+            code: code.map_or("payment_failed", String::as_str).to_owned(),
+            message: refusal.message.clone(),
+            advice: refusal.advice_code.clone(),
+        }),
     })
 }
 
@@ -189,8 +231,10 @@ fn read_charge(body: &[u8]) -> Result<IntentFact, String> {
             .map(|intent| intent.id().to_owned())
             .unwrap_or_default(),
         amount: charge.amount,
+        received: None,
         currency: charge.currency,
         livemode: charge.livemode,
+        standing: None,
         failure: None,
     })
 }

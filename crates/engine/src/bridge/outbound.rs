@@ -1,25 +1,18 @@
 //! What we ask of Stripe, from our own rows.
 
+use bursar_domain::customer::{Customer, CustomerKey};
 use bursar_domain::payment::Payment;
 use bursar_domain::refund::Refund;
-use bursar_stripe::object::Metadata;
-use bursar_stripe::request::{self, CheckoutSessionParams, Request, Window};
+use bursar_stripe::object::{Metadata, PaymentIntent};
+use bursar_stripe::request::{self, CheckoutSessionParams, PaymentIntentParams, Request, Window};
 
 /// The metadata key that names our payment in Stripe's objects: a hint for finding it, never a proof.
 pub(super) const PAYMENT_ID: &str = "payment_id";
 
 /// Opens a checkout session. Everything in it comes from the stored payment, and its id is the idempotency key, so that
 /// however often it is sent it is the same request and opens one session.
-pub(crate) fn open_session(payment: &Payment) -> Request {
-    let metadata = Metadata(
-        [
-            (PAYMENT_ID, payment.id.as_str()),
-            ("topup_id", payment.topup.as_str()),
-            ("user_id", payment.user.as_str()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into(),
-    );
+pub(crate) fn open_session(payment: &Payment, customer: Option<&Customer>) -> Request {
+    let metadata = metadata(payment);
     let params = CheckoutSessionParams {
         currency: payment.amount.unit.code().to_owned(),
         unit_amount: payment.amount.minor,
@@ -30,9 +23,60 @@ pub(crate) fn open_session(payment: &Payment) -> Request {
         client_reference_id: payment.topup.to_string(),
         payment_intent_metadata: metadata.clone(),
         metadata,
+        customer: customer.map(|customer| customer.id.clone()),
+        setup_future_usage: payment.save_card,
         ..CheckoutSessionParams::default()
     };
     request::create_checkout_session(&params, payment.id.as_str())
+}
+
+fn metadata(payment: &Payment) -> Metadata {
+    Metadata(
+        [
+            (PAYMENT_ID, payment.id.as_str()),
+            ("topup_id", payment.topup.as_str()),
+            ("user_id", payment.user.as_str()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+    )
+}
+
+/// Opens a payment intent, or charges the saved card of the payment. As with a session, all of it comes from stored rows.
+pub(crate) fn open_intent(payment: &Payment, customer: Option<&Customer>) -> Request {
+    let params = PaymentIntentParams {
+        amount: payment.amount.minor,
+        currency: payment.amount.unit.code().to_owned(),
+        customer: customer.map(|customer| customer.id.clone()),
+        metadata: metadata(payment),
+        description: Some(payment.item_name.clone()),
+        setup_future_usage: payment.save_card,
+        off_session: payment.card.clone(),
+    };
+    request::create_payment_intent(&params, payment.id.as_str())
+}
+
+/// Whether an intent at Stripe was made for this payment, as its metadata says it.
+pub(crate) fn is_intent_of(intent: &PaymentIntent, payment: &Payment) -> bool {
+    intent.metadata.get(PAYMENT_ID) == Some(payment.id.as_str())
+}
+
+/// Reads a payment intent.
+pub(crate) fn read_intent(intent: &str) -> Request {
+    request::retrieve_payment_intent(intent)
+}
+
+/// Cancels a payment intent. A payment has one, so its id makes the key.
+pub(crate) fn cancel_intent(payment: &Payment, intent: &str) -> Request {
+    request::cancel_payment_intent(intent, format!("{}-cancel", payment.id))
+}
+
+/// Opens the customer for a user. The key is the same for everybody who needs him at the same time, so that they get one.
+pub(crate) fn open_customer(key: &CustomerKey) -> Request {
+    let user = ("user_id".to_owned(), key.user.to_string());
+    let mode = if key.livemode { "live" } else { "test" };
+    let idempotency_key = format!("customer-{mode}-{}", key.user);
+    request::create_customer(&Metadata([user].into()), None, idempotency_key)
 }
 
 /// Reads a checkout session.

@@ -30,6 +30,7 @@ pub(crate) fn checkout(topup: &TopupId) -> OpenCheckout {
         user: anna(),
         success_url: "http://127.0.0.1/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
         cancel_url: "http://127.0.0.1/canceled".to_owned(),
+        save_card: false,
     }
 }
 

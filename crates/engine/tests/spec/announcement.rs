@@ -62,6 +62,11 @@ impl Names {
                 self.of('P', payment.as_str()),
                 status.as_str()
             ),
+            Happening::PaymentSurplus { payment, topup } => format!(
+                "{} paid for {}, which was paid before",
+                self.of('P', payment.as_str()),
+                self.of('T', topup.as_str())
+            ),
             Happening::HoldExpired {
                 hold,
                 settled,

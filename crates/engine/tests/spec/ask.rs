@@ -5,6 +5,7 @@ use bursar_domain::api_key::{IssueKey, Role};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Adjust, AnswerKey, Command, Request, RequestHash};
 use bursar_domain::id::{ApiKeyId, PaymentId, TopupId};
+use bursar_domain::intent::OpenIntent;
 use bursar_domain::topup::{CreateTopup, Wish};
 use bursar_store::digest::request_hash;
 
@@ -52,6 +53,16 @@ impl World {
                     user,
                     success_url: "https://shop.example/paid".to_owned(),
                     cancel_url: "https://shop.example/canceled".to_owned(),
+                    save_card: words.option("save").is_some(),
+                })
+            }
+            "intent" => {
+                let (topup, user) = (self.topup_id(words)?, words.user()?);
+                principal = user.to_string();
+                Command::OpenIntent(OpenIntent {
+                    topup,
+                    user,
+                    save_card: words.option("save").is_some(),
                 })
             }
             "finish" => Command::FinishTopup {

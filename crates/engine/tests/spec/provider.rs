@@ -3,8 +3,9 @@
 use bursar_domain::checkout::{SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::PaymentId;
+use bursar_domain::intent::{IntentOpened, IntentRead};
 use bursar_domain::job::{Claim, JobKey, JobKind};
-use bursar_domain::payment::Payment;
+use bursar_domain::payment::{Flow, Payment};
 use bursar_domain::refusal::Refusal;
 use bursar_engine::bridge::inbound;
 use bursar_engine::clock::Clock;
@@ -17,8 +18,16 @@ use crate::inbox;
 
 impl World {
     fn claim(&mut self, kind: &str, payment: &PaymentId) -> Result<Result<Claim, Refusal>, String> {
-        let kind = JobKind::parse(&format!("{kind}_session"));
-        let kind = kind.ok_or("a job is open, read or close")?;
+        let kind = match (kind, self.flow(payment)?) {
+            ("open", Flow::Checkout) => JobKind::OpenSession,
+            ("open", Flow::Intent) => JobKind::OpenIntent,
+            ("open", Flow::OffSession) => JobKind::ChargeCard,
+            ("read", Flow::Checkout) => JobKind::ReadSession,
+            ("read", _) => JobKind::ReadIntent,
+            ("close", Flow::Checkout) => JobKind::CloseSession,
+            ("close", _) => JobKind::CancelIntent,
+            _ => return Err("a job is open, read or close".to_owned()),
+        };
         match self
             .desk
             .ask(Command::ClaimJob(JobKey::of_payment(kind, payment)))
@@ -27,6 +36,13 @@ impl World {
             Ok(other) => Err(format!("a claim was answered with {other:?}")),
             Err(refusal) => Ok(Err(refusal)),
         }
+    }
+
+    fn flow(&mut self, payment: &PaymentId) -> Result<Flow, String> {
+        let payment = self.desk.reader.payment(payment).unwrap();
+        payment
+            .map(|payment| payment.flow)
+            .ok_or_else(|| "no such payment".to_owned())
     }
 
     /// A worker claims a job, calls Stripe, and brings what Stripe said.
@@ -45,6 +61,15 @@ impl World {
             }
         };
         let command = match (verb, kind.as_str()) {
+            ("opened", _) if self.flow(&id)? != Flow::Checkout => {
+                let intent = words.next("an intent")?;
+                let standing = words.plain.next().unwrap_or_else(|| "open".to_owned());
+                let told = self.told(intent, standing, Some(&id), words)?;
+                Command::IntentOpened(IntentOpened {
+                    claim,
+                    fact: inbound::intent_fact(&intent_of(&told)),
+                })
+            }
             ("opened", _) => {
                 let session = words.next("a session")?;
                 let standing = "open".to_owned();
@@ -84,11 +109,18 @@ impl World {
             .payment(id)
             .unwrap()
             .ok_or("no such payment")?;
-        let Some(session) = payment.session else {
+        if payment.reference().is_empty() {
             return Ok(Command::DropJob(claim));
-        };
-        let session = self.names.tidy(&session);
+        }
+        let session = self.names.tidy(payment.reference());
         let told = self.told(session, standing, Some(id), words)?;
+        if payment.flow != Flow::Checkout {
+            return Ok(Command::IntentRead(IntentRead {
+                payment: id.clone(),
+                claim: Some(claim),
+                fact: inbound::intent_fact(&intent_of(&told)),
+            }));
+        }
         Ok(Command::SessionRead(SessionRead {
             payment: id.clone(),
             claim: Some(claim),
@@ -156,6 +188,7 @@ impl World {
             live: live.unwrap_or(payment.as_ref().is_some_and(|payment| payment.livemode)),
             payment: payment.map(|payment| payment.id.to_string()),
             intent: words.option("intent").or(usual),
+            received: words.option("received").and_then(|text| text.parse().ok()),
             failure: words.option("failure"),
             standing,
         })
@@ -242,6 +275,10 @@ impl World {
             .find(is_meant)
             .map(|payment| payment.id))
     }
+}
+
+fn intent_of(told: &Told) -> bursar_stripe::object::PaymentIntent {
+    serde_json::from_value(stripe::intent_read(told)).unwrap()
 }
 
 fn session_of(told: &Told) -> bursar_stripe::object::CheckoutSession {

@@ -6,7 +6,7 @@ use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::api_key::{ApiKey, Role};
 use bursar_domain::command::Reply;
 use bursar_domain::journal::{Reason, Remark};
-use bursar_domain::payment::Payment;
+use bursar_domain::payment::{Flow, Payment};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_domain::topup::Topup;
@@ -81,9 +81,14 @@ impl Names {
         if payment.livemode {
             parts.push("real money".to_owned());
         }
-        let session = payment.session.as_deref().unwrap_or("no session yet");
-        parts.push(session.to_owned());
-        parts.extend(payment.intent.clone());
+        let intent = payment.intent.clone();
+        if payment.flow == Flow::Checkout {
+            let session = payment.session.as_deref().unwrap_or("no session yet");
+            parts.push(session.to_owned());
+            parts.extend(intent);
+        } else {
+            parts.push(intent.unwrap_or_else(|| "no intent yet".to_owned()));
+        }
         if let Some(failure) = &payment.last_failure {
             parts.push(format!(
                 "last failure {}: {}",

@@ -14,6 +14,8 @@ pub(crate) struct Told {
     /// Our payment's id, as in the object's metadata.
     pub(crate) payment: Option<String>,
     pub(crate) intent: Option<String>,
+    /// How much of an intent was paid; none: as much as it is over, once it has succeeded.
+    pub(crate) received: Option<i64>,
     /// Code of a failed attempt.
     pub(crate) failure: Option<String>,
     /// `open`, `paid`, `unpaid`, `expired`, `free`, `broken` (complete and unpaid, its delayed payment failed).
@@ -68,20 +70,47 @@ fn metadata(told: &Told) -> Value {
     Value::Object(entries.collect::<Map<_, _>>())
 }
 
+/// As an event of this kind carries it.
 fn intent(told: &Told, kind: &str) -> Value {
+    let status = match kind.strip_prefix("payment_intent.").unwrap_or(kind) {
+        "payment_failed" | "created" => "requires_payment_method",
+        status => status,
+    };
+    intent_with(told, status)
+}
+
+/// As it is read.
+pub(crate) fn intent_read(told: &Told) -> Value {
+    let status = match told.standing.as_str() {
+        "open" => "requires_payment_method",
+        "action" => "requires_action",
+        "unpaid" => "processing",
+        "paid" => "succeeded",
+        "canceled" => "canceled",
+        other => panic!("an intent is open, action, unpaid, paid or canceled, not {other}"),
+    };
+    intent_with(told, status)
+}
+
+fn intent_with(told: &Told, status: &str) -> Value {
     let failure = told.failure.as_ref().map(|code| {
         json!({"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."})
     });
-    let status = kind.strip_prefix("payment_intent.").unwrap_or(kind);
+    let all = if status == "succeeded" {
+        told.amount
+    } else {
+        0
+    };
     json!({
         "id": intent_id(&told.name),
         "object": "payment_intent",
         "amount": told.amount,
+        "amount_received": told.received.unwrap_or(all),
         "currency": told.currency,
         "livemode": told.live,
         "metadata": metadata(told),
         "last_payment_error": failure,
-        "status": if status == "payment_failed" { "requires_payment_method" } else { status },
+        "status": status,
     })
 }
 

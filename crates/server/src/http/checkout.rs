@@ -20,15 +20,10 @@ pub(super) async fn create(
     uri: Uri,
     mut order: Order,
 ) -> Result<impl IntoResponse, ApiError> {
-    if let Some(missing) = app.missing_for_payments() {
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "payment_not_configured",
-            missing,
-        ));
-    }
+    configured(&app)?;
     let idempotency = order.idempotency(&user.caller());
     let topup = topup::id(&mut order.input)?;
+    let save_card = order.input.boolean("save_card")?.unwrap_or(false);
     order.input.finish()?;
     let pages = return_url::pages(app.config(), &headers, &uri)?;
     let wish = OpenCheckout {
@@ -36,7 +31,20 @@ pub(super) async fn create(
         user: user.0,
         success_url: pages.success,
         cancel_url: pages.cancel,
+        save_card,
     };
     let (payment, replayed) = app.engine().open_checkout(wish, idempotency).await?;
     Ok(answer(payment::View::of(&payment), replayed))
+}
+
+/// Nothing can be paid until Stripe is configured.
+pub(super) fn configured(app: &App) -> Result<(), ApiError> {
+    match app.missing_for_payments() {
+        Some(missing) => Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "payment_not_configured",
+            missing,
+        )),
+        None => Ok(()),
+    }
 }

@@ -83,6 +83,10 @@ fn data(happening: &Happening) -> Value {
             "refunded_minor": refunded,
             "disputed_minor": disputed,
         }),
+        Happening::PaymentSurplus { payment, topup } => json!({
+            "payment_id": payment.to_string(),
+            "topup_id": topup.to_string(),
+        }),
     }
 }
 

@@ -18,6 +18,7 @@ mod grant;
 mod happening;
 mod health;
 mod hold;
+mod intent;
 mod json;
 pub mod jwt;
 mod key;
@@ -78,6 +79,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .route("/v1/payment/methods", get(payment::methods))
         .route("/v1/payment.stripe/checkout/create", post(checkout::create))
+        .route("/v1/payment.stripe/intent/create", post(intent::create))
         .route(WEBHOOK_PATH, post(webhook::receive))
         .route(
             "/v1/payment.stripe/redirect/success",

@@ -8,6 +8,7 @@ use bursar_domain::id::{PaymentId, TopupId};
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
+use bursar_engine::EngineError;
 use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, Reader, RefundFilter};
 use serde::Serialize;
 use serde_json::json;
@@ -145,6 +146,17 @@ impl DisputeView {
     }
 }
 
+/// An open payment is settled by what Stripe says now. Without an answer it is what we know.
+async fn settled(app: &App, payment: Payment) -> Result<Payment, ApiError> {
+    match app.engine().settle(payment.clone()).await {
+        Err(EngineError::Provider { code, message }) => {
+            tracing::warn!(code, message, "an open payment could not be read");
+            Ok(payment)
+        }
+        settled => Ok(settled?),
+    }
+}
+
 /// `GET /v1/payment.stripe/payments/{payment_id}`
 pub(super) async fn one(
     State(app): State<App>,
@@ -174,6 +186,7 @@ pub(super) async fn one(
     // Whether somebody else's payment exists is nobody's business.
     let mine = |payment: &Payment| caller.only().is_none_or(|user| payment.user == *user);
     let payment = payment.filter(mine).ok_or(Refusal::PaymentNotFound)?;
+    let payment = settled(&app, payment).await?;
     let refunds = refunds.items.iter();
     let refunds = if caller.only().is_none() {
         Refunds::OfAdmin(refunds.map(refund::View::of).collect())

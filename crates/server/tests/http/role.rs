@@ -22,6 +22,7 @@ const USER: &[(&str, &str)] = &[
     ("GET", "/v1/usage/me"),
     ("POST", "/v1/balance/topups/create"),
     ("POST", "/v1/payment.stripe/checkout/create"),
+    ("POST", "/v1/payment.stripe/intent/create"),
 ];
 const ADMIN: &[(&str, &str)] = &[
     ("GET", "/v1/balance/users"),

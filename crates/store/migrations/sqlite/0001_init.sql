@@ -183,12 +183,15 @@ CREATE TABLE payment (
     item_name       TEXT    NOT NULL,
     success_url     TEXT    NOT NULL,
     cancel_url      TEXT    NOT NULL,
+    save_card       INTEGER NOT NULL,
+    card            TEXT,
     status          TEXT    NOT NULL,
     session         TEXT,
     checkout_url    TEXT,
     intent          TEXT,
     failure_code    TEXT,
     failure_message TEXT,
+    failure_advice  TEXT,
     failed_at       INTEGER,
     refunded        INTEGER NOT NULL,
     disputed        INTEGER NOT NULL,
@@ -250,6 +253,14 @@ CREATE TABLE dispute (
     updated_at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dispute_payment ON dispute (payment_id, id);
+
+-- Who a user is at Stripe.
+CREATE TABLE customer (
+    user_id  TEXT    NOT NULL,
+    livemode INTEGER NOT NULL,
+    id       TEXT    NOT NULL,
+    PRIMARY KEY (user_id, livemode)
+) STRICT, WITHOUT ROWID;
 
 -- Single values that are remembered, such as how far a list was read.
 CREATE TABLE mark (

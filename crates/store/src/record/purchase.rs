@@ -12,8 +12,8 @@ use crate::connection::{Parameters, Row, StoreError};
 pub(crate) const TOPUP: &str = "id, user_id, credits, bonus, package, price_minor, price_unit, status, payment_id, note, reference, \
                                 meta, created_at, updated_at, paid_at";
 pub(crate) const PAYMENT: &str = "id, number, flow, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
-                                  success_url, cancel_url, status, session, checkout_url, intent, failure_code, \
-                                  failure_message, failed_at, refunded, disputed, posted, created_at, updated_at, paid_at";
+                                  success_url, cancel_url, save_card, card, status, session, checkout_url, intent, failure_code, \
+                                  failure_message, failure_advice, failed_at, refunded, disputed, posted, created_at, updated_at, paid_at";
 pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, waits_for, \
                                 received_at, worked_at";
 pub(crate) const JOB: &str =
@@ -105,12 +105,15 @@ pub(crate) fn write_payment(payment: &Payment) -> Parameters {
         payment.item_name.as_str().into(),
         payment.success_url.as_str().into(),
         payment.cancel_url.as_str().into(),
+        payment.save_card.into(),
+        payment.card.as_deref().into(),
         payment.status.as_str().into(),
         payment.session.as_deref().into(),
         payment.checkout_url.as_deref().into(),
         payment.intent.as_deref().into(),
         failure.map(|failure| failure.code.as_str()).into(),
         failure.map(|failure| failure.message.as_str()).into(),
+        failure.and_then(|failure| failure.advice.as_deref()).into(),
         failure.map(|failure| failure.at).into(),
         payment.returned.refunded.into(),
         payment.returned.disputed.into(),
@@ -124,13 +127,14 @@ pub(crate) fn write_payment(payment: &Payment) -> Parameters {
 pub(crate) fn read_payment(row: &Row) -> Result<Payment, StoreError> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let last_failure = match (
-        row.optional_text(16)?,
-        row.optional_text(17)?,
-        row.optional_time(18)?,
+        row.optional_text(18)?,
+        row.optional_text(19)?,
+        row.optional_time(21)?,
     ) {
         (Some(code), Some(message), Some(at)) => Some(Failure {
             code: code.to_owned(),
             message: message.to_owned(),
+            advice: owned(row.optional_text(20)?),
             at,
         }),
         _ => None,
@@ -147,19 +151,21 @@ pub(crate) fn read_payment(row: &Row) -> Result<Payment, StoreError> {
         item_name: row.text(9)?.to_owned(),
         success_url: row.text(10)?.to_owned(),
         cancel_url: row.text(11)?.to_owned(),
-        status: row.parsed(12, PaymentStatus::parse)?,
-        session: owned(row.optional_text(13)?),
-        checkout_url: owned(row.optional_text(14)?),
-        intent: owned(row.optional_text(15)?),
+        save_card: row.boolean(12)?,
+        card: owned(row.optional_text(13)?),
+        status: row.parsed(14, PaymentStatus::parse)?,
+        session: owned(row.optional_text(15)?),
+        checkout_url: owned(row.optional_text(16)?),
+        intent: owned(row.optional_text(17)?),
         last_failure,
         returned: Returned {
-            refunded: row.integer(19)?,
-            disputed: row.integer(20)?,
-            posted: row.integer(21)?,
+            refunded: row.integer(22)?,
+            disputed: row.integer(23)?,
+            posted: row.integer(24)?,
         },
-        created_at: row.time(22)?,
-        updated_at: row.time(23)?,
-        paid_at: row.optional_time(24)?,
+        created_at: row.time(25)?,
+        updated_at: row.time(26)?,
+        paid_at: row.optional_time(27)?,
     })
 }
 

@@ -227,6 +227,7 @@ impl Books {
             user: user(name),
             success_url: String::new(),
             cancel_url: String::new(),
+            save_card: false,
         };
         let Ok(Reply::Payment(payment)) = self.ask(Command::OpenCheckout(wish)) else {
             panic!("no payment");

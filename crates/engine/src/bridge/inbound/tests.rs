@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use bursar_domain::notice::{Notice, SessionFact, Standing};
+use bursar_domain::notice::{Declined, Notice, SessionFact, Standing};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -226,7 +226,11 @@ fn intents_and_charges_are_a_reason_to_look() {
             "payment_intent": intent, "metadata": {}, "payment_method_details": {"card": {"last4": "4242"}},
         })
     };
-    let failure = Some(("insufficient_funds".to_owned(), "No funds.".to_owned()));
+    let failure = Some(Declined {
+        code: "insufficient_funds".to_owned(),
+        message: "No funds.".to_owned(),
+        advice: None,
+    });
     for (kind, object, failure) in [
         ("payment_intent.payment_failed", intent.clone(), failure),
         ("payment_intent.succeeded", intent, None),
@@ -262,7 +266,11 @@ fn a_failed_attempt_without_details_is_still_one() {
     };
     assert_eq!(
         failure(&intent),
-        Some(("payment_failed".into(), String::new()))
+        Some(Declined {
+            code: "payment_failed".into(),
+            message: String::new(),
+            advice: None,
+        })
     );
     intent["last_payment_error"] = json!(null);
     assert_eq!(failure(&intent), None);
