@@ -1,4 +1,5 @@
-//! The specification of the books: runs `spec/ledger/*.txt` and `spec/stripe/*.txt` against real batches on a real file.
+//! The specification of the books: runs `spec/ledger/*.txt` and `spec/stripe/*.txt` against real batches, on a SQLite file
+//! and on a PostgreSQL server, which must say the same.
 //!
 //! A line is a verb with its words and, after an arrow, what came of it. Further outcomes stand on lines of their own that
 //! begin with an arrow. Lines that begin with `#`, and empty ones, are for the reader. Top-ups, payments, keys, grants, holds,
@@ -43,6 +44,7 @@ mod spec {
 
 use std::path::{Path, PathBuf};
 
+use desk::Desk;
 use spec::line::{self, Line};
 use spec::world::World;
 
@@ -50,8 +52,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec")
 }
 
-/// Runs one file; what it says after the run.
-fn run(text: &str) -> Vec<Line> {
+/// Runs one file at this desk; what it says after the run.
+fn run(text: &str, desk: Desk) -> Vec<Line> {
     let mut lines = line::read(text);
     let is_audit = |line: &Line| matches!(line, Line::Step { words, .. } if words == "audit");
     while matches!(lines.last(), Some(Line::Prose(prose)) if prose.is_empty()) {
@@ -61,7 +63,7 @@ fn run(text: &str) -> Vec<Line> {
         lines.push(Line::Prose(String::new()));
         lines.push(Line::step("audit"));
     }
-    let mut world = World::new();
+    let mut world = World::over(desk);
     for (number, line) in lines.iter_mut().enumerate() {
         if let Line::Step { words, outcome } = line {
             *outcome = world
@@ -90,7 +92,7 @@ fn differences(name: &str, written: &[Line], came: &[Line]) -> Vec<String> {
     found
 }
 
-fn check(part: &str) {
+fn check(part: &str, desk: fn() -> Desk) {
     let update = std::env::var_os("UPDATE_SPECS").is_some_and(|value| value == "1");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder().join(part))
         .unwrap()
@@ -104,7 +106,7 @@ fn check(part: &str) {
         let name = format!("{part}/{}", path.file_name().unwrap().to_string_lossy());
         let text = std::fs::read_to_string(&path).unwrap();
         println!("{name}");
-        let came = run(&text);
+        let came = run(&text, desk());
         let audit = came.last().cloned();
         if audit != Some(Line::step("audit").with(vec!["right".into()])) {
             wrong.push(format!("{name}: the audit found something: {audit:?}"));
@@ -124,19 +126,29 @@ fn check(part: &str) {
 
 #[test]
 fn ledger() {
-    check("ledger");
+    check("ledger", Desk::new);
 }
 
 #[test]
 fn stripe() {
-    check("stripe");
+    check("stripe", Desk::new);
+}
+
+#[test]
+fn ledger_on_postgresql() {
+    check("ledger", Desk::on_server);
+}
+
+#[test]
+fn stripe_on_postgresql() {
+    check("stripe", Desk::on_server);
 }
 
 #[test]
 fn a_changed_outcome_is_shown() {
     let written =
         line::read("topup anna 500 -> T1 paid\nwallet anna -> 0 credits\naudit -> right\n");
-    let came = run("topup anna 500\nwallet anna\n\naudit");
+    let came = run("topup anna 500\nwallet anna\n\naudit", Desk::new());
     let came: Vec<Line> = came.into_iter().filter(Line::is_step).collect();
     let text = differences("x", &written, &came).join("\n");
     assert!(

@@ -91,9 +91,9 @@ fn in_snapshot<T>(
     read: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let connection = reader.connection();
-    connection.run_script("BEGIN")?;
+    connection.begin_reading()?;
     let answer = read(connection);
-    connection.run_script("ROLLBACK")?;
+    connection.rollback()?;
     answer
 }
 

@@ -244,6 +244,13 @@ pub enum StoreError {
     /// Nothing was changed.
     #[error("the database cannot be used at the moment: {0}")]
     Unavailable(String),
+    /// Somebody else was faster: another node has used a key or changed a row meanwhile. Nothing was changed; decided again, it
+    /// comes out by what is there now.
+    #[error("another node was faster; nothing was changed: {0}")]
+    Conflict(String),
+    /// The connection was lost while a commit was under way. It may have been done or not.
+    #[error("the database did not say whether it committed: {0}")]
+    Unknown(String),
     /// A page was asked for after a cursor that no page has given out.
     #[error("the cursor is not one that was given out for this list")]
     BadCursor,
@@ -258,8 +265,39 @@ impl StoreError {
     }
 }
 
+/// One statement, and the rows of parameters it is asked with.
+pub type Question<'a> = (&'a str, &'a [Parameters]);
+
+/// What differs between databases where it matters to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// A file that belongs to one process.
+    Sqlite,
+    /// A server that several nodes use at the same time.
+    Postgres,
+}
+
 /// A connection to a database.
 pub trait Connection: Send {
+    /// Which database it is.
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    /// Runs several queries, with as few waits as can be; for each of them, one answer for each row of parameters.
+    fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Vec<Row>>>, StoreError> {
+        let asked = questions.iter();
+        asked
+            .map(|(sql, parameters)| self.query(sql, parameters))
+            .collect()
+    }
+
+    /// As [`Connection::execute`], where nobody has to know how many rows were touched. It may be put off until something is
+    /// asked or committed, and a refusal is told then.
+    fn write(&mut self, sql: &str, parameters: &[Parameters]) -> Result<(), StoreError> {
+        self.execute(sql, parameters).map(drop)
+    }
+
     /// Runs one query once for each row of parameters; one answer for each.
     fn query(&mut self, sql: &str, parameters: &[Parameters]) -> Result<Vec<Vec<Row>>, StoreError>;
 
@@ -271,6 +309,11 @@ pub trait Connection: Send {
 
     /// Begins a transaction that may write.
     fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Begins a transaction that only reads, and reads everything as it was at one moment.
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        self.run_script("BEGIN")
+    }
 
     /// Ends the transaction; durable when this returns.
     fn commit(&mut self) -> Result<(), StoreError>;

@@ -13,6 +13,7 @@ mod inbox;
 mod key_index;
 mod load;
 mod migrate;
+pub mod postgres;
 pub mod query;
 mod record;
 pub mod seal;

@@ -1,27 +1,78 @@
 //! Migrations: run at start, in order, each once. A released one is never edited.
 
-use crate::connection::{Connection, StoreError};
+use crate::connection::{Connection, Dialect, StoreError};
 
-/// Name and text of every migration, oldest first.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_init",
-    include_str!("../migrations/sqlite/0001_init.sql"),
-)];
+/// A step of the schema: one text for all databases, and what PostgreSQL has besides.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+    postgres: &'static str,
+}
+
+/// Every migration, oldest first.
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_init",
+    sql: include_str!("../migrations/sqlite/0001_init.sql"),
+    postgres: include_str!("../migrations/postgres/0001_init.sql"),
+}];
 
 const CREATE_HISTORY: &str =
     "CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY, digest TEXT NOT NULL)";
 const HISTORY: &str = "SELECT name, digest FROM migration ORDER BY name";
 const RECORD: &str = "INSERT INTO migration (name, digest) VALUES ($1, $2)";
 
+impl Migration {
+    fn text(&self, dialect: Dialect) -> String {
+        match dialect {
+            Dialect::Sqlite => self.sql.to_owned(),
+            Dialect::Postgres => format!("{}\n{}", translated(self.sql), self.postgres),
+        }
+    }
+}
+
+/// Tables as PostgreSQL writes them. Texts are compared byte by byte, as SQLite does, or pages would differ.
+fn translated(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.starts_with("--"));
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    for (sqlite, postgres) in [
+        (") STRICT, WITHOUT ROWID;", ");"),
+        (") STRICT;", ");"),
+        (" INTEGER", " BIGINT"),
+        (" BLOB", " BYTEA"),
+        (" TEXT", " TEXT COLLATE \"C\""),
+    ] {
+        text = text.replace(sqlite, postgres);
+    }
+    text
+}
+
 /// Brings the schema up to date. Refuses a database made by a newer program, and one whose migrations were others.
 pub(crate) fn run(connection: &mut dyn Connection) -> Result<(), StoreError> {
-    connection.run_script(CREATE_HISTORY)?;
+    let dialect = connection.dialect();
+    match dialect {
+        Dialect::Sqlite => connection.run_script(CREATE_HISTORY)?,
+        Dialect::Postgres => connection.run_script(&translated(CREATE_HISTORY))?,
+    }
+    // Of several nodes that start together one makes a step, and the others find it made.
+    while let Err(error) = run_once(connection, dialect) {
+        if !matches!(error, StoreError::Conflict(_)) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn run_once(connection: &mut dyn Connection, dialect: Dialect) -> Result<(), StoreError> {
     let history = connection.rows(HISTORY, vec![])?;
     for (position, row) in history.iter().enumerate() {
         let (name, digest) = (row.text(0)?, row.text(1)?);
         let known = MIGRATIONS
             .get(position)
-            .filter(|(known, sql)| *known == name && digest_of(sql) == digest);
+            .filter(|known| known.name == name && digest_of(&known.text(dialect)) == digest);
         if known.is_none() {
             return Err(StoreError::Unusable(format!(
                 "the database has the migration {name}, which this version of the program does not have in this form: \
@@ -29,13 +80,16 @@ pub(crate) fn run(connection: &mut dyn Connection) -> Result<(), StoreError> {
             )));
         }
     }
-    for (name, sql) in &MIGRATIONS[history.len()..] {
+    for migration in &MIGRATIONS[history.len()..] {
+        let text = migration.text(dialect);
         connection.begin()?;
-        let done = connection.run_script(sql).and_then(|()| {
-            connection.execute(RECORD, &[vec![(*name).into(), digest_of(sql).into()]])
-        });
+        // The record first: its key is what a second node stops at.
+        let record = vec![migration.name.into(), digest_of(&text).into()];
+        let done = connection
+            .execute(RECORD, &[record])
+            .and_then(|_| connection.run_script(&text));
         match done {
-            Ok(_) => connection.commit()?,
+            Ok(()) => connection.commit()?,
             Err(error) => {
                 connection.rollback()?;
                 return Err(error);

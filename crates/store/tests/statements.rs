@@ -7,6 +7,7 @@
 )]
 
 mod books;
+mod server;
 
 use std::collections::BTreeSet;
 
@@ -21,12 +22,14 @@ use bursar_domain::notice::{ApplyEvent, IntentFact, Notice, Standing};
 use bursar_domain::payment::PaymentStatus;
 use bursar_domain::time::Time;
 use bursar_domain::topup::TopupStatus;
+use bursar_store::connection::Connection as _;
+use bursar_store::postgres::Postgres;
 use bursar_store::query::{
     Chain, EntryFilter, EventFilter, GrantFilter, HoldFilter, PageRequest, PaymentFilter, Progress,
     Reader, TopupFilter, UsageFilter,
 };
 use bursar_store::sqlite::Sqlite;
-use bursar_store::{Sizes, audit};
+use bursar_store::{Sizes, Store, audit};
 
 use books::roll::Roll;
 use books::spy::Spy;
@@ -63,6 +66,8 @@ fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
         Vec::<String>::new()
     );
 
+    are_neutral(&seen);
+    are_prepared_by_postgresql(&seen);
     let file = rusqlite::Connection::open(&path).unwrap();
     for sql in seen.iter().filter(|sql| sql.starts_with("SELECT")) {
         let steps = plan(&file, sql);
@@ -76,6 +81,69 @@ fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
             assert!(is_small || !has("TEMP B-TREE"), "{sql}: {steps:?}");
         } else {
             assert!(reads_all || !has("SCAN"), "{sql}: {steps:?}");
+        }
+    }
+}
+
+/// Words that begin and end transactions are the drivers' own, and so is SQLite's care for its file.
+fn of_the_store(seen: &BTreeSet<String>) -> impl Iterator<Item = &String> {
+    let own = ["PRAGMA", "BEGIN", "COMMIT", "ROLLBACK"];
+    seen.iter()
+        .filter(move |sql| !own.iter().any(|word| sql.starts_with(word)))
+}
+
+fn are_prepared_by_postgresql(seen: &BTreeSet<String>) {
+    let address = server::server().fresh();
+    drop(Store::open(Box::new(Postgres::open(address.clone()).unwrap())).unwrap());
+    let mut postgres = Postgres::open(address).unwrap();
+    for sql in of_the_store(seen) {
+        let prepared = postgres.run_script(&format!("PREPARE it AS {sql}; DEALLOCATE it"));
+        prepared.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+/// No statement leaves what SQLite, PostgreSQL and the engines that speak like PostgreSQL all take: no locks by number, no
+/// sequences, no listening, no clock of the server's, no patterns, no reading inside JSON, no types written in one dialect.
+fn are_neutral(seen: &BTreeSet<String>) {
+    const FUNCTIONS: [&str; 6] = ["count", "sum", "max", "min", "coalesce", "cast"];
+    const WORDS: [&str; 16] = [
+        "in", "exists", "values", "and", "or", "not", "on", "from", "select", "where", "set", "as",
+        "distinct", "else", "then", "conflict",
+    ];
+    const FORBIDDEN: [&str; 14] = [
+        "::",
+        "->",
+        "pg_",
+        " like ",
+        " ilike ",
+        "returning",
+        "skip locked",
+        "listen",
+        "notify",
+        "advisory",
+        "nextval",
+        "now(",
+        "truncate",
+        "lock table",
+    ];
+    for sql in of_the_store(seen) {
+        let low = sql.to_lowercase();
+        for word in FORBIDDEN {
+            assert!(!low.contains(word), "{word}: {sql}");
+        }
+        for (place, _) in low.match_indices('(') {
+            let before = low[..place].trim_end();
+            let word = before
+                .rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .next();
+            let word = word.unwrap_or_default();
+            let is_table = ["insert into ", "references ", "create table if not exists "]
+                .iter()
+                .any(|lead| before.ends_with(&format!("{lead}{word}")));
+            assert!(
+                word.is_empty() || is_table || FUNCTIONS.contains(&word) || WORDS.contains(&word),
+                "{word}(: {sql}"
+            );
         }
     }
 }

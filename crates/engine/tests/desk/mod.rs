@@ -1,6 +1,9 @@
-//! A desk: batches one by one over a real SQLite file, with a clock that is set and ids that repeat.
+//! A desk: batches one by one over a real database, with a clock that is set and ids that repeat.
 
-use std::path::Path;
+#[path = "../../../store/tests/server/mod.rs"]
+pub(crate) mod server;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +18,8 @@ use bursar_domain::wallet::Wallet;
 use bursar_engine::batch::Batch;
 use bursar_engine::clock::FixedClock;
 use bursar_store::Store;
+use bursar_store::connection::Connection;
+use bursar_store::postgres::{Address, Postgres};
 use bursar_store::query::Reader;
 use bursar_store::sqlite::Sqlite;
 use tempfile::TempDir;
@@ -35,7 +40,48 @@ pub(crate) struct Desk {
     pub(crate) policy: Policy,
     pub(crate) reader: Reader,
     ids: CountedIds,
-    pub(crate) folder: TempDir,
+    pub(crate) place: Place,
+}
+
+/// Where the books are.
+pub(crate) enum Place {
+    /// In a SQLite file in this folder.
+    File(TempDir),
+    /// On a PostgreSQL server.
+    Server(Address),
+}
+
+impl Place {
+    fn file() -> Self {
+        Self::File(folder())
+    }
+
+    fn path(folder: &TempDir) -> PathBuf {
+        folder.path().join("bursar.db")
+    }
+
+    fn writer(&self) -> Box<dyn Connection> {
+        match self {
+            Self::File(folder) => Box::new(Sqlite::open_writer(&Self::path(folder)).unwrap()),
+            Self::Server(address) => Box::new(Postgres::open(address.clone()).unwrap()),
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        match self {
+            Self::File(folder) => Reader::open_sqlite(&Self::path(folder)).unwrap(),
+            Self::Server(_) => Reader::over(self.writer()),
+        }
+    }
+
+    /// A connection that can change rows behind the program's back.
+    #[allow(dead_code, reason = "few tests tamper")]
+    pub(crate) fn back_door(&self) -> Box<dyn Connection> {
+        match self {
+            Self::File(folder) => Box::new(Sqlite::open_checkpointer(&Self::path(folder)).unwrap()),
+            Self::Server(_) => self.writer(),
+        }
+    }
 }
 
 /// Memory, where the system has a file system in it: what is proved here is what is written, not how fast a disk syncs.
@@ -50,18 +96,27 @@ fn folder() -> TempDir {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        let folder = folder();
+        Self::at(Place::file())
+    }
+
+    /// A desk whose books are on the test program's PostgreSQL server.
+    #[allow(dead_code, reason = "not every test is run on both databases")]
+    pub(crate) fn on_server() -> Self {
+        Self::at(Place::Server(server::server().fresh()))
+    }
+
+    fn at(place: Place) -> Self {
         let clock = Arc::new(FixedClock::at(Time::from_seconds(1_767_225_600)));
         let (ids, policy) = (CountedIds::default(), Policy::standard());
-        let batch = open(&folder, &ids, &policy, &clock);
-        let reader = Reader::open_sqlite(&folder.path().join("bursar.db")).unwrap();
+        let batch = open(&place, &ids, &policy, &clock);
+        let reader = place.reader();
         Self {
             batch: Some(batch),
             clock,
             policy,
             reader,
             ids,
-            folder,
+            place,
         }
     }
 
@@ -69,7 +124,7 @@ impl Desk {
     #[allow(dead_code, reason = "not every test that has a desk closes it")]
     pub(crate) fn restart(&mut self) {
         self.batch = None;
-        let batch = open(&self.folder, &self.ids, &self.policy, &self.clock);
+        let batch = open(&self.place, &self.ids, &self.policy, &self.clock);
         self.batch = Some(batch);
     }
 
@@ -107,11 +162,10 @@ impl Desk {
     }
 }
 
-fn open(folder: &TempDir, ids: &CountedIds, policy: &Policy, clock: &Arc<FixedClock>) -> Batch {
-    let sqlite = Sqlite::open_writer(&folder.path().join("bursar.db")).unwrap();
+fn open(place: &Place, ids: &CountedIds, policy: &Policy, clock: &Arc<FixedClock>) -> Batch {
     let clock = Arc::clone(clock);
     Batch {
-        store: Store::open(Box::new(sqlite)).unwrap(),
+        store: Store::open(place.writer()).unwrap(),
         ids: Box::new(ids.clone()),
         policy: policy.clone(),
         clock,

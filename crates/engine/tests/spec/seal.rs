@@ -1,8 +1,5 @@
 //! The chain of seals over the journal: verified, published, and what it says about a row that somebody has changed.
 
-use bursar_store::connection::Connection as _;
-use bursar_store::sqlite::Sqlite;
-
 use super::words::Words;
 use super::world::{Said, World};
 
@@ -28,8 +25,7 @@ impl World {
     pub(super) fn tamper(&mut self, words: &mut Words) -> Said {
         let (table, number) = (words.next("a table")?, words.number("a number")?);
         let (column, value) = (words.next("a column")?, words.next("a value")?);
-        let mut file =
-            Sqlite::open_checkpointer(&self.desk.folder.path().join("bursar.db")).unwrap();
+        let mut file = self.desk.place.back_door();
         let sql = format!("UPDATE {table} SET {column} = $2 WHERE number = $1");
         let value = match value.parse::<i64>() {
             Ok(number) => number.into(),

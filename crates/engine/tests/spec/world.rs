@@ -45,9 +45,9 @@ pub(super) fn all() -> PageRequest {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn over(desk: Desk) -> Self {
         Self {
-            desk: Desk::new(),
+            desk,
             names: Names::default(),
             keys_made: 0,
             published: vec![],

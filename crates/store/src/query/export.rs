@@ -61,9 +61,9 @@ impl Reader {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.connection.run_script("BEGIN")?;
+        self.connection.begin_reading()?;
         let answer = read(self);
-        self.connection.run_script("ROLLBACK")?;
+        self.connection.rollback()?;
         answer
     }
 

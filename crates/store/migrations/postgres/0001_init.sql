@@ -1,0 +1,5 @@
+-- What PostgreSQL has besides the tables of sqlite/0001_init.sql, which is translated for it (src/migrate.rs).
+
+-- Rows of wallets are rewritten with each batch: new versions find room on the page of the old one.
+ALTER TABLE account SET (fillfactor = 70);
+ALTER TABLE credit_grant SET (fillfactor = 80);

@@ -1,0 +1,158 @@
+//! Bytes to and from a PostgreSQL server: a socket, with or without TLS, and the messages on it.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postgres_protocol::message::backend::{Header, Message};
+use postgres_protocol::message::frontend;
+use rustls::{ClientConnection, StreamOwned};
+
+use super::address::{Address, Place, SslMode};
+use super::tls;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take before the server counts as gone. Longer than any statement may run there.
+const ANSWER: Duration = Duration::from_secs(45);
+
+/// So much is read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// An answer longer than so many bytes in one message is no answer of ours: a body of an event is the largest thing stored.
+const MESSAGE_MAX: i32 = 256 * 1024 * 1024;
+
+enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn io(&mut self) -> &mut dyn ReadWrite {
+        match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream,
+            Self::Tls(stream) => stream.as_mut(),
+        }
+    }
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+/// A connection on the level of messages.
+pub(super) struct Wire {
+    stream: Stream,
+    arrived: BytesMut,
+    chunk: Box<[u8]>,
+}
+
+impl Wire {
+    /// Connects, encrypted as `address` asks.
+    pub(super) fn connect(place: &Place, address: &Address) -> io::Result<Self> {
+        let stream = match place.socket() {
+            #[cfg(unix)]
+            Some(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(ANSWER))?;
+                stream.set_write_timeout(Some(ANSWER))?;
+                Stream::Unix(stream)
+            }
+            #[cfg(not(unix))]
+            Some(_) => return Err(io::Error::other("there are no such sockets here")),
+            None => encrypted(connect(place)?, place, address)?,
+        };
+        Ok(Self {
+            stream,
+            arrived: BytesMut::with_capacity(CHUNK),
+            chunk: vec![0; CHUNK].into(),
+        })
+    }
+
+    /// Sends messages and forgets them.
+    pub(super) fn send(&mut self, messages: &mut BytesMut) -> io::Result<()> {
+        let io = self.stream.io();
+        io.write_all(messages)?;
+        io.flush()?;
+        messages.clear();
+        Ok(())
+    }
+
+    /// The next message, without those that may come at any time and say nothing to us.
+    pub(super) fn receive(&mut self) -> io::Result<Message> {
+        loop {
+            if let Some(header) = Header::parse(&self.arrived)?
+                && header.len() > MESSAGE_MAX
+            {
+                return Err(io::Error::other("a message that is too long"));
+            }
+            match Message::parse(&mut self.arrived)? {
+                Some(Message::NoticeResponse(_) | Message::NotificationResponse(_)) => {}
+                Some(message) => return Ok(message),
+                None => self.read()?,
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        match self.stream.io().read(&mut self.chunk)? {
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the server has closed the connection",
+            )),
+            count => {
+                self.arrived.extend_from_slice(&self.chunk[..count]);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn connect(place: &Place) -> io::Result<TcpStream> {
+    let mut failed = io::Error::other("the host has no address");
+    for address in (place.host.as_str(), place.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(ANSWER))?;
+                stream.set_write_timeout(Some(ANSWER))?;
+                return Ok(stream);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn encrypted(mut stream: TcpStream, place: &Place, address: &Address) -> io::Result<Stream> {
+    if address.ssl_mode == SslMode::Disable {
+        return Ok(Stream::Tcp(stream));
+    }
+    let mut ask = BytesMut::new();
+    frontend::ssl_request(&mut ask);
+    stream.write_all(&ask)?;
+    // One byte, and nothing behind it before the handshake: what came unencrypted is not read as an answer.
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    match (answer[0], address.ssl_mode) {
+        (b'S', _) => {
+            let session = tls::session(&place.host, address)?;
+            let mut stream = StreamOwned::new(session, stream);
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock)?;
+            }
+            Ok(Stream::Tls(Box::new(stream)))
+        }
+        (_, SslMode::Prefer) => Ok(Stream::Tcp(stream)),
+        _ => Err(io::Error::other(
+            "the server does not offer TLS, and sslmode asks for it",
+        )),
+    }
+}
