@@ -78,7 +78,7 @@ impl Server {
         let script = format!(
             "set -e; cd '{path}'; '{bin}/initdb' -D data -U bursar --auth=trust --no-sync --no-locale -E UTF8 >initdb.log 2>&1; \
              '{bin}/postgres' -D data -k '{path}' {settings} >server.log 2>&1 </dev/null & server=$!; \
-             read gone || true; kill -INT $server; wait $server || true; rm -rf '{path}'/*",
+             read gone || true; kill -INT $server; wait $server || true; cd /; rm -rf '{path}'",
             bin = bin.display()
         );
         let mut command = if is_root {
