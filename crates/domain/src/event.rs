@@ -74,7 +74,7 @@ pub struct ReceiveEvent {
     pub api_version: String,
     /// The object it is about.
     pub object: String,
-    /// The bytes as received.
+    /// What is kept of the bytes that came: enough to say the same, and nothing about persons.
     pub body: Arc<[u8]>,
 }
 

@@ -7,7 +7,7 @@ use bursar_domain::event::EventStatus;
 use crate::connection::StoreError;
 use crate::query::Reader;
 
-/// An event's number and its body as received.
+/// An event's number and what is kept of its body.
 type NumberedBody = (i64, Arc<[u8]>);
 
 impl Reader {

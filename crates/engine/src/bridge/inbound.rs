@@ -13,10 +13,12 @@ use bursar_stripe::object::{
     SessionStatus,
 };
 
+use super::kept::kept;
 use super::outbound::PAYMENT_ID;
 use super::returns::{dispute_notice, refund_notice, returns_notice};
 
-/// An event as it is to be stored, from the bytes of its delivery. The signature was verified before.
+/// An event as it is to be stored, from the bytes of its delivery, without what it says about persons. The signature was verified
+/// before.
 pub fn event(body: &Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
     let envelope = Envelope::read(body)?;
     let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
@@ -27,7 +29,7 @@ pub fn event(body: &Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
         livemode: envelope.livemode.unwrap_or_default(),
         api_version: text(&envelope.api_version),
         object: text(&envelope.subject.id),
-        body: Arc::clone(body),
+        body: kept(body, &envelope.id, &envelope.kind).into(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Between Stripe's words and ours: the only place that knows both.
 
 pub mod inbound;
+pub mod kept;
 pub(crate) mod outbound;
 pub mod returns;

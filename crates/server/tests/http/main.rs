@@ -28,6 +28,7 @@ mod precheck;
 mod refund;
 mod repetition;
 mod role;
+mod secrecy;
 mod shop;
 mod usage;
 mod wallet;

@@ -18,7 +18,20 @@ fn wrapped(kind: &str, version: &str, object: &Value) -> Value {
 }
 
 fn said(event: &Value) -> Notice {
-    notice(&serde_json::to_vec(event).unwrap())
+    said_by(&serde_json::to_vec(event).unwrap())
+}
+
+/// What an event says; what is kept of it has to say the same.
+fn said_by(body: &[u8]) -> Notice {
+    let said = notice(body);
+    if let Ok(stored) = event(&body.into()) {
+        match (notice(&stored.body), &said) {
+            // The place of the mistake is another one.
+            (Notice::Unreadable { .. }, Notice::Unreadable { .. }) => {}
+            (kept, said) => assert_eq!(kept, *said),
+        }
+    }
+    said
 }
 
 /// A session as we would make it, in the shape all versions share.
@@ -371,7 +384,7 @@ fn what_cannot_be_read_says_why_and_nothing_personal() {
     }
     for body in wrong {
         let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-        match notice(&body) {
+        match said_by(&body) {
             Notice::Unreadable { why } => {
                 assert!(
                     !why.is_empty() && why.len() < 200 && !why.contains("Anna"),
@@ -407,10 +420,8 @@ fn an_event_is_stored_by_its_envelope() {
             "2026-10-28.endive"
         )
     );
-    assert_eq!(
-        (stored.created, stored.livemode, &stored.body),
-        (1_767_225_600, false, &body)
-    );
+    assert_eq!((stored.created, stored.livemode), (1_767_225_600, false));
+    assert!(stored.body.len() < body.len());
 
     let thin = br#"{"id":"evt_3","object":"v2.core.event","type":"v1.checkout.session.expired","livemode":true,
         "created":"2026-01-01T00:00:00Z","related_object":{"id":"cs_live_9","type":"checkout.session"}}"#;
