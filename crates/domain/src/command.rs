@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
+use crate::adoption::{self, Adopt};
 use crate::amount::Unit;
 use crate::api_key::{self, ApiKey, IssueKey};
 use crate::charge::{self, Charge, Charged};
@@ -26,9 +27,11 @@ use crate::intent::{self, IntentOpened, IntentRead, OpenIntent};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::Remark;
 use crate::limit::{self, SetLimit, SpendingLimit};
+use crate::mark::{self, Keep};
 use crate::notice::{self, ApplyEvent};
 use crate::payment::{Payment, opening};
 use crate::policy::Policy;
+use crate::recovery::{self, Recovery};
 use crate::refund::{self, Refund, RefundSent, RequestRefund};
 use crate::refusal::Refusal;
 use crate::reversal::{self, ReturnsRead};
@@ -137,6 +140,11 @@ pub enum Command {
     },
     RefundSent(RefundSent),
     ReturnsRead(ReturnsRead),
+    Adopt(Adopt),
+    Recovery(recovery::Step),
+    Keep(Keep),
+    /// Stored events, by number, to be worked off again.
+    ReplayEvents(Vec<i64>),
     ReceiveEvent(ReceiveEvent),
     ApplyEvents(Vec<ApplyEvent>),
     ClaimJob(JobKey),
@@ -181,6 +189,10 @@ pub enum Reply {
         duplicate: bool,
     },
     Applied(Vec<EventStatus>),
+    /// How many events were put back into line.
+    Replayed(i64),
+    /// The recovery mode as it is now; none if it has ended or has not begun.
+    Recovery(Option<Recovery>),
     Claimed(Claim),
     ApiKey(ApiKey),
     Done,
@@ -245,6 +257,10 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::DecideRefund { refund, .. } => refund::needs_of(&mut wanted, refund),
         Command::RefundSent(sent) => refund::needs_of_sent(&mut wanted, sent),
         Command::ReturnsRead(read) => read.needs(&mut wanted),
+        Command::Adopt(adopt) => adoption::needs(&mut wanted, adopt),
+        Command::Recovery(_) => recovery::needs(&mut wanted),
+        Command::Keep(keep) => drop(wanted.mark(&keep.name())),
+        Command::ReplayEvents(numbers) => numbers.iter().for_each(|number| wanted.event(number)),
         Command::ReceiveEvent(event) => wanted.event_number(&event.id),
         Command::ApplyEvents(events) => events
             .iter()
@@ -319,6 +335,9 @@ pub fn decide(
         }
         Command::RefundSent(sent) => refund::sent(state, context, sent).map(Reply::Refund),
         Command::ReturnsRead(read) => reversal::read(state, context, read).map(Reply::Payment),
+        Command::Adopt(_) | Command::Recovery(_) | Command::Keep(_) | Command::ReplayEvents(_) => {
+            decide_repair(state, context, command)
+        }
         Command::ReceiveEvent(event) => {
             let (number, duplicate) = event::receive(state, context, event);
             Ok(Reply::Received { number, duplicate })
@@ -424,6 +443,24 @@ fn decide_wallet(
         Command::ReadWallets(keys) => {
             let wallets = keys.iter().map(|key| state.wallets.get(key).cloned());
             Ok(Reply::Wallets(wallets.collect()))
+        }
+        _ => Ok(Reply::Done),
+    }
+}
+
+/// The commands that bring the books and the world together again.
+fn decide_repair(
+    state: &mut State,
+    context: &Context<'_>,
+    command: &Command,
+) -> Result<Reply, Refusal> {
+    match command {
+        Command::Adopt(adopt) => adoption::adopt(state, context, adopt).map(Reply::Payment),
+        Command::Recovery(step) => Ok(Reply::Recovery(recovery::step(state, context.now, step))),
+        Command::ReplayEvents(numbers) => Ok(Reply::Replayed(event::replay(state, numbers))),
+        Command::Keep(keep) => {
+            mark::keep(state, keep);
+            Ok(Reply::Done)
         }
         _ => Ok(Reply::Done),
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Context;
 use crate::grant::words;
 use crate::id::{PaymentId, RefundId};
+use crate::recovery;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
@@ -40,6 +41,21 @@ pub enum JobKind {
 words!(JobKind: OpenSession = "open_session", ReadSession = "read_session", CloseSession = "close_session",
        OpenIntent = "open_intent", ChargeCard = "charge_card", ReadIntent = "read_intent", CancelIntent = "cancel_intent",
        SendRefund = "send_refund", ReadReturns = "read_returns");
+
+impl JobKind {
+    /// Whether it only reads at the provider: such a job is done in recovery mode, too.
+    pub const fn only_reads(self) -> bool {
+        match self {
+            Self::ReadSession | Self::ReadIntent | Self::ReadReturns => true,
+            Self::OpenSession
+            | Self::CloseSession
+            | Self::OpenIntent
+            | Self::ChargeCard
+            | Self::CancelIntent
+            | Self::SendRefund => false,
+        }
+    }
+}
 
 /// Names a job: at most one of a kind for a subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,6 +179,9 @@ pub(crate) fn claim(
     key: &JobKey,
 ) -> Result<Claim, Refusal> {
     let now = context.now;
+    if !key.kind.only_reads() {
+        recovery::refuse(state)?;
+    }
     let job = state.jobs.get(key).ok_or(Refusal::ClaimLost)?;
     let held = job.lease.is_some_and(|lease| lease.until > now);
     if held || job.run_at > now {

@@ -8,6 +8,7 @@
 //! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`intent`], [`customer`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
 
 pub mod account;
+pub mod adoption;
 pub mod amount;
 pub mod announcement;
 pub mod api_key;
@@ -29,10 +30,12 @@ pub mod intent;
 pub mod job;
 pub mod journal;
 pub mod limit;
+pub mod mark;
 pub mod notice;
 pub mod package;
 pub mod payment;
 pub mod policy;
+pub mod recovery;
 pub mod refund;
 pub mod refusal;
 pub mod reversal;

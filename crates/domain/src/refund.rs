@@ -14,6 +14,7 @@ use crate::job::{self, Claim, JobKey, JobKind};
 use crate::journal::Remark;
 use crate::notice::Mismatch;
 use crate::payment::{self, Payment};
+use crate::recovery;
 use crate::refusal::Refusal;
 use crate::reversal;
 use crate::state::{State, Wanted};
@@ -59,6 +60,11 @@ impl RefundStatus {
             Self::Failed => 6,
             Self::Refused => 7,
         }
+    }
+
+    /// Whether this status, said by the provider, would move a refund that stands like this.
+    pub const fn is_behind(self, said: Self) -> bool {
+        said.rank() > self.rank()
     }
 
     /// Whether the money has left us: the provider takes it from our balance as soon as there is a refund.
@@ -162,6 +168,7 @@ pub(crate) fn request(
     wish: &RequestRefund,
 ) -> Result<Refund, Refusal> {
     check_reason(&wish.reason)?;
+    recovery::refuse(state)?;
     let payment = state.payments.get(&wish.payment);
     let payment = payment.ok_or(Refusal::PaymentNotFound)?.clone();
     if !payment.status.is_paid() {
@@ -248,6 +255,9 @@ pub(crate) fn decide(
         (RefundStatus::Refused, true) => return Err(not_awaiting(refund.status)),
         (_, true) if !refund.approved_by.is_empty() => return Ok(refund),
         (status, _) => return Err(not_awaiting(status)),
+    }
+    if agrees {
+        recovery::refuse(state)?;
     }
     if agrees && refund.requested_by == by {
         return Err(Refusal::SecondApproverNeeded);

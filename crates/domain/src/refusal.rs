@@ -48,6 +48,13 @@ pub enum Refusal {
         "the wallet is frozen: credit was spent whose payment was refunded or disputed; pay the debt back, or have it lifted"
     )]
     WalletFrozen,
+    #[error(
+        "the service is in recovery mode: an old copy of the database was restored, and nothing is asked of Stripe until \
+         reconciliation has passed; try again later"
+    )]
+    RecoveryMode,
+    #[error("the payment cannot be adopted: {why}")]
+    NotAdoptable { why: String },
     #[error("the wallet has {available} available, {missing} too few")]
     InsufficientCredits { available: i64, missing: i64 },
     #[error(
@@ -134,6 +141,8 @@ impl Refusal {
             Self::RefundNotAwaiting { .. } => "refund_not_awaiting",
             Self::SecondApproverNeeded => "second_approver_needed",
             Self::WalletFrozen => "wallet_frozen",
+            Self::RecoveryMode => "recovery_mode",
+            Self::NotAdoptable { .. } => "not_adoptable",
             Self::InsufficientCredits { .. } => "insufficient_credits",
             Self::ActionUnknown { .. } => "action_unknown",
             Self::Misfit { .. } => "parameter_invalid",
@@ -196,6 +205,8 @@ impl Refusal {
             | Self::TooMany { .. }
             | Self::Unbalanced
             | Self::IdempotencyKeyReused
+            | Self::RecoveryMode
+            | Self::NotAdoptable { .. }
             | Self::ClaimLost => None,
         }
     }
@@ -203,7 +214,7 @@ impl Refusal {
     /// Whether the refusal is about the moment, not about the request: such an answer is not remembered under an idempotency
     /// key, so that the same request may succeed later.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::ClaimLost)
+        matches!(self, Self::ClaimLost | Self::RecoveryMode)
     }
 }
 

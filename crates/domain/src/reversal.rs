@@ -14,12 +14,13 @@ use crate::command::Context;
 use crate::dispute::{self, Dispute, DisputeFact};
 use crate::grant::{self, Category, CreateGrant, Grant, GrantEnd, Part, Source, words};
 use crate::id::{PaymentId, UserId};
-use crate::job::{self, Claim};
+use crate::job::{self, Claim, JobKey, JobKind};
 use crate::journal::{self, Posting, Reason, Remark, Transaction};
 use crate::payment::{self, Payment, PaymentStatus};
-use crate::refund::{self, Refund, RefundFact};
+use crate::refund::{self, Refund, RefundFact, RefundStatus};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
+use crate::time::Time;
 use crate::wallet;
 
 /// What happens to credit that has been spent when its money goes back.
@@ -113,6 +114,7 @@ pub(crate) fn settle(
 ) -> Result<(), Refusal> {
     let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
     let payment = payment.clone();
+    watch(state, context.now, id);
     if !payment.status.is_paid() {
         return Ok(());
     }
@@ -200,13 +202,45 @@ pub(crate) fn read(
         payment::record_failure(state, context.now, id, mismatch.code(), &text);
     }
     if let Some(claim) = &read.claim {
-        job::give_up(state, context.now, claim);
+        look_again(state, context.now, claim, id);
     }
     state
         .payments
         .get(id)
         .cloned()
         .ok_or(Refusal::PaymentNotFound)
+}
+
+/// Whether something may still become of money that has gone back or is about to, so that it has to be read again although no
+/// event asks for it.
+fn is_unsettled(state: &State, id: &PaymentId) -> bool {
+    let refunds = state.refunds.get(id).map_or(&[][..], Vec::as_slice);
+    let disputes = state.disputes.get(id).map_or(&[][..], Vec::as_slice);
+    let waits = |refund: &Refund| {
+        matches!(
+            refund.status,
+            RefundStatus::Pending | RefundStatus::RequiresAction
+        )
+    };
+    refunds.iter().any(waits) || disputes.iter().any(|dispute| dispute.status.is_open())
+}
+
+/// Ends the job that has read, or puts it back with a growing pause.
+fn look_again(state: &mut State, now: Time, claim: &Claim, id: &PaymentId) {
+    if is_unsettled(state, id) {
+        let later = now.plus_seconds(job::read_pause_seconds(claim.attempt));
+        job::put_back(state, now, claim, later, "");
+    } else {
+        job::give_up(state, now, claim);
+    }
+}
+
+/// A lost event is found by reading, as with sessions.
+fn watch(state: &mut State, now: Time, id: &PaymentId) {
+    let key = JobKey::of_payment(JobKind::ReadReturns, id);
+    if is_unsettled(state, id) && state.jobs.get(&key).is_none() {
+        job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), key);
+    }
 }
 
 fn reason(amount: i64) -> Reason {

@@ -229,6 +229,8 @@ pub struct State {
     pub holds: Table<HoldId, Hold>,
     /// Whether there was any spending limit before this batch: if not, and if the batch does not set one, nobody has to look.
     pub has_limits: bool,
+    /// Whether the service is in recovery mode ([`crate::recovery`]).
+    pub recovering: bool,
     /// The spending limits of each subject.
     pub limits: Table<Subject, Vec<SpendingLimit>>,
     /// Whose limit it is (an index, kept by the store).
@@ -460,7 +462,7 @@ impl<'a> Wanted<'a> {
         /// Asks who a user is at the provider.
         customer(customers: CustomerKey);
         /// Asks for a remembered value.
-        mark(marks: String);
+        mark(marks: String) -> String;
         /// Asks for a job.
         job(jobs: JobKey);
         /// Asks for an API key.

@@ -88,6 +88,23 @@ pub struct Topup {
     pub paid_at: Option<Time>,
 }
 
+impl Topup {
+    /// What was fixed when it was made, without what anybody has said about it: this is what its payment carries at the provider,
+    /// so that it can be made again after a loss. It must come out the same however often it is asked for; a field that can change
+    /// later has to be set back here.
+    #[must_use]
+    pub fn as_made(&self) -> Self {
+        Self {
+            status: TopupStatus::Pending,
+            payment: None,
+            remark: Remark::default(),
+            updated_at: self.created_at,
+            paid_at: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// What is wished for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {

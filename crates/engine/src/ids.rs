@@ -1,6 +1,7 @@
 //! New ids: random, and in the order in which they were made.
 
 use bursar_domain::id::IdSource;
+use bursar_domain::mark::StampKey;
 use bursar_domain::time::Time;
 
 /// Ids from the operating system's random numbers. Two made in one millisecond still sort in the order of making, so that
@@ -32,4 +33,15 @@ impl IdSource for RandomIds {
         };
         self.last
     }
+}
+
+/// A key nobody else has.
+#[expect(
+    clippy::expect_used,
+    reason = "without random numbers from the system no id and no key is safe"
+)]
+pub(crate) fn stamp_key() -> StampKey {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+    StampKey::new(bytes)
 }

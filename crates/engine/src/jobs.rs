@@ -13,6 +13,7 @@ use bursar_domain::payment::Payment;
 use bursar_store::query::Reader;
 use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
+use bursar_stripe::object::Metadata;
 use bursar_stripe::secret_key::Mode;
 use tokio::sync::{Semaphore, watch};
 
@@ -173,7 +174,8 @@ async fn open_session(
         return Ok(refused(claim, "key_mode_changed", message));
     }
     let customer = intents::customer_of(engine, client, payment).await?;
-    let asked = bridge::outbound::open_session(payment, customer.as_ref());
+    let carried = carried(engine, payment).await?;
+    let asked = bridge::outbound::open_session(payment, customer.as_ref(), carried);
     match client.call(&asked).await {
         Ok(session) => {
             let fact = bridge::inbound::session_fact(&session);
@@ -186,6 +188,16 @@ async fn open_session(
         Err(bursar_stripe::Error::Refused(refusal)) => Ok(refused_by(claim, &refusal)),
         Err(error) => Err(CallError::Stripe(error)),
     }
+}
+
+/// What Stripe is to carry for a payment, so that it can be made again after a loss.
+async fn carried(engine: &Engine, payment: &Payment) -> Result<Metadata, EngineError> {
+    let key = engine.stamp_key().await?;
+    let id = payment.topup.clone();
+    let topup = engine.read(move |reader| reader.topup(&id)).await?;
+    Ok(topup.map_or_else(Metadata::default, |topup| {
+        bridge::stamp::write(&key, &bridge::stamp::Wish::of(payment, &topup))
+    }))
 }
 
 fn refused(claim: Claim, code: &str, message: String) -> Command {

@@ -13,6 +13,7 @@ mod ids;
 mod inbox;
 mod jobs;
 mod readers;
+pub mod reconcile;
 mod refund;
 pub mod service;
 mod ticker;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex};
 
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::job::JobKey;
+use bursar_domain::mark::{self, Keep, StampKey};
 use bursar_domain::policy::Policy;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
@@ -31,7 +33,7 @@ use bursar_store::query::Reader;
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Store, StoreError};
 use bursar_stripe::client::Client;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, OnceCell, broadcast, watch};
 use tokio::task::JoinHandle;
 
 pub use clock::Clock;
@@ -119,6 +121,8 @@ pub(crate) struct Shared {
     call_ends: broadcast::Sender<(JobKey, CallEnd)>,
     stop: watch::Sender<bool>,
     workers: Mutex<Vec<JoinHandle<()>>>,
+    stamp_key: OnceCell<StampKey>,
+    reconciling: reconcile::Desk,
 }
 
 /// The running shell around one database. Clones share it.
@@ -164,6 +168,8 @@ impl Engine {
             call_ends: broadcast::channel(1024).0,
             stop,
             workers: Mutex::default(),
+            stamp_key: OnceCell::new(),
+            reconciling: reconcile::Desk::default(),
         });
         let engine = Self { shared };
         let workers = vec![
@@ -216,6 +222,20 @@ impl Engine {
     /// The client that reaches Stripe, if it is configured.
     pub fn stripe(&self) -> Option<&Client> {
         self.shared.stripe.as_ref()
+    }
+
+    /// The key of this database for stamps; made when it is asked for the first time.
+    pub(crate) async fn stamp_key(&self) -> Result<StampKey, EngineError> {
+        let make = || async {
+            self.submit(Command::Keep(Keep::StampKey(ids::stamp_key())))
+                .await?;
+            let kept = self.read(|reader| reader.mark(mark::STAMP_KEY)).await?;
+            let key = kept.as_deref().and_then(StampKey::parse);
+            key.ok_or_else(|| {
+                StoreError::Unusable("the key for stamps cannot be read".to_owned()).into()
+            })
+        };
+        self.shared.stamp_key.get_or_try_init(make).await.cloned()
     }
 
     /// Stops workers and writer: finishes what was accepted, and leaves compact files behind.

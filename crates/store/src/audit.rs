@@ -86,7 +86,7 @@ pub fn chain(reader: &mut Reader, expected: &[(i64, String)]) -> Result<ChainRep
     in_snapshot(reader, |connection| seal::verify(connection, expected))
 }
 
-fn in_snapshot<T>(
+pub(crate) fn in_snapshot<T>(
     reader: &mut Reader,
     read: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {

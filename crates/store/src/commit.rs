@@ -19,6 +19,7 @@ pub(crate) struct Step {
     answers: Option<answers::Step>,
     seal: Seal,
     limits: i64,
+    recovering: bool,
 }
 
 impl Memory {
@@ -33,6 +34,7 @@ impl Memory {
         }
         self.seal = step.seal;
         self.limits = step.limits;
+        self.recovering = step.recovering;
     }
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn changes(
         answers: Some(answers),
         seal,
         limits,
+        recovering: state.recovering,
     })
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn rows_behind(
         answers: None,
         seal: memory.seal,
         limits: memory.limits,
+        recovering: memory.recovering,
     })
 }
 

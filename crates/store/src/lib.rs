@@ -6,8 +6,10 @@
 
 mod answers;
 pub mod audit;
+pub mod canon;
 mod commit;
 pub mod connection;
+pub mod copy;
 pub mod digest;
 mod inbox;
 mod key_index;
@@ -51,6 +53,7 @@ pub(crate) struct Memory {
     answers: Answers,
     seal: Seal,
     limits: i64,
+    recovering: bool,
 }
 
 impl std::fmt::Debug for Store {
@@ -83,6 +86,7 @@ impl Store {
             answers: Answers::open(connection.as_mut())?,
             seal,
             limits: load::count_limits(connection.as_mut())?,
+            recovering: load::is_recovering(connection.as_mut())?,
         };
         Ok(Self {
             connection,
@@ -96,6 +100,7 @@ impl Store {
         State {
             sequence: self.memory.sequence,
             has_limits: self.memory.limits > 0,
+            recovering: self.memory.recovering,
             ..State::default()
         }
     }

@@ -38,6 +38,14 @@ pub(crate) fn count_limits(connection: &mut dyn Connection) -> Result<i64, Store
     rows.first().map_or(Ok(0), |row| row.integer(0))
 }
 
+/// Whether the service is in recovery mode.
+pub(crate) fn is_recovering(connection: &mut dyn Connection) -> Result<bool, StoreError> {
+    let name = vec![bursar_domain::mark::RECOVERY.into()];
+    let rows = connection.rows("SELECT value FROM mark WHERE name = $1", name)?;
+    let value = rows.first().map(|row| row.text(0)).transpose()?;
+    Ok(value.is_some_and(|value| !value.is_empty()))
+}
+
 /// Takes what is in memory; what is left to be read.
 pub(crate) fn from_memory(memory: &mut Memory, needs: Needs, state: &mut State) -> Needs {
     let mut missing = needs;

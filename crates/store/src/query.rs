@@ -3,6 +3,7 @@
 mod card;
 mod explain;
 mod export;
+mod reconcile;
 mod returns;
 mod statement;
 mod wallet;
@@ -23,6 +24,7 @@ use crate::sqlite::Sqlite;
 
 pub use explain::ReasonSum;
 pub use export::{Progress, Recorded, RecordedPosting};
+pub use reconcile::{Purchase, Span};
 pub use returns::RefundFilter;
 pub use statement::{Chain, Entry, EntryFilter};
 pub use wallet::{GrantFilter, HoldFilter, UsageFilter, UsageSum};
@@ -253,20 +255,30 @@ impl Reader {
 
     /// Jobs that may run now and that nobody holds, and when the next one becomes due. Those a customer waits for come first,
     /// the newest before the others: after a time without Stripe many jobs are due, all of them longer than his.
+    /// In recovery mode, those that only read.
     pub fn due_jobs(
         &mut self,
         now: Time,
         limit: usize,
     ) -> Result<(Vec<JobKey>, Option<Time>), StoreError> {
+        let is_recovering = self.recovery()?.is_some();
         let mut jobs = Vec::new();
-        for waited_for in [JobKind::OpenSession, JobKind::OpenIntent] {
+        let waited_for = [JobKind::OpenSession, JobKind::OpenIntent];
+        for waited_for in waited_for.into_iter().filter(|_| !is_recovering) {
             let newest = format!(
                 "WHERE kind = '{}' ORDER BY subject DESC",
                 waited_for.as_str()
             );
             jobs.extend(self.jobs(&newest, limit)?);
         }
-        for job in self.jobs("ORDER BY run_at", limit)? {
+        let rest = if is_recovering {
+            let reading = JobKind::ALL.iter().filter(|kind| kind.only_reads());
+            let reading: Vec<String> = reading.map(|kind| format!("'{}'", kind.as_str())).collect();
+            format!("WHERE kind IN ({}) ORDER BY run_at", reading.join(", "))
+        } else {
+            "ORDER BY run_at".to_owned()
+        };
+        for job in self.jobs(&rest, limit)? {
             if !jobs.iter().any(|other| other.key == job.key) {
                 jobs.push(job);
             }

@@ -25,7 +25,7 @@ mod refund;
 mod session;
 
 pub use account::Account;
-pub use balance::{Balance, BalanceStatus, BalanceTransaction};
+pub use balance::{Balance, BalanceStatus, BalanceTransaction, Source};
 pub use charge::{Charge, ChargeStatus, PaymentMethodDetails};
 pub use coupon::Coupon;
 pub use customer::Customer;
@@ -89,7 +89,7 @@ pub trait Identified {
 }
 
 /// A field that holds an object's id or, when expanded, the object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expandable<T> {
     /// The id alone.
     Id(String),
@@ -193,7 +193,7 @@ macro_rules! identified {
 }
 
 identified!(CheckoutSession PaymentIntent SetupIntent Charge Refund Dispute EarlyFraudWarning);
-identified!(BalanceTransaction PaymentMethod Coupon Customer WebhookEndpoint Account);
+identified!(Source BalanceTransaction PaymentMethod Coupon Customer WebhookEndpoint Account);
 
 impl Identified for Event {
     fn id(&self) -> &str {

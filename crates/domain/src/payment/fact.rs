@@ -1,7 +1,7 @@
 //! Facts: what is said about a payment, and whether it is about this one.
 
 use crate::notice;
-use crate::payment::transition::News;
+use crate::payment::transition::{self, News};
 use crate::payment::{Flow, Payment};
 use crate::state::Wanted;
 
@@ -115,7 +115,7 @@ impl SessionFact {
     /// name its amount and currency.
     ///
     /// The intent is not compared: the session decides, and which of two intents came first must not decide about money.
-    pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
+    pub fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
         if payment.session.as_ref() != Some(&self.session) {
             return Err(Mismatch::Session {
                 said: self.session.clone(),
@@ -132,6 +132,20 @@ impl SessionFact {
             return Ok(());
         }
         names_money(payment, self.amount, self.currency.as_ref())
+    }
+}
+
+impl SessionFact {
+    /// Whether it would move a payment that stands like this one.
+    pub fn is_news_to(&self, payment: &Payment) -> bool {
+        Fact::from(self).is_news_to(payment)
+    }
+}
+
+impl IntentFact {
+    /// Whether it would move a payment that stands like this one.
+    pub fn is_news_to(&self, payment: &Payment) -> bool {
+        Fact::from(self).is_news_to(payment)
     }
 }
 
@@ -190,7 +204,7 @@ pub struct IntentFact {
 impl IntentFact {
     /// Whether the fact is about this payment, which has to be one that is made by an intent: intent, amount, currency and mode are
     /// ours. A fact that says `Paid` has to name its amount and currency, and all of the amount has to have come.
-    pub(crate) fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
+    pub fn check(&self, payment: &Payment) -> Result<(), Mismatch> {
         let is_ours =
             payment.flow != Flow::Checkout && payment.intent.as_ref() == Some(&self.intent);
         if !is_ours {
@@ -247,6 +261,11 @@ impl<'a> Fact<'a> {
             Self::Session(fact) => fact.check(payment),
             Self::Intent(fact) => fact.check(payment),
         }
+    }
+
+    fn is_news_to(self, payment: &Payment) -> bool {
+        let news = self.news(payment.flow);
+        news.is_some_and(|news| transition::next(payment.status, news) != payment.status)
     }
 
     /// The payment intent it names.

@@ -4,6 +4,7 @@ use crate::command::Context;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{Flow, Payment, PaymentStatus, Returned, STRIPE};
+use crate::recovery;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -62,6 +63,7 @@ pub(crate) fn open(
     (topup, user): (&TopupId, &UserId),
     way: Way,
 ) -> Result<Payment, Refusal> {
+    recovery::refuse(state)?;
     let topup = state.topups.get(topup).filter(|topup| topup.user == *user);
     let topup = topup.ok_or(Refusal::TopupNotFound)?.clone();
     if topup.status != TopupStatus::Pending {

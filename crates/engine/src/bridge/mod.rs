@@ -4,3 +4,4 @@ pub mod inbound;
 pub mod kept;
 pub(crate) mod outbound;
 pub mod returns;
+pub mod stamp;

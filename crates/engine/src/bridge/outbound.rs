@@ -11,8 +11,14 @@ pub(super) const PAYMENT_ID: &str = "payment_id";
 
 /// Opens a checkout session. Everything in it comes from the stored payment, and its id is the idempotency key, so that
 /// however often it is sent it is the same request and opens one session.
-pub(crate) fn open_session(payment: &Payment, customer: Option<&Customer>) -> Request {
-    let metadata = metadata(payment);
+///
+/// `carried` is our own row, stamped ([`super::stamp`]).
+pub(crate) fn open_session(
+    payment: &Payment,
+    customer: Option<&Customer>,
+    carried: Metadata,
+) -> Request {
+    let metadata = metadata(payment, carried);
     let params = CheckoutSessionParams {
         currency: payment.amount.unit.code().to_owned(),
         unit_amount: payment.amount.minor,
@@ -30,8 +36,8 @@ pub(crate) fn open_session(payment: &Payment, customer: Option<&Customer>) -> Re
     request::create_checkout_session(&params, payment.id.as_str())
 }
 
-fn metadata(payment: &Payment) -> Metadata {
-    Metadata(
+fn metadata(payment: &Payment, carried: Metadata) -> Metadata {
+    let mut metadata = Metadata(
         [
             (PAYMENT_ID, payment.id.as_str()),
             ("topup_id", payment.topup.as_str()),
@@ -39,16 +45,22 @@ fn metadata(payment: &Payment) -> Metadata {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into(),
-    )
+    );
+    metadata.0.extend(carried.0);
+    metadata
 }
 
 /// Opens a payment intent, or charges the saved card of the payment. As with a session, all of it comes from stored rows.
-pub(crate) fn open_intent(payment: &Payment, customer: Option<&Customer>) -> Request {
+pub(crate) fn open_intent(
+    payment: &Payment,
+    customer: Option<&Customer>,
+    carried: Metadata,
+) -> Request {
     let params = PaymentIntentParams {
         amount: payment.amount.minor,
         currency: payment.amount.unit.code().to_owned(),
         customer: customer.map(|customer| customer.id.clone()),
-        metadata: metadata(payment),
+        metadata: metadata(payment, carried),
         description: Some(payment.item_name.clone()),
         setup_future_usage: payment.save_card,
         off_session: payment.card.clone(),

@@ -9,7 +9,7 @@ use bursar_stripe::client::Client;
 use bursar_stripe::object::{List, PaymentIntent};
 use bursar_stripe::request::{self, Pages, Window};
 
-use super::{CallError, OPEN_SECONDS_MAX, refused, refused_by, wrong_mode};
+use super::{CallError, OPEN_SECONDS_MAX, carried, refused, refused_by, wrong_mode};
 use crate::{Engine, bridge};
 
 /// Before the first request for a payment, its row was written; how far Stripe's clock and ours may be apart, in seconds.
@@ -31,7 +31,8 @@ pub(super) async fn open(
         return look_for(client, claim, payment).await;
     }
     let customer = customer_of(engine, client, payment).await?;
-    let asked = bridge::outbound::open_intent(payment, customer.as_ref());
+    let carried = carried(engine, payment).await?;
+    let asked = bridge::outbound::open_intent(payment, customer.as_ref(), carried);
     match client.call(&asked).await {
         Ok(intent) => Ok(opened(claim, &intent)),
         Err(bursar_stripe::Error::Refused(refusal)) => {

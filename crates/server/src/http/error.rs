@@ -188,6 +188,8 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::HoldExceeded { .. }
         | Refusal::IdempotencyKeyReused
         | Refusal::ClaimLost => StatusCode::CONFLICT,
+        Refusal::NotAdoptable { .. } => StatusCode::CONFLICT,
+        Refusal::RecoveryMode => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unbalanced => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

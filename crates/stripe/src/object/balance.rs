@@ -1,6 +1,6 @@
 //! Stripe's balance, and every movement of it.
 
-use super::only_id;
+use super::{Expandable, Metadata, only_id};
 use crate::open_enum::open_enum;
 use serde::Deserialize;
 
@@ -18,6 +18,22 @@ open_enum! {
         Available = "available",
         Pending = "pending",
     }
+}
+
+/// What caused a movement, as far as all kinds of it agree.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Source {
+    /// `ch_…`, `re_…`, `du_…` and so on.
+    pub id: String,
+    /// `charge`, `refund`, `dispute` and so on.
+    #[serde(default)]
+    pub object: Option<String>,
+    /// The payment it belongs to, of those that belong to one.
+    #[serde(default, deserialize_with = "only_id")]
+    pub payment_intent: Option<String>,
+    /// Our own keys and values.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// One movement of Stripe's balance. Amounts are signed and in minor units: what leaves the
@@ -44,9 +60,9 @@ pub struct BalanceTransaction {
     /// The type in Stripe's reports: `charge`, `dispute`, `dispute_reversal` and so on.
     #[serde(default)]
     pub reporting_category: Option<String>,
-    /// The id of what caused it: a charge, a refund, a dispute and so on.
-    #[serde(default, deserialize_with = "only_id")]
-    pub source: Option<String>,
+    /// What caused it: a charge, a refund, a dispute and so on.
+    #[serde(default)]
+    pub source: Option<Expandable<Source>>,
     /// Whether the money can be paid out.
     #[serde(default)]
     pub status: Option<BalanceStatus>,

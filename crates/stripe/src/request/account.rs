@@ -14,8 +14,13 @@ pub fn retrieve_balance() -> Request {
 }
 
 /// `GET /v1/balance_transactions`, newest first; those caused by one charge, refund or dispute, or
-/// all.
-pub fn list_balance_transactions(source: Option<&str>, window: &Window) -> Request {
-    let filter = json!({"source": source});
+/// all. With `expand_source` what caused each comes with it.
+pub fn list_balance_transactions(
+    source: Option<&str>,
+    window: &Window,
+    expand_source: bool,
+) -> Request {
+    let expand = expand_source.then_some(["data.source"]);
+    let filter = json!({"source": source, "expand": expand});
     Request::get("/v1/balance_transactions", window.narrow(filter))
 }

@@ -267,9 +267,14 @@ fn every_reader_asks_at_its_place() {
             filter,
         ),
         (
-            list_balance_transactions(Some("re_1"), &all),
+            list_balance_transactions(Some("re_1"), &all, false),
             "/v1/balance_transactions",
             "source=re_1",
+        ),
+        (
+            list_balance_transactions(None, &all, true),
+            "/v1/balance_transactions",
+            "expand[0]=data.source",
         ),
         (
             list_payment_intents(&all, true),
@@ -304,7 +309,7 @@ fn every_list_takes_the_whole_window() {
         list_refunds(None, &window),
         list_disputes(None, &window),
         list_early_fraud_warnings(None, &window),
-        list_balance_transactions(None, &window),
+        list_balance_transactions(None, &window, false),
         list_events(&events),
     ] {
         assert_eq!(

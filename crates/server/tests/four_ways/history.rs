@@ -1,0 +1,188 @@
+//! What customers, their banks and the dashboard do: drawn at random, played in the sandbox.
+
+use bursar_sandbox::World;
+use bursar_sandbox::claim::{Claim, Verdict};
+use bursar_sandbox::pay::{Payment, Settlement};
+use bursar_sandbox::refund::Arrival;
+use serde_json::{Value, json};
+
+/// Numbers that look random, and are the same for the same seed.
+pub(crate) struct Draw(u64);
+
+impl Draw {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.next() % most.max(1)
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        let place = usize::try_from(self.below(all.len() as u64)).unwrap();
+        all[place].clone()
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
+        for place in (1..all.len()).rev() {
+            let other = usize::try_from(self.below(place as u64 + 1)).unwrap();
+            all.swap(place, other);
+        }
+    }
+}
+
+/// One thing that happens to a session. What is impossible in the moment does not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Decline,
+    Pay,
+    PayDelayed,
+    Arrive,
+    Bounce,
+    Expire,
+    RefundSome,
+    RefundRest,
+    RefundFails,
+    RefundIsSlow,
+    Dispute,
+    Inquiry,
+    Escalate,
+    Win,
+    Lose,
+}
+
+/// A whole history.
+pub(crate) fn steps(draw: &mut Draw) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for _ in 0..draw.below(3) {
+        steps.push(Step::Decline);
+    }
+    match draw.below(10) {
+        0 => {}
+        1 => steps.push(Step::Expire),
+        2 | 3 => {
+            steps.push(Step::PayDelayed);
+            let end = draw.pick(&[
+                None,
+                Some(Step::Arrive),
+                Some(Step::Arrive),
+                Some(Step::Bounce),
+            ]);
+            steps.extend(end);
+        }
+        _ => steps.push(Step::Pay),
+    }
+    let later = [
+        Step::RefundSome,
+        Step::RefundSome,
+        Step::RefundRest,
+        Step::RefundFails,
+        Step::RefundIsSlow,
+        Step::Dispute,
+        Step::Inquiry,
+        Step::Escalate,
+        Step::Win,
+        Step::Lose,
+    ];
+    for _ in 0..draw.below(6) {
+        steps.push(draw.pick(&later));
+    }
+    steps
+}
+
+fn newest(world: &mut World, kind: &str, intent: &str, now: i64) -> Option<Value> {
+    let path = format!("/v1/{kind}s");
+    let list = world.call(
+        "GET",
+        &path,
+        json!({"payment_intent": intent, "limit": 100}),
+        None,
+        now,
+    );
+    let body = list.body;
+    body["data"].as_array()?.first().cloned()
+}
+
+/// Plays a step. The outcome does not matter: whatever is possible is allowed to happen.
+pub(crate) fn play(world: &mut World, session: &str, step: Step, draw: &mut Draw, now: i64) {
+    let pay = |method: &str| Payment::Method(method.to_owned());
+    match step {
+        Step::Decline => drop(world.pay_session(session, &pay("pm_card_chargeDeclined"), now)),
+        Step::Pay => drop(world.pay_session(session, &pay("pm_card_visa"), now)),
+        Step::PayDelayed => {
+            let settles = None::<Settlement>;
+            let kind = "us_bank_account".to_owned();
+            drop(world.pay_session(session, &Payment::Delayed { kind, settles }, now));
+        }
+        Step::Expire => drop(world.expire(session, now)),
+        _ => {
+            let path = format!("/v1/checkout/sessions/{session}");
+            let read = world.call("GET", &path, json!({}), None, now);
+            let read = read.body;
+            if let Some(intent) = read["payment_intent"].as_str() {
+                later(world, (session, intent), step, draw, now);
+            }
+        }
+    }
+}
+
+fn later(
+    world: &mut World,
+    (session, intent): (&str, &str),
+    step: Step,
+    draw: &mut Draw,
+    now: i64,
+) {
+    match step {
+        Step::Arrive | Step::Bounce => {
+            drop(world.settle_delayed(session, step == Step::Arrive, now));
+        }
+        Step::RefundSome | Step::RefundRest => {
+            let mut params = json!({"payment_intent": intent});
+            if step == Step::RefundSome {
+                params["amount"] = json!(1 + draw.below(300));
+            }
+            drop(world.call("POST", "/v1/refunds", params, None, now));
+        }
+        Step::RefundFails | Step::RefundIsSlow => {
+            let arrival = draw.pick(&[Arrival::Succeeded, Arrival::Failed, Arrival::Canceled]);
+            let arrival = if step == Step::RefundFails {
+                Arrival::Failed
+            } else {
+                arrival
+            };
+            if let Some(refund) = newest(world, "refund", intent, now) {
+                drop(world.decide_refund(refund["id"].as_str().unwrap(), arrival, now));
+            }
+        }
+        Step::Dispute | Step::Inquiry => {
+            let claim = Claim {
+                inquiry: step == Step::Inquiry,
+                ..Claim::default()
+            };
+            drop(world.open_dispute(intent, &claim, now));
+        }
+        _ => {
+            let verdict = match step {
+                Step::Escalate => Verdict::Escalated,
+                Step::Win => Verdict::Won,
+                _ => Verdict::Lost,
+            };
+            if let Some(dispute) = newest(world, "dispute", intent, now) {
+                drop(world.decide_dispute(dispute["id"].as_str().unwrap(), verdict, now));
+            }
+        }
+    }
+}
