@@ -7,16 +7,16 @@ use bursar_domain::event::ReceiveEvent;
 use bursar_domain::mark::{self, Keep, StampKey};
 use bursar_domain::recovery::Step;
 use bursar_store::query::Reader;
-use bursar_stripe::client::Client;
 use bursar_stripe::event::Envelope;
-use bursar_stripe::object::{Identified, List};
+use bursar_stripe::object::Identified;
 use bursar_stripe::request::{ListEvents, Pages, Window, list_events};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use super::pass::{Pass, finding};
 use super::report::{Class, State};
-use super::{Finding, GRACE_SECONDS};
+use super::{Finding, GRACE_SECONDS, Options};
 use crate::bridge::{inbound, stamp};
 use crate::{Engine, EngineError};
 
@@ -59,6 +59,14 @@ impl Identified for Raw {
     }
 }
 
+/// An event that is not stored here.
+struct Missed {
+    id: String,
+    kind: String,
+    created: i64,
+    body: Arc<[u8]>,
+}
+
 /// Takes in, or in a run that must not repair only counts, what was not delivered. Order does not matter: what events say has ranks.
 pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
     let span = pass.options.span;
@@ -71,7 +79,18 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
     });
     while let Some(page) = pass.turn::<Raw>(&mut pages, request).await? {
         pass.report.looked.events += page.len() as u64;
-        take(pass, page).await?;
+        let missed = missed(pass.engine, page).await?;
+        note_newest(pass.engine, &pass.key, &missed, span.from).await?;
+        if pass.options.repair {
+            receive(pass.engine, &missed).await?;
+        }
+        for event in missed {
+            let said = ("not delivered", event.kind.as_str());
+            let found = finding(Class::MissingEvent, &event.id, said, "take it in");
+            let done = pass.options.repair;
+            let state = if done { State::Done } else { State::Proposed };
+            pass.report.add(Finding { state, ..found });
+        }
     }
     Ok(())
 }
@@ -84,76 +103,70 @@ fn request(window: &Window) -> bursar_stripe::request::Request {
     })
 }
 
-async fn take(pass: &mut Pass<'_>, page: Vec<Raw>) -> Result<(), EngineError> {
+/// Those of a page that are not stored.
+async fn missed(engine: &Engine, page: Vec<Raw>) -> Result<Vec<Missed>, EngineError> {
     let ids: Vec<String> = page.iter().map(|event| event.id().to_owned()).collect();
-    let stored = pass
-        .engine
+    let stored = engine
         .read(move |reader| reader.are_events_stored(&ids))
         .await?;
-    let bodies = page.iter().map(|event| event.0.to_string().into_bytes());
-    let bodies: Vec<Arc<[u8]>> = bodies.map(Into::into).collect();
-    note_newest(pass.engine, &pass.key, &bodies, pass.options.span.from).await?;
-    for (event, body) in page
-        .iter()
-        .zip(&bodies)
-        .zip(stored)
-        .filter(|(_, stored)| !stored)
-        .map(|(it, _)| it)
-    {
-        let mut state = State::Proposed;
-        if pass.options.repair {
-            receive(pass.engine, body).await?;
-            state = State::Done;
-        }
-        let kind = event.0["type"].as_str().unwrap_or_default();
-        pass.report.add(Finding {
-            state,
-            ..finding(
-                Class::MissingEvent,
-                event.id(),
-                ("not delivered", kind),
-                "take it in",
-            )
-        });
-    }
-    Ok(())
+    let missed = page.into_iter().zip(stored).filter(|(_, stored)| !stored);
+    let missed = missed.map(|(event, _)| Missed {
+        id: event.id().to_owned(),
+        kind: event.0["type"].as_str().unwrap_or_default().to_owned(),
+        created: event.0["created"].as_i64().unwrap_or(0),
+        body: event.0.to_string().into_bytes().into(),
+    });
+    Ok(missed.collect())
 }
 
-/// Whether it was new.
-async fn receive(engine: &Engine, body: &Arc<[u8]>) -> Result<bool, EngineError> {
-    let event: ReceiveEvent = match inbound::event(body) {
-        Ok(event) => event,
-        Err(error) => {
-            tracing::warn!(%error, "an event in Stripe's list cannot be read");
-            return Ok(false);
-        }
-    };
-    let reply = engine.submit(Command::ReceiveEvent(event)).await?;
-    Ok(matches!(
-        reply,
-        Reply::Received {
-            duplicate: false,
-            ..
-        }
-    ))
+/// Puts them into the inbox, in as few commits as the writer makes of them. Those of them that were new.
+async fn receive(engine: &Engine, missed: &[Missed]) -> Result<usize, EngineError> {
+    let mut answers = JoinSet::new();
+    for event in missed {
+        let event: ReceiveEvent = match inbound::event(&event.body) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(%error, event.id, "an event in Stripe's list cannot be read");
+                continue;
+            }
+        };
+        let engine = engine.clone();
+        answers.spawn(async move { engine.submit(Command::ReceiveEvent(event)).await });
+    }
+    let mut new = 0;
+    while let Some(answer) = answers.join_next().await {
+        let reply = answer.map_err(|_| EngineError::Stopping)??;
+        new += usize::from(matches!(
+            reply,
+            Reply::Received {
+                duplicate: false,
+                ..
+            }
+        ));
+    }
+    Ok(new)
 }
 
 /// The highest number of a payment of ours that these events carry: if we have not made it, we are older than the world.
 async fn note_newest(
     engine: &Engine,
     key: &StampKey,
-    bodies: &[Arc<[u8]>],
+    missed: &[Missed],
     since: i64,
 ) -> Result<(), EngineError> {
-    let newest = bodies.iter().filter_map(|body| number(key, body)).max();
+    let newest = missed
+        .iter()
+        .filter_map(|event| number(key, &event.body))
+        .max();
     let Some(payment) = newest else {
         return Ok(());
     };
-    if payment <= engine.newest_payment().await? {
+    if payment <= engine.read(Reader::newest_payment).await? {
         return Ok(());
     }
-    let step = Step::Seen { payment, since };
-    if let Some(recovery) = engine.step_recovery(step).await? {
+    let was_recovering = engine.recovery().await?.is_some();
+    let after = engine.step_recovery(Step::Seen { payment, since }).await?;
+    if let Some(recovery) = after.filter(|_| !was_recovering) {
         tracing::error!(
             why = recovery.why,
             "recovery mode: this database is older than what Stripe tells; see docs/operating.md"
@@ -174,88 +187,47 @@ fn number(key: &StampKey, body: &[u8]) -> Option<i64> {
 }
 
 impl Engine {
-    /// The number of the newest payment.
-    async fn newest_payment(&self) -> Result<i64, EngineError> {
-        self.read(Reader::newest_payment).await
-    }
-
-    /// Asks Stripe for the events since the last time, and takes in those that were not delivered; how many there were.
-    pub async fn scan_events(&self) -> Result<u64, EngineError> {
+    /// Asks Stripe for the events since the last time, and takes in those that were not delivered; how many of them were late and not
+    /// just on their way.
+    pub async fn scan_events(&self) -> Result<usize, EngineError> {
         let client = self.stripe().ok_or(EngineError::NoProvider)?.background();
         let key = self.stamp_key().await?;
         let now = self.now().seconds();
         let cursor = self.read(|reader| reader.mark(mark::EVENTS_CURSOR)).await?;
         let cursor = cursor.and_then(|text| text.parse::<i64>().ok());
-        let from = cursor
-            .unwrap_or(0)
-            .saturating_sub(OVERLAP_SECONDS)
-            .max(now - KEPT_SECONDS);
+        let from = cursor.unwrap_or(0).saturating_sub(OVERLAP_SECONDS);
+        let from = from.max(now - KEPT_SECONDS);
         let mut pages = Pages::new(Window {
             created_from: Some(from),
             limit: Some(100),
             ..Window::default()
         });
-        let (mut newest, mut missed) = (0, 0);
-        while let Some(window) = pages.window() {
-            let page = self.page(&client, window).await?;
-            pages.turn(&page);
-            newest = page
-                .data
+        let options = Options::until(now);
+        let mut pass = Pass::new(self, client, key.clone(), &options);
+        let (mut newest, mut late) = (0, 0);
+        while let Some(page) = pass.turn::<Raw>(&mut pages, request).await? {
+            let times = page.iter().filter_map(|event| event.0["created"].as_i64());
+            newest = times.fold(newest, i64::max);
+            let missed = missed(self, page).await?;
+            note_newest(self, &key, &missed, from).await?;
+            receive(self, &missed).await?;
+            for event in missed
                 .iter()
-                .filter_map(|event| event.0["created"].as_i64())
-                .fold(newest, i64::max);
-            missed += self.take_in(&key, page.data, from).await?;
+                .filter(|event| now - event.created > GRACE_SECONDS)
+            {
+                late += 1;
+                tracing::warn!(
+                    event.id,
+                    event.kind,
+                    "an event was not delivered; it was read from Stripe's list"
+                );
+            }
         }
         if newest > 0 {
             // Only when all of it was seen: what was not is asked for again.
             self.submit(Command::Keep(Keep::EventsCursor(newest)))
                 .await?;
         }
-        Ok(missed)
-    }
-
-    async fn page(&self, client: &Client, window: &Window) -> Result<List<Raw>, EngineError> {
-        let page = client.call(&request(window)).await;
-        page.map_err(|error| EngineError::Provider {
-            code: error.code(),
-            message: error.to_string(),
-        })
-    }
-
-    async fn take_in(
-        &self,
-        key: &StampKey,
-        page: Vec<Raw>,
-        since: i64,
-    ) -> Result<u64, EngineError> {
-        let ids: Vec<String> = page.iter().map(|event| event.id().to_owned()).collect();
-        let stored = self
-            .read(move |reader| reader.are_events_stored(&ids))
-            .await?;
-        let bodies: Vec<Arc<[u8]>> = page
-            .iter()
-            .map(|event| event.0.to_string().into_bytes().into())
-            .collect();
-        note_newest(self, key, &bodies, since).await?;
-        let mut missed = 0;
-        for ((event, body), _) in page
-            .iter()
-            .zip(&bodies)
-            .zip(stored)
-            .filter(|(_, stored)| !stored)
-        {
-            let is_new = receive(self, body).await?;
-            let age = self.now().seconds() - event.0["created"].as_i64().unwrap_or(0);
-            // A young one may just be on its way.
-            if is_new && age > GRACE_SECONDS {
-                missed += 1;
-                tracing::warn!(
-                    event.id = event.id(),
-                    age,
-                    "an event was not delivered; it was read from Stripe's list"
-                );
-            }
-        }
-        Ok(missed)
+        Ok(late)
     }
 }

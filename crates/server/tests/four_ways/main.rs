@@ -80,13 +80,10 @@ impl Customers {
 
 /// Delivers what happened since, in order; the newest id.
 async fn deliver_since(shop: &Shop, engine: &Engine, last: Option<String>) -> Option<String> {
-    let mut newest = last.clone();
-    for (id, body) in shop.events_after(last.as_deref()) {
-        deliver(engine, &body).await;
-        newest = Some(id);
-    }
+    let (ids, bodies): (Vec<_>, Vec<_>) = shop.events_after(last.as_deref()).into_iter().unzip();
+    deliver(engine, &bodies).await;
     settled(engine).await;
-    newest
+    ids.last().cloned().or(last)
 }
 
 /// A second look finds nothing to do and nothing to say.
@@ -145,14 +142,10 @@ async fn chaos(shop: &Shop, base: &Path, last: Option<String>, draw: &mut Draw) 
     }
     draw.shuffle(&mut events);
     let late = events.split_off(events.len() / 2);
-    for body in &events {
-        deliver(&engine, body).await;
-    }
+    deliver(&engine, &events).await;
     let report = engine.reconcile(&shop.all()).await.unwrap();
     assert!(report.agrees(), "{report}");
-    for body in &late {
-        deliver(&engine, body).await;
-    }
+    deliver(&engine, &late).await;
     let text = books(&engine).await;
     second_look(shop, &engine, true, "chaos").await;
     engine.shutdown().await;

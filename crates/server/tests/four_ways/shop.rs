@@ -21,6 +21,7 @@ use bursar_sandbox::{Sandbox, SandboxConfig};
 use bursar_store::query::Span;
 use bursar_stripe::client::{Client, ClientConfig};
 use bursar_stripe::secret_key::SecretKey;
+use tokio::task::JoinSet;
 
 const KEY: &str = "sk_test_four_ways";
 
@@ -142,9 +143,20 @@ pub(crate) async fn open(engine: &Engine, user: &str, credits: i64) -> String {
     payment.session.unwrap()
 }
 
-pub(crate) async fn deliver(engine: &Engine, body: &[u8]) {
-    let event = inbound::event(&body.to_vec().into()).unwrap();
-    engine.submit(Command::ReceiveEvent(event)).await.unwrap();
+/// Delivers in this order; the writer may take several at once.
+pub(crate) async fn deliver(engine: &Engine, bodies: &[Vec<u8>]) {
+    let mut answers = JoinSet::new();
+    for body in bodies {
+        let event = inbound::event(&body.clone().into()).unwrap();
+        let engine = engine.clone();
+        answers.spawn(async move { engine.submit(Command::ReceiveEvent(event)).await });
+        if answers.len() >= 64 {
+            answers.join_next().await.unwrap().unwrap().unwrap();
+        }
+    }
+    while let Some(answer) = answers.join_next().await {
+        answer.unwrap().unwrap();
+    }
 }
 
 /// Waits until everything that was delivered is worked off.
