@@ -9,7 +9,6 @@ use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::event::EventStatus;
 use bursar_domain::id::UserId;
-use bursar_domain::journal::Remark;
 use bursar_domain::policy::Policy;
 use bursar_domain::recovery::Step;
 use bursar_domain::time::Time;
@@ -125,11 +124,7 @@ impl Shop {
 /// Opens a purchase; the session that the customer sees.
 pub(crate) async fn open(engine: &Engine, user: &str, credits: i64) -> String {
     let user = UserId::parse(user).unwrap();
-    let wish = CreateTopup {
-        user: user.clone(),
-        credits,
-        remark: Remark::default(),
-    };
+    let wish = CreateTopup::plain(user.clone(), credits);
     let Ok(Reply::Topup(topup)) = engine.submit(Command::CreateTopup(wish)).await else {
         panic!("no top-up");
     };
@@ -138,6 +133,7 @@ pub(crate) async fn open(engine: &Engine, user: &str, credits: i64) -> String {
         user,
         success_url: "http://127.0.0.1/paid".to_owned(),
         cancel_url: "http://127.0.0.1/canceled".to_owned(),
+        save_card: false,
     };
     let (payment, _) = engine.open_checkout(wish, None).await.unwrap();
     payment.session.unwrap()
