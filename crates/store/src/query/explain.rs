@@ -13,6 +13,10 @@ use crate::answers;
 use crate::connection::{Row, StoreError};
 use crate::record;
 
+/// So many postings are read in one snapshot: one for each would begin and end a transaction each time, and one for all would keep
+/// the log from being folded into the file. Postings never change, so it makes no difference to the sums.
+const TOGETHER: usize = 10_000;
+
 /// What moved in a wallet for one reason, against one kind of account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReasonSum {
@@ -47,10 +51,20 @@ impl Reader {
         let mut kinds = HashMap::new();
         let mut next = chain.head;
         while next != 0 {
-            let step = self.step(chain, next)?;
-            let other = self.kind_of(step.other, &mut kinds)?;
-            add(&mut sums, &step, other);
-            next = step.link.previous;
+            let first = next;
+            next = self.in_snapshot(|reader| {
+                let mut next = first;
+                for _ in 0..TOGETHER {
+                    if next == 0 {
+                        break;
+                    }
+                    let step = reader.step(chain, next)?;
+                    let other = reader.kind_of(step.other, &mut kinds)?;
+                    add(&mut sums, &step, other);
+                    next = step.link.previous;
+                }
+                Ok::<_, StoreError>(next)
+            })?;
         }
         sums.sort_by_key(|sum| (sum.reason, sum.other));
         Ok(sums)
