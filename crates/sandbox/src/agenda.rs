@@ -17,17 +17,14 @@ impl World {
 
     /// Reads the agenda back from the records.
     pub(crate) fn read_agenda(&mut self) {
-        self.agenda = self
-            .records
-            .list(Collection::Private)
-            .into_iter()
-            .filter(|(_, record)| record["object"] == "due")
+        let due = self.records.keyed(Collection::Private, "due");
+        self.agenda = due
             .filter_map(|(key, due)| Some((due["at"].as_i64()?, key.to_owned())))
             .collect();
     }
 
     /// Does what has become due: expires sessions, settles delayed payments and refunds, frees funds, opens
-    /// disputes, forgets idempotency keys.
+    /// disputes, forgets idempotency keys and events.
     pub fn tick(&mut self, now: i64) {
         while let Some((at, key)) = self.agenda.first().cloned()
             && at <= now
@@ -37,6 +34,7 @@ impl World {
                 self.fall_due(&due, now);
             }
         }
+        self.forget_events(now);
     }
 
     fn fall_due(&mut self, due: &Value, now: i64) {
@@ -49,6 +47,7 @@ impl World {
             "refund_bounces" => drop(self.arrive(id, Arrival::Failed, now)),
             "funds_available" => self.free_funds(id),
             "forget_key" => drop(self.records.delete(Collection::Idempotency, id)),
+            "forget_event" => self.forget_event(id),
             "coupon_ends" => self.end_coupon(id, now),
             "promotion_code_ends" => self.end_promotion_code(id),
             "dispute" => self.open_dispute_of_card(id, now),

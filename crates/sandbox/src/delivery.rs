@@ -317,6 +317,30 @@ pub fn answered(records: &Records, event: &str) -> bool {
         })
 }
 
+/// Whether an endpoint may still get this event.
+pub(crate) fn is_owed(records: &Records, event: &str) -> bool {
+    records
+        .deliveries_of(event)
+        .any(|(_, delivery)| is_open(delivery))
+}
+
+/// Whether something is still to become of a delivery by itself.
+pub(crate) fn is_open(delivery: &Value) -> bool {
+    let open = [Stage::Waiting, Stage::Held];
+    open.iter().any(|stage| delivery["object"] == stage.name())
+}
+
+/// Forgets every delivery of an event.
+pub(crate) fn forget(records: &mut Records, event: &str) {
+    let all: Vec<String> = records
+        .deliveries_of(event)
+        .map(|(id, _)| id.to_owned())
+        .collect();
+    for id in all {
+        records.delete(Collection::Delivery, &id);
+    }
+}
+
 /// The delivery with this id.
 pub fn get(records: &Records, id: &str) -> Option<Delivery> {
     records.get(Collection::Delivery, id).and_then(read)

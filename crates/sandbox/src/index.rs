@@ -14,6 +14,9 @@ use crate::records::Collection;
 /// Where a record stands: the moment it was made (0 if it does not say), then the order of insertion.
 pub(crate) type Place = (i64, u64);
 
+/// Before every other place.
+pub(crate) const FIRST: Place = (i64::MIN, 0);
+
 /// The fields by which lists are filtered often enough to keep an order of their own, by the kind of object.
 const FIELDS: &[(&str, &[&str])] = &[
     ("balance_transaction", &["source", "type"]),
@@ -23,6 +26,8 @@ const FIELDS: &[(&str, &[&str])] = &[
         &["customer", "payment_intent", "status"],
     ),
     ("customer", &["email"]),
+    // Not an object: all deliveries, whatever their stage.
+    ("delivery", &["event"]),
     ("dispute", &["charge", "payment_intent"]),
     ("event", &["type"]),
     ("payment_intent", &["customer"]),
@@ -85,6 +90,10 @@ impl Span {
         self
     }
 
+    fn contains(&self, place: Place) -> bool {
+        least(self.oldest) <= place && place <= most(self.newest)
+    }
+
     /// Whether nothing can lie in it; a map panics when it is asked for such a range.
     fn is_empty(&self) -> bool {
         least(self.oldest) > most(self.newest)
@@ -111,22 +120,67 @@ fn most(bound: Bound<Place>) -> Place {
     }
 }
 
+/// One order. Most orders by a field have one record, such as the charge of a payment: a map would take ten times
+/// the memory.
+#[derive(Debug)]
+enum Order {
+    One(Place, Arc<str>),
+    // Nearly all orders are the small kind, and all would be as large as the large one.
+    Many(Box<BTreeMap<Place, Arc<str>>>),
+}
+
+impl Order {
+    fn insert(&mut self, place: Place, id: Arc<str>) {
+        match self {
+            Self::Many(all) => drop(all.insert(place, id)),
+            Self::One(known, other) => {
+                let all = [(*known, other.clone()), (place, id)];
+                *self = Self::Many(Box::new(BTreeMap::from(all)));
+            }
+        }
+    }
+
+    /// Says whether nothing is left.
+    fn remove(&mut self, place: Place) -> bool {
+        match self {
+            Self::One(known, _) => *known == place,
+            Self::Many(all) => {
+                all.remove(&place);
+                all.is_empty()
+            }
+        }
+    }
+
+    fn range(&self, span: Span) -> impl DoubleEndedIterator<Item = &str> {
+        let (one, many) = match self {
+            Self::One(place, id) => (Some((place, id)), None),
+            Self::Many(all) => (None, Some(all.range((span.oldest, span.newest)))),
+        };
+        let one = one.filter(|(place, _)| span.contains(**place));
+        one.into_iter()
+            .chain(many.into_iter().flatten())
+            .map(|(_, id)| &**id)
+    }
+}
+
 /// The orders of all records.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    orders: HashMap<String, BTreeMap<Place, Arc<str>>>,
+    orders: HashMap<Box<str>, Order>,
 }
 
 impl Index {
     /// Notes a record.
-    pub(crate) fn add(&mut self, collection: Collection, id: &str, seq: u64, value: &Value) {
-        let id: Arc<str> = id.into();
+    pub(crate) fn add(&mut self, collection: Collection, id: &Arc<str>, seq: u64, value: &Value) {
         let place = place(seq, value);
         for name in names(collection, value) {
-            self.orders
-                .entry(name)
-                .or_default()
-                .insert(place, id.clone());
+            match self.orders.get_mut(name.as_str()) {
+                Some(order) => order.insert(place, id.clone()),
+                None => drop(
+                    self.orders
+                        .insert(name.into(), Order::One(place, id.clone())),
+                ),
+            }
         }
     }
 
@@ -134,13 +188,10 @@ impl Index {
     pub(crate) fn remove(&mut self, collection: Collection, seq: u64, value: &Value) {
         let place = place(seq, value);
         for name in names(collection, value) {
-            let Some(order) = self.orders.get_mut(&name) else {
-                continue;
-            };
-            order.remove(&place);
+            let order = self.orders.get_mut(name.as_str());
             // Values come and go, such as the customers of payments.
-            if order.is_empty() {
-                self.orders.remove(&name);
+            if order.is_some_and(|order| order.remove(place)) {
+                self.orders.remove(name.as_str());
             }
         }
     }
@@ -159,11 +210,12 @@ impl Index {
             Some((field, text)) if is_kept(kind, field) => of_field(kind, field, text),
             Some(_) => return None,
         };
-        let order = self.orders.get(&name).filter(|_| !span.is_empty());
+        let order = self.orders.get(name.as_str());
+        let order = order.filter(|_| !span.is_empty());
         let ids = order
             .into_iter()
-            .flat_map(move |order| order.range((span.oldest, span.newest)).rev());
-        Some(ids.map(|(_, id)| &**id))
+            .flat_map(move |order| order.range(span).rev());
+        Some(ids)
     }
 }
 
@@ -185,12 +237,15 @@ fn fields(kind: &str) -> &'static [&'static str] {
 fn names(collection: Collection, value: &Value) -> Vec<String> {
     let kind = value["object"].as_str().unwrap_or_default();
     let mut names = vec![of_kind(collection, kind)];
-    if collection == Collection::Object {
-        let given = fields(kind)
-            .iter()
-            .filter_map(|field| Some(of_field(kind, field, value[*field].as_str()?)));
-        names.extend(given);
-    }
+    let kind = match collection {
+        Collection::Object => kind,
+        Collection::Delivery => "delivery",
+        Collection::Private | Collection::Idempotency | Collection::Setting => return names,
+    };
+    let given = fields(kind)
+        .iter()
+        .filter_map(|field| Some(of_field(kind, field, value[*field].as_str()?)));
+    names.extend(given);
     names
 }
 
@@ -217,7 +272,7 @@ mod tests {
             let charge = json!({"object": "charge", "created": created, "customer": customer});
             index.add(
                 Collection::Object,
-                &format!("ch_{seq}"),
+                &format!("ch_{seq}").into(),
                 seq as u64,
                 &charge,
             );

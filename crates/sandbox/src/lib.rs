@@ -58,6 +58,7 @@ mod sender;
 mod session;
 mod setup_intent;
 mod shape;
+mod shapes;
 pub mod trigger;
 mod version;
 mod warning;

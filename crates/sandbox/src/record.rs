@@ -1,17 +1,19 @@
 //! One record, as a value or as text.
 //!
-//! A value is quick to work with and takes five times the memory of its text. Whatever has not been looked at for a
+//! A value is quick to work with and takes ten times the memory of its text. Whatever has not been looked at for a
 //! while is kept as text, so that a world with a year of payments fits into the memory of a small machine.
 
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::shapes::{Shapes, Text};
+
 /// A record and its position in the order of insertion.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) seq: u64,
-    text: Option<Box<str>>,
+    text: Option<Text>,
     value: OnceLock<Box<Value>>,
 }
 
@@ -27,9 +29,8 @@ impl Record {
     /// The record as a value, read back from its text if need be.
     pub(crate) fn value(&self) -> &Value {
         self.value.get_or_init(|| {
-            let text = self.text.as_deref().unwrap_or("null");
-            // The text was written by `chill`.
-            Box::new(serde_json::from_str(text).unwrap_or_default())
+            let value = self.text.as_ref().map(Text::read);
+            Box::new(value.unwrap_or_default())
         })
     }
 
@@ -38,10 +39,11 @@ impl Record {
     }
 
     /// Keeps the text only.
-    pub(crate) fn chill(&mut self) {
-        if let Some(value) = self.value.take() {
-            let text = self.text.take();
-            self.text = Some(text.unwrap_or_else(|| value.to_string().into_boxed_str()));
+    pub(crate) fn chill(&mut self, shapes: &mut Shapes) {
+        if let Some(value) = self.value.take()
+            && self.text.is_none()
+        {
+            self.text = Some(shapes.write(*value));
         }
     }
 }
@@ -55,9 +57,10 @@ mod tests {
     #[test]
     fn a_record_is_the_same_when_it_is_read_back() {
         let value = json!({"z": 1, "a": [12.5, -3, null, true], "text": "é\n\"", "deep": {"b": {}, "a": 0}});
+        let mut shapes = Shapes::default();
         let mut record = Record::new(3, value.clone());
         for _ in 0..2 {
-            record.chill();
+            record.chill(&mut shapes);
             assert!(record.is_cold());
             assert_eq!(record.value(), &value);
             assert_eq!(

@@ -6,13 +6,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::delivery;
 use crate::index::{self, Index, Place, Span};
 use crate::record::Record;
+use crate::shapes::Shapes;
 
 /// The groups of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ pub struct Change {
 }
 
 /// How many records are kept as values besides those that are always; the others are kept as text.
-const WARM: usize = 8_192;
+const WARM: usize = 2_048;
 
 /// What a record was before it changed.
 #[derive(Debug)]
@@ -63,10 +65,11 @@ pub struct Mark(usize);
 /// The records, in memory, with the changes not yet written down.
 #[derive(Debug, Default)]
 pub struct Records {
-    entries: HashMap<Collection, HashMap<String, Record>>,
+    entries: HashMap<Collection, HashMap<Arc<str>, Record>>,
     index: Index,
+    shapes: Shapes,
     /// The records that are values at the moment, some of them more than once.
-    warm: Mutex<Vec<(Collection, String)>>,
+    warm: Mutex<Vec<(Collection, Arc<str>)>>,
     next_seq: u64,
     undo: Vec<Former>,
 }
@@ -121,7 +124,7 @@ impl Records {
     pub fn list(&self, collection: Collection) -> Vec<(&str, &Value)> {
         let group = self.entries.get(&collection).into_iter().flatten();
         let mut found: Vec<(u64, &str, &Value)> = group
-            .map(|(id, entry)| (entry.seq, id.as_str(), entry.value()))
+            .map(|(id, entry)| (entry.seq, &**id, entry.value()))
             .collect();
         found.sort_unstable_by_key(|(seq, _, _)| std::cmp::Reverse(*seq));
         found
@@ -142,10 +145,19 @@ impl Records {
         collection: Collection,
         kind: &str,
     ) -> impl DoubleEndedIterator<Item = &'a Value> + 'a {
+        self.keyed(collection, kind).map(|(_, value)| value)
+    }
+
+    /// The same with their keys.
+    pub(crate) fn keyed<'a>(
+        &'a self,
+        collection: Collection,
+        kind: &str,
+    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a Value)> + 'a {
         let ids = self.index.ids(collection, kind, None, Span::default());
         ids.into_iter()
             .flatten()
-            .filter_map(move |id| self.get(collection, id))
+            .filter_map(move |id| Some((id, self.get(collection, id)?)))
     }
 
     /// Stripe objects of one kind that have `text` in `field`, newest first. Without an order by that field nothing
@@ -174,6 +186,30 @@ impl Records {
         ids.into_iter()
             .flatten()
             .filter_map(|id| self.get(Collection::Object, id))
+    }
+
+    /// The ids of the objects of one kind within a span, newest first; none of them is read.
+    pub(crate) fn ids<'a>(
+        &'a self,
+        kind: &str,
+        span: Span,
+    ) -> impl DoubleEndedIterator<Item = &'a str> + 'a {
+        let ids = self.index.ids(Collection::Object, kind, None, span);
+        ids.into_iter().flatten()
+    }
+
+    /// The deliveries of an event, newest first.
+    pub(crate) fn deliveries_of<'a>(
+        &'a self,
+        event: &str,
+    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a Value)> + 'a {
+        let by_event = Some(("event", event));
+        let ids = self
+            .index
+            .ids(Collection::Delivery, "delivery", by_event, Span::default());
+        ids.into_iter()
+            .flatten()
+            .filter_map(|id| Some((id, self.get(Collection::Delivery, id)?)))
     }
 
     /// Where an object of that kind stands in the order of its kind.
@@ -271,7 +307,7 @@ impl Records {
         for (collection, group) in &self.entries {
             all.extend(group.iter().map(|(id, entry)| Change {
                 collection: *collection,
-                id: id.clone(),
+                id: id.to_string(),
                 value: Some(entry.value().clone()),
                 seq: entry.seq,
             }));
@@ -281,10 +317,10 @@ impl Records {
     }
 
     fn entry(&self, collection: Collection, id: &str) -> Option<&Record> {
-        let record = self.entries.get(&collection)?.get(id)?;
+        let (id, record) = self.entries.get(&collection)?.get_key_value(id)?;
         if record.is_cold() {
             let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-            warm.push((collection, id.to_owned()));
+            warm.push((collection, id.clone()));
         }
         Some(record)
     }
@@ -298,20 +334,24 @@ impl Records {
         for (collection, id) in mem::take(warm) {
             let group = self.entries.get_mut(&collection);
             if let Some(record) = group.and_then(|group| group.get_mut(&id)) {
-                record.chill();
+                record.chill(&mut self.shapes);
             }
         }
     }
 
     fn place(&mut self, collection: Collection, id: &str, entry: Record) {
-        self.index.add(collection, id, entry.seq, entry.value());
+        let id: Arc<str> = id.into();
+        self.index.add(collection, &id, entry.seq, entry.value());
         // What waits to be delivered is looked at all the time.
-        if !matches!(collection, Collection::Delivery | Collection::Setting) {
+        let waits = collection == Collection::Delivery && delivery::is_open(entry.value());
+        if !waits && collection != Collection::Setting {
             let warm = self.warm.get_mut().unwrap_or_else(PoisonError::into_inner);
-            warm.push((collection, id.to_owned()));
+            warm.push((collection, id.clone()));
         }
-        let group = self.entries.entry(collection).or_default();
-        group.insert(id.to_owned(), entry);
+        self.entries
+            .entry(collection)
+            .or_default()
+            .insert(id, entry);
     }
 
     fn take(&mut self, collection: Collection, id: &str) -> Option<Record> {
@@ -392,7 +432,7 @@ mod tests {
         }
         records.settle();
         let cold = |records: &Records, n: u32| {
-            records.entries[&Collection::Object][&format!("ch_{n}")].is_cold()
+            records.entries[&Collection::Object][format!("ch_{n}").as_str()].is_cold()
         };
         assert!(cold(&records, 0) && cold(&records, count - 1));
         assert_eq!(records.get(Collection::Object, "ch_7"), Some(&charge(7)));

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::delivery;
 use crate::error::{ApiError, ApiResult};
 use crate::id::Ids;
+use crate::index::{self, Place};
 use crate::records::{Collection, Records};
 pub use crate::request::{ApiRequest, ApiResponse};
 
@@ -35,6 +36,8 @@ pub struct World {
     /// What is due when, with the key of the record that says what it is. An entry whose record is gone means
     /// nothing.
     pub(crate) agenda: BTreeSet<(i64, String)>,
+    /// The newest event that has become too old to be read. Those up to it are gone, or kept for their deliveries.
+    pub(crate) forgotten: Place,
 }
 
 /// The request that causes an event.
@@ -53,6 +56,7 @@ impl World {
             setup,
             cause: None,
             agenda: BTreeSet::new(),
+            forgotten: index::FIRST,
         };
         world.read_agenda();
         world
@@ -62,6 +66,7 @@ impl World {
     pub fn rollback(&mut self) {
         self.records.rollback();
         self.cause = None;
+        self.forgotten = index::FIRST;
         self.read_agenda();
     }
 

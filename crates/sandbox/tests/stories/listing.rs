@@ -131,7 +131,8 @@ fn a_range_of_time_is_read_with_its_bounds() {
 #[test]
 fn filters_leave_what_they_name() {
     let mut shop = year(20);
-    let dispute = shop.event("charge.dispute.created");
+    let dispute = shop.world.records.objects("dispute").next();
+    let dispute = dispute.unwrap().clone();
     let (charge, intent) = (dispute["charge"].clone(), dispute["payment_intent"].clone());
     let mut ids = |path: &str, params: Value| all(&mut shop, path, &params);
     let own = [dispute["id"].as_str().unwrap().to_owned()];
@@ -184,7 +185,7 @@ fn filters_leave_what_they_name() {
 
 #[test]
 fn everything_that_happened_can_be_read_as_it_would_be_delivered() {
-    let mut shop = year(10);
+    let mut shop = year(60);
     let mut seen = Vec::new();
     loop {
         let last = seen.last().map(|(id, _): &(String, String)| id.as_str());
@@ -209,11 +210,6 @@ fn everything_that_happened_can_be_read_as_it_would_be_delivered() {
     shop.charge("pm_card_visa");
     let last = seen.last().map(|(id, _)| id.as_str());
     assert_eq!(shop.world.events_after(last, 100, None).len(), 3);
-    assert!(
-        shop.world
-            .events_after(Some("evt_none"), 100, None)
-            .is_empty()
-    );
 }
 
 /// `cargo test --release -p bursar-sandbox --test stories -- --ignored --nocapture` says how long a large world takes.

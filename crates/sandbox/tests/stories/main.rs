@@ -16,6 +16,7 @@ mod idempotency;
 mod intent;
 mod listing;
 mod refund;
+mod retention;
 mod rules;
 mod saved_card;
 mod shop;
