@@ -76,11 +76,10 @@ before(async () => {
   const { topup, session } = await shop.order(500);
   await shop.pay(session, 500);
   await shop.finished(topup.topup_id);
-  const soon = new Date(Date.now() + 1500).toISOString();
   for (const [place, user_id] of USERS.entries()) {
     const said = { note: NOTES[place % NOTES.length], ref: NOTES[(place + 5) % NOTES.length], meta: { [NOTES[place]]: NOTES[(place + 2) % NOTES.length] } };
     for (const [unit, decimals] of Object.entries(UNITS)) await post('/v1/balance/grants/create', { user_id, unit, credits: 1000 + place + 7 * decimals, ...said });
-    await post('/v1/balance/grants/create', { user_id, credits: 50, category: 'paid', source: 'bonus', expires_at: soon, roll_over: { cap: 20, expires_in: 86400 }, priority: 99 });
+    await post('/v1/balance/grants/create', { user_id, credits: 50, category: 'paid', source: 'bonus', expires_at: new Date(Date.now() + 2000).toISOString(), roll_over: { cap: 20, expires_in: 86400 }, priority: 99 });
     await post('/v1/balance/charge', once({ user_id, action: 'picture', quantity: place + 1, labels: ['team-red'], ...said }));
     await post('/v1/balance/charge', once({ user_id, unit: 'kwd', credits: 1000, ...said }));
     const { hold_id } = await post('/v1/balance/holds/create', once({ user_id, credits: 100 }));
@@ -92,7 +91,7 @@ before(async () => {
   const { grant_id } = await post('/v1/balance/grants/create', { user_id: 'poor', credits: 40 });
   await post('/v1/balance/grants/void', { grant_id });
   await post('/v1/balance/charge', once({ user_id: 'poor', credits: 77, allow_debt: true }));
-  await until(async () => (await shop.admin('GET', '/v1/balance/history?kind=roll_over&limit=100')).items.length === 2 * USERS.length, { what: 'all that expires' });
+  await until(async () => (await shop.admin('GET', '/v1/balance/history?kind=roll_over&limit=100')).items.length === 2 * USERS.length, { seconds: 30, what: 'all that expires' });
   // The service goes on while it is exported.
   lines = jsonLines(exported(shop.data, 'jsonl', 'all.jsonl'));
 });
