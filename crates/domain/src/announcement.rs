@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountKey;
+use crate::auto_topup::Stop;
 use crate::id::{GrantId, HoldId, LimitId, PaymentId, TopupId};
 use crate::payment::PaymentStatus;
 use crate::state::State;
@@ -49,6 +50,15 @@ pub enum Happening {
     },
     #[serde(rename = "payment.surplus")]
     PaymentSurplus { payment: PaymentId, topup: TopupId },
+    #[serde(rename = "auto_topup.due")]
+    AutoTopupDue { available: i64, threshold: i64 },
+    #[serde(rename = "auto_topup.failed")]
+    AutoTopupFailed {
+        payment: Option<PaymentId>,
+        code: String,
+    },
+    #[serde(rename = "auto_topup.stopped")]
+    AutoTopupStopped { reason: Stop, code: String },
 }
 
 impl Happening {
@@ -63,6 +73,9 @@ impl Happening {
             Self::LimitReached { .. } => "limit.reached",
             Self::PaymentReturned { .. } => "payment.returned",
             Self::PaymentSurplus { .. } => "payment.surplus",
+            Self::AutoTopupDue { .. } => "auto_topup.due",
+            Self::AutoTopupFailed { .. } => "auto_topup.failed",
+            Self::AutoTopupStopped { .. } => "auto_topup.stopped",
         }
     }
 }
@@ -90,7 +103,8 @@ pub(crate) fn announce(state: &mut State, wallet: &AccountKey, now: Time, happen
     });
 }
 
-/// Says so when what is available has just fallen below the operator's threshold, if there is one, or below zero.
+/// Says so when what is available has just fallen below the operator's threshold, if there is one, or below zero, or below what the
+/// user wants to have.
 pub(crate) fn announce_fall(
     state: &mut State,
     wallet: &AccountKey,
@@ -100,6 +114,17 @@ pub(crate) fn announce_fall(
 ) {
     if threshold > 0 && before >= threshold && after < threshold {
         let happening = Happening::BalanceLow {
+            available: after,
+            threshold,
+        };
+        announce(state, wallet, now, happening);
+    }
+    let below = state
+        .wallets
+        .get(wallet)
+        .and_then(|wallet| wallet.topup_below);
+    if let Some(threshold) = below.filter(|below| before >= *below && after < *below) {
+        let happening = Happening::AutoTopupDue {
             available: after,
             threshold,
         };

@@ -15,6 +15,7 @@ use crate::account::{AccountKey, AccountKind};
 use crate::adoption::{self, Adopt};
 use crate::amount::Unit;
 use crate::api_key::{self, ApiKey, IssueKey};
+use crate::auto_topup::{self, AutoTopup, AutoTopups, SetAutoTopup};
 use crate::charge::{self, Charge, Charged};
 use crate::checkout::{self, OpenCheckout, SessionOpened, SessionRead};
 use crate::customer::{self, Customer};
@@ -23,7 +24,7 @@ use crate::exchange::{self, Exchange, Exchanged};
 use crate::grant::{self, AMOUNT_MAX, CreateGrant, Grant, within};
 use crate::hold::{self, CreateHold, Hold};
 use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, RefundId, TopupId, UserId};
-use crate::intent::{self, IntentOpened, IntentRead, OpenIntent};
+use crate::intent::{self, ChargeCard, IntentOpened, IntentRead, OpenIntent};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::Remark;
 use crate::limit::{self, SetLimit, SpendingLimit};
@@ -125,6 +126,10 @@ pub enum Command {
     IntentOpened(IntentOpened),
     IntentRead(IntentRead),
     CustomerOpened(Customer),
+    ChargeCard(ChargeCard),
+    SetAutoTopup(SetAutoTopup),
+    EndAutoTopup(UserId),
+    AutoTopups(AutoTopups),
     SessionOpened(SessionOpened),
     SessionRefused {
         claim: Claim,
@@ -180,6 +185,7 @@ pub enum Reply {
     Overdraft(Option<i64>),
     Refund(Refund),
     Customer(Customer),
+    AutoTopup(AutoTopup),
     Usage(UsageEvent),
     /// In the order asked for; none where nothing ever touched one. Never remembered as an answer.
     #[serde(skip)]
@@ -248,6 +254,17 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::IntentOpened(opened) => intent::needs_of_opened(&mut wanted, opened),
         Command::IntentRead(read) => intent::needs_of_read(&mut wanted, read),
         Command::CustomerOpened(customer) => wanted.customer(&customer.key),
+        Command::ChargeCard(wish) => opening::needs(&mut wanted, &wish.topup),
+        Command::SetAutoTopup(wish) => auto_topup::needs(&mut wanted, &wish.user),
+        Command::EndAutoTopup(user) => auto_topup::needs(&mut wanted, user),
+        Command::AutoTopups(all) => {
+            all.read_to
+                .iter()
+                .for_each(|_| wanted.mark(&auto_topup::MARK.to_owned()));
+            all.users
+                .iter()
+                .for_each(|user| auto_topup::needs(&mut wanted, user));
+        }
         Command::SessionOpened(opened) => checkout::needs_of_opened(&mut wanted, opened),
         Command::SessionRefused { claim, .. }
         | Command::DeferJob { claim, .. }
@@ -328,7 +345,11 @@ pub fn decide(
         | Command::SessionRead(_)
         | Command::IntentOpened(_)
         | Command::IntentRead(_)
-        | Command::CustomerOpened(_) => decide_payment(state, context, command),
+        | Command::CustomerOpened(_)
+        | Command::ChargeCard(_)
+        | Command::SetAutoTopup(_)
+        | Command::EndAutoTopup(_)
+        | Command::AutoTopups(_) => decide_payment(state, context, command),
         Command::RequestRefund(wish) => refund::request(state, context, wish).map(Reply::Refund),
         Command::DecideRefund { refund, agrees, by } => {
             refund::decide(state, context, (refund, *agrees), by).map(Reply::Refund)
@@ -391,6 +412,15 @@ fn decide_payment(
         Command::IntentOpened(opened) => intent::opened(state, context, opened).map(Reply::Payment),
         Command::IntentRead(read) => intent::read(state, context, read).map(Reply::Payment),
         Command::CustomerOpened(customer) => Ok(Reply::Customer(customer::opened(state, customer))),
+        Command::ChargeCard(wish) => intent::charge(state, context, wish).map(Reply::Payment),
+        Command::SetAutoTopup(wish) => auto_topup::set(state, context, wish).map(Reply::AutoTopup),
+        Command::EndAutoTopup(user) => {
+            auto_topup::end(state, context.now, user).map(Reply::AutoTopup)
+        }
+        Command::AutoTopups(all) => {
+            auto_topup::attempt_all(state, context, all);
+            Ok(Reply::Done)
+        }
         _ => Ok(Reply::Done),
     }
 }

@@ -42,6 +42,32 @@ pub(crate) fn open(
     opening::open(state, context, (&wish.topup, &wish.user), way)
 }
 
+/// Asks for a top-up to be paid by a saved card, without the customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChargeCard {
+    /// Which top-up.
+    pub topup: TopupId,
+    /// Whose; another user's is as good as none.
+    pub user: UserId,
+    /// The provider's id of the card.
+    pub card: String,
+}
+
+/// Opens a payment for a top-up, or gives the open one again. The charge itself is a job.
+pub(crate) fn charge(
+    state: &mut State,
+    context: &mut Context<'_>,
+    wish: &ChargeCard,
+) -> Result<Payment, Refusal> {
+    let way = Way {
+        flow: Flow::OffSession,
+        save_card: false,
+        card: Some(wish.card.clone()),
+        pages: (String::new(), String::new()),
+    };
+    opening::open(state, context, (&wish.topup, &wish.user), way)
+}
+
 /// The provider opened an intent for a payment. Where a saved card was charged, it says at once what came of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntentOpened {

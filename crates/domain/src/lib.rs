@@ -5,7 +5,7 @@
 //! [`Command`](command::Command) needs into a [`State`](state::State), lets [`decide`](command::decide) change it,
 //! and writes back what changed.
 //!
-//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`intent`], [`customer`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
+//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`intent`], [`customer`], [`auto_topup`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
 
 pub mod account;
 pub mod adoption;
@@ -13,6 +13,7 @@ pub mod amount;
 pub mod announcement;
 pub mod api_key;
 pub mod audit;
+pub mod auto_topup;
 pub mod award;
 pub mod card_number;
 pub mod charge;

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::Amount;
 use crate::announcement::{self, Happening};
+use crate::auto_topup;
 use crate::command::Context;
-use crate::grant::words;
+use crate::grant::{self, words};
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
@@ -201,6 +202,10 @@ pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
     let Some(payment) = wanted.payment(id) else {
         return;
     };
+    if payment.flow == Flow::OffSession {
+        wanted.auto_topup(&payment.user);
+        grant::needs_wallet(wanted, &AccountKey::wallet(&payment.user));
+    }
     for key in money_accounts(payment) {
         wanted.account(&key);
     }
@@ -252,10 +257,16 @@ pub(crate) fn observe<'f>(
         state.payment_of_intent.set(intent.clone(), id.clone());
         notice::wake_early(state, id, Some(intent));
     }
-    if let Some(declined) = fact.failure() {
-        record_decline(state, context.now, id, declined);
+    let news = fact.news(payment.flow);
+    match fact.failure() {
+        Some(declined) => record_decline(state, context.now, id, declined),
+        None if news == Some(News::Failed) && payment.flow == Flow::OffSession => {
+            let why = "the bank wants to see the customer: he has to pay by himself";
+            record_failure(state, context.now, id, "authentication_required", why);
+        }
+        None => {}
     }
-    if let Some(news) = fact.news(payment.flow) {
+    if let Some(news) = news {
         hear(state, context, &payment, news)?;
     }
     Ok(Ok(()))
@@ -314,6 +325,9 @@ fn advance(
     }
     if !next.is_open() {
         state.jobs.remove(&payment.job_to_read());
+    }
+    if payment.flow == Flow::OffSession {
+        auto_topup::hear(state, context, payment, next);
     }
     Ok(())
 }

@@ -43,6 +43,8 @@ pub struct Policy {
     /// Refunds of one payment of more than so much together, in smallest steps of its currency, need a second administrator. None:
     /// no refund does.
     pub refund_approval_above: Option<i64>,
+    /// How long an automatic top-up waits after one that failed, in seconds.
+    pub auto_topup_retry_seconds: i64,
 }
 
 impl Policy {
@@ -87,6 +89,7 @@ impl Policy {
             expiry_notice_seconds: 7 * 86_400,
             spent_credit: SpentCredit::Debt,
             refund_approval_above: None,
+            auto_topup_retry_seconds: 3_600,
         }
     }
 }

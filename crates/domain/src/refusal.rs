@@ -38,6 +38,10 @@ pub enum Refusal {
     PaymentNotPaid { status: PaymentStatus },
     #[error("nothing of the payment is left to refund")]
     NothingToRefund,
+    #[error("no automatic top-up was ever set")]
+    AutoTopupNotFound,
+    #[error("there is no such saved card")]
+    CardNotFound,
     #[error("there is no such refund")]
     RefundNotFound,
     #[error("the refund is {}: only one that awaits approval can be approved or refused", status.as_str())]
@@ -137,6 +141,8 @@ impl Refusal {
             Self::PaymentNotFound => "payment_not_found",
             Self::PaymentNotPaid { .. } => "payment_not_paid",
             Self::NothingToRefund => "nothing_to_refund",
+            Self::AutoTopupNotFound => "auto_topup_not_found",
+            Self::CardNotFound => "card_not_found",
             Self::RefundNotFound => "refund_not_found",
             Self::RefundNotAwaiting { .. } => "refund_not_awaiting",
             Self::SecondApproverNeeded => "second_approver_needed",
@@ -194,7 +200,8 @@ impl Refusal {
             Self::RefundNotFound | Self::RefundNotAwaiting { .. } | Self::SecondApproverNeeded => {
                 Some("refund_id")
             }
-            Self::WalletFrozen => Some("user_id"),
+            Self::WalletFrozen | Self::AutoTopupNotFound => Some("user_id"),
+            Self::CardNotFound => Some("card_id"),
             Self::InsufficientCredits { .. }
             | Self::HoldExceeded { .. }
             | Self::SpendingLimitReached { .. }

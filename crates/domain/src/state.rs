@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::account::{Account, AccountKey};
 use crate::announcement::Announcement;
 use crate::api_key::ApiKey;
+use crate::auto_topup::AutoTopup;
 use crate::award::Award;
 use crate::command::{Answer, AnswerKey};
 use crate::customer::{Customer, CustomerKey};
@@ -20,7 +21,7 @@ use crate::dispute::Dispute;
 use crate::event::StoredEvent;
 use crate::grant::Grant;
 use crate::hold::Hold;
-use crate::id::{ApiKeyId, GrantId, HoldId, LimitId, PaymentId, RefundId, TopupId};
+use crate::id::{ApiKeyId, GrantId, HoldId, LimitId, PaymentId, RefundId, TopupId, UserId};
 use crate::job::{Job, JobKey};
 use crate::journal::{Cause, Posted};
 use crate::limit::{SpendingLimit, Subject};
@@ -273,6 +274,8 @@ pub struct State {
     pub payment_of_refund: Table<RefundId, PaymentId>,
     /// Who a user is at the provider.
     pub customers: Table<CustomerKey, Customer>,
+    /// Automatic top-ups.
+    pub auto_topups: Table<UserId, AutoTopup>,
     /// Single values that are remembered, by name.
     pub marks: Table<String, String>,
     /// Calls that are owed.
@@ -308,6 +311,7 @@ impl State {
             &self.disputes.missed,
             &self.payment_of_refund.missed,
             &self.customers.missed,
+            &self.auto_topups.missed,
             &self.marks.missed,
             &self.jobs.missed,
             &self.api_keys.missed,
@@ -342,6 +346,7 @@ impl State {
             || self.refunds.has_changes()
             || self.disputes.has_changes()
             || self.customers.has_changes()
+            || self.auto_topups.has_changes()
             || self.marks.has_changes()
             || self.jobs.has_changes()
             || self.api_keys.has_changes()
@@ -376,6 +381,7 @@ pub struct Needs {
     pub disputes: BTreeSet<PaymentId>,
     pub payment_of_refund: BTreeSet<RefundId>,
     pub customers: BTreeSet<CustomerKey>,
+    pub auto_topups: BTreeSet<UserId>,
     pub marks: BTreeSet<String>,
     pub jobs: BTreeSet<JobKey>,
     pub api_keys: BTreeSet<ApiKeyId>,
@@ -461,6 +467,8 @@ impl<'a> Wanted<'a> {
         payment_of_refund(payment_of_refund: RefundId) -> PaymentId;
         /// Asks who a user is at the provider.
         customer(customers: CustomerKey);
+        /// Asks for the automatic top-up of a user; gives it if it is here.
+        auto_topup(auto_topups: UserId) -> AutoTopup;
         /// Asks for a remembered value.
         mark(marks: String) -> String;
         /// Asks for a job.

@@ -22,6 +22,8 @@ pub struct Wallet {
     /// Whether nothing can be spent: credit was spent whose money went back, and the policy says so. Lifted when the debt is paid
     /// back, or by an administrator.
     pub frozen: bool,
+    /// With less available, an automatic top-up is due; none if there is none, or if it has been stopped.
+    pub topup_below: Option<i64>,
     /// The grants with something left, in the order in which they burn.
     pub grants: Vec<Grant>,
     /// The open holds, in the order in which they were made.
@@ -44,6 +46,7 @@ impl Wallet {
             account,
             overdraft: None,
             frozen: false,
+            topup_below: None,
             grants: Vec::new(),
             holds: Vec::new(),
         }
@@ -52,7 +55,7 @@ impl Wallet {
     /// A wallet as stored: what holds reserve is counted on the grants here and nowhere else.
     pub fn of_rows(
         account: Account,
-        (overdraft, frozen): (Option<i64>, bool),
+        (overdraft, frozen, topup_below): (Option<i64>, bool, Option<i64>),
         mut grants: Vec<Grant>,
         holds: Vec<Reservation>,
     ) -> Self {
@@ -66,6 +69,7 @@ impl Wallet {
             account,
             overdraft,
             frozen,
+            topup_below,
             grants,
             holds,
         }

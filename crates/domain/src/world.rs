@@ -42,7 +42,7 @@ impl IdSource for Counter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct WalletRow {
     account: Account,
-    settings: (Option<i64>, bool),
+    settings: (Option<i64>, bool, Option<i64>),
     left: BTreeMap<GrantId, i64>,
 }
 
@@ -238,7 +238,7 @@ impl World {
                 .map(|grant| (grant.id, grant.remaining));
             let row = WalletRow {
                 account: wallet.account.clone(),
-                settings: (wallet.overdraft, wallet.frozen),
+                settings: (wallet.overdraft, wallet.frozen, wallet.topup_below),
                 left: left.collect(),
             };
             self.wallets.insert(key.clone(), row);

@@ -43,7 +43,7 @@ impl Engine {
         self.open(Command::OpenIntent(wish), job, idempotency).await
     }
 
-    async fn open(
+    pub(crate) async fn open(
         &self,
         command: Command,
         job: JobKind,

@@ -1,6 +1,6 @@
 //! Does what is owed: claims due jobs, calls Stripe, brings back the result.
 
-mod intents;
+pub(crate) mod intents;
 mod returns;
 
 use std::sync::Arc;
@@ -107,7 +107,7 @@ async fn work(engine: &Engine, client: &Client, claim: Claim) {
     let _ = engine.shared.call_ends.send((key, end));
 }
 
-enum CallError {
+pub(crate) enum CallError {
     Stripe(bursar_stripe::Error),
     Engine(EngineError),
 }

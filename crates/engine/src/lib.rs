@@ -4,8 +4,10 @@
 //! answers when it is on disk; readers ask on connections of their own; calls to Stripe are durable jobs. The same
 //! functions serve HTTP handlers and Rust programs that embed the engine.
 
+mod auto_topup;
 pub mod batch;
 pub mod bridge;
+pub mod card;
 mod checkout;
 mod checkpointer;
 pub mod clock;
@@ -175,6 +177,7 @@ impl Engine {
         let workers = vec![
             tokio::spawn(inbox::run(engine.clone(), stopped.clone())),
             tokio::spawn(jobs::run(engine.clone(), stopped.clone())),
+            tokio::spawn(auto_topup::run(engine.clone(), stopped.clone())),
             tokio::spawn(ticker::run(engine.clone(), stopped)),
         ];
         *engine

@@ -212,6 +212,7 @@ fn policy(config: &Config) -> Policy {
         expiry_notice_seconds: config.wallet.expiry_notice_days * 86_400,
         spent_credit: config.refund.spent_credit,
         refund_approval_above: config.refund.approval_above,
+        auto_topup_retry_seconds: config.auto_topup.retry_minutes * 60,
     }
 }
 

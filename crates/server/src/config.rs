@@ -46,6 +46,8 @@ pub struct Config {
     pub wallet: WalletConfig,
     /// What happens when money goes back.
     pub refund: RefundConfig,
+    /// Automatic top-ups.
+    pub auto_topup: AutoTopupConfig,
     /// How user tokens are verified, if they are used.
     pub jwt: Option<JwtConfig>,
 }
@@ -95,6 +97,13 @@ pub struct RefundConfig {
     pub spent_credit: SpentCredit,
     /// A refund of more than so much, in smallest steps of its currency, needs a second administrator.
     pub approval_above: Option<i64>,
+}
+
+/// The part about automatic top-ups.
+#[derive(Debug, Clone)]
+pub struct AutoTopupConfig {
+    /// How long to wait after one that failed.
+    pub retry_minutes: i64,
 }
 
 /// The part about spending.
@@ -165,6 +174,7 @@ impl Reader<'_> {
         let topup = self.topup();
         let wallet = self.wallet();
         let refund = self.refund();
+        let retry_minutes = self.read("auto_topup.retry_minutes", |text| whole(text, 1, 525_600));
         let jwt = self.jwt();
         Some(Config {
             listen: listen?,
@@ -177,6 +187,9 @@ impl Reader<'_> {
             topup: topup?,
             wallet: wallet?,
             refund: refund?,
+            auto_topup: AutoTopupConfig {
+                retry_minutes: retry_minutes?,
+            },
             jwt,
         })
     }

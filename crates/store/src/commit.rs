@@ -287,7 +287,16 @@ impl Writer<'_> {
         let customers: Vec<Parameters> = changed
             .filter_map(|(_, _, customer)| customer.map(record::write_customer))
             .collect();
-        self.insert("customer", record::CUSTOMER, &customers)
+        self.insert("customer", record::CUSTOMER, &customers)?;
+        let changed = state.auto_topups.changes();
+        let rows: Vec<Parameters> = changed
+            .filter_map(|(_, _, row)| row.map(record::write_auto_topup))
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql = record::upsert("auto_topup", record::AUTO_TOPUP, "user_id");
+        self.run(&sql, &rows)
     }
 
     fn marks(&mut self, state: &State) -> Result<(), StoreError> {

@@ -290,6 +290,13 @@ fn returns(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<
 
 fn cards(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
     loader.find(
+        &needs.auto_topups,
+        &mut state.auto_topups,
+        &select(record::AUTO_TOPUP, "auto_topup", "user_id = $1"),
+        |user| vec![user.as_str().into()],
+        record::read_auto_topup,
+    )?;
+    loader.find(
         &needs.customers,
         &mut state.customers,
         &select(

@@ -13,7 +13,10 @@ use bursar_domain::journal::Remark;
 
 use crate::connection::{Parameters, Row, StoreError, Value};
 
-pub(crate) use card::{CUSTOMER, customer_key, read_customer, write_customer};
+pub(crate) use card::{
+    AUTO_TOPUP, CUSTOMER, customer_key, read_auto_topup, read_customer, write_auto_topup,
+    write_customer,
+};
 pub(crate) use journal::{
     ACCOUNT, POSTING, TRANSACTION, account_key, read_account, read_account_key, read_posting,
     write_account, write_posting, write_transaction,

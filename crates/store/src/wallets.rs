@@ -208,7 +208,7 @@ impl Wallets {
             return Ok(Some(wallet));
         }
         let sql = format!(
-            "SELECT {}, overdraft, frozen FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
+            "SELECT {}, overdraft, frozen, topup_below FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
             record::ACCOUNT
         );
         let rows = connection.rows(&sql, record::account_key(key))?;
@@ -216,7 +216,11 @@ impl Wallets {
             return Ok(None);
         };
         let mut account = record::read_account(row)?;
-        let settings = (row.optional_integer(9)?, row.boolean(10)?);
+        let settings = (
+            row.optional_integer(9)?,
+            row.boolean(10)?,
+            row.optional_integer(11)?,
+        );
         let number = account.number;
         let mut grants = live_grants(connection, number, key)?;
         let stored = remaining(&grants);
@@ -255,8 +259,9 @@ impl Wallets {
             let more_than_balance = change == Change::Insert
                 || grants.is_some()
                 || before.is_none_or(|kept| {
-                    let before = &kept.wallet;
-                    (before.overdraft, before.frozen) != (wallet.overdraft, wallet.frozen)
+                    let settings =
+                        |wallet: &Wallet| (wallet.overdraft, wallet.frozen, wallet.topup_below);
+                    settings(&kept.wallet) != settings(wallet)
                 });
             let mut kept = Kept {
                 wallet: Arc::clone(wallet),

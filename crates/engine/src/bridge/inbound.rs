@@ -9,13 +9,14 @@ use bursar_domain::notice::{Declined, IntentFact, Notice, SessionFact, Standing}
 use bursar_stripe::error::Refusal;
 use bursar_stripe::event::{self, Envelope, EnvelopeError};
 use bursar_stripe::object::{
-    Charge, CheckoutSession, IntentStatus, PaymentError, PaymentIntent, PaymentStatus,
-    SessionStatus,
+    Charge, CheckoutSession, IntentStatus, PaymentError, PaymentIntent, PaymentMethod,
+    PaymentStatus, SessionStatus,
 };
 
 use super::kept::kept;
 use super::outbound::PAYMENT_ID;
 use super::returns::{dispute_notice, refund_notice, returns_notice};
+use crate::card::Card;
 
 /// An event as it is to be stored, from the bytes of its delivery, without what it says about persons. The signature was verified
 /// before.
@@ -222,6 +223,17 @@ pub fn declined_fact(refusal: &Refusal) -> Option<IntentFact> {
             message: refusal.message.clone(),
             advice: refusal.advice_code.clone(),
         }),
+    })
+}
+
+/// What may be shown of a saved card; none if it is no card.
+pub(crate) fn card(method: &PaymentMethod) -> Option<Card> {
+    let card = method.card.as_ref()?;
+    Some(Card {
+        id: method.id.clone(),
+        brand: card.brand.clone().unwrap_or_default(),
+        last4: card.last4.clone().unwrap_or_default(),
+        expires: (card.exp_month?, card.exp_year?),
     })
 }
 

@@ -68,6 +68,22 @@ pub(crate) fn open_intent(
     request::create_payment_intent(&params, payment.id.as_str())
 }
 
+/// The saved cards of a customer.
+pub(crate) fn list_cards(customer: &Customer) -> Request {
+    request::list_payment_methods(&customer.id)
+}
+
+/// Begins to save a card. The key is the caller's, so that what he repeats is one setup.
+pub(crate) fn set_up_card(customer: &Customer, key: &str) -> Request {
+    let user = ("user_id".to_owned(), customer.key.user.to_string());
+    request::create_setup_intent(&customer.id, &Metadata([user].into()), key)
+}
+
+/// Takes a saved card away from its customer. That happens once, so the card makes the key.
+pub(crate) fn detach_card(card: &str) -> Request {
+    request::detach_payment_method(card, format!("{card}-detach"))
+}
+
 /// Whether an intent at Stripe was made for this payment, as its metadata says it.
 pub(crate) fn is_intent_of(intent: &PaymentIntent, payment: &Payment) -> bool {
     intent.metadata.get(PAYMENT_ID) == Some(payment.id.as_str())

@@ -62,6 +62,17 @@ impl Names {
                 self.of('P', payment.as_str()),
                 status.as_str()
             ),
+            Happening::AutoTopupDue {
+                available,
+                threshold,
+            } => format!("{available} available, below {threshold}"),
+            Happening::AutoTopupFailed { payment, code } => match payment {
+                Some(payment) => format!("{code} of {}", self.of('P', payment.as_str())),
+                None => code.clone(),
+            },
+            Happening::AutoTopupStopped { reason, code } => {
+                format!("{} after {code}", reason.as_str())
+            }
             Happening::PaymentSurplus { payment, topup } => format!(
                 "{} paid for {}, which was paid before",
                 self.of('P', payment.as_str()),

@@ -277,8 +277,17 @@ impl World {
     }
 }
 
+/// An intent as it is read.
 fn intent_of(told: &Told) -> bursar_stripe::object::PaymentIntent {
-    serde_json::from_value(stripe::intent_read(told)).unwrap()
+    let status = match told.standing.as_str() {
+        "open" => "requires_payment_method",
+        "action" => "requires_action",
+        "unpaid" => "processing",
+        "paid" => "succeeded",
+        "canceled" => "canceled",
+        other => panic!("an intent is open, action, unpaid, paid or canceled, not {other}"),
+    };
+    serde_json::from_value(stripe::intent_with(told, status)).unwrap()
 }
 
 fn session_of(told: &Told) -> bursar_stripe::object::CheckoutSession {

@@ -79,20 +79,8 @@ fn intent(told: &Told, kind: &str) -> Value {
     intent_with(told, status)
 }
 
-/// As it is read.
-pub(crate) fn intent_read(told: &Told) -> Value {
-    let status = match told.standing.as_str() {
-        "open" => "requires_payment_method",
-        "action" => "requires_action",
-        "unpaid" => "processing",
-        "paid" => "succeeded",
-        "canceled" => "canceled",
-        other => panic!("an intent is open, action, unpaid, paid or canceled, not {other}"),
-    };
-    intent_with(told, status)
-}
-
-fn intent_with(told: &Told, status: &str) -> Value {
+/// An intent that stands so, in Stripe's word.
+pub(crate) fn intent_with(told: &Told, status: &str) -> Value {
     let failure = told.failure.as_ref().map(|code| {
         json!({"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."})
     });

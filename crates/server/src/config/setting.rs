@@ -63,6 +63,10 @@ pub const SETTINGS: &[Setting] = &[
     plain("wallet.expiry_notice_days", "BURSAR_EXPIRY_NOTICE_DAYS"),
     plain("refund.spent_credit", "BURSAR_REFUND_SPENT_CREDIT"),
     plain("refund.approval_above", "BURSAR_REFUND_APPROVAL_ABOVE"),
+    plain(
+        "auto_topup.retry_minutes",
+        "BURSAR_AUTO_TOPUP_RETRY_MINUTES",
+    ),
     secret("jwt.hs256_secret", "BURSAR_JWT_HS256_SECRET"),
     plain("jwt.public_key_file", "BURSAR_JWT_PUBLIC_KEY_FILE"),
     plain("jwt.jwks_file", "BURSAR_JWT_JWKS_FILE"),

@@ -173,6 +173,8 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::TopupNotFound
         | Refusal::PaymentNotFound
         | Refusal::RefundNotFound
+        | Refusal::AutoTopupNotFound
+        | Refusal::CardNotFound
         | Refusal::ApiKeyNotFound
         | Refusal::GrantNotFound
         | Refusal::HoldNotFound

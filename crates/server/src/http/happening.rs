@@ -83,6 +83,17 @@ fn data(happening: &Happening) -> Value {
             "refunded_minor": refunded,
             "disputed_minor": disputed,
         }),
+        Happening::AutoTopupDue {
+            available,
+            threshold,
+        } => json!({ "available": available, "threshold": threshold }),
+        Happening::AutoTopupFailed { payment, code } => json!({
+            "payment_id": payment.as_ref().map(ToString::to_string),
+            "code": code,
+        }),
+        Happening::AutoTopupStopped { reason, code } => {
+            json!({ "reason": reason.as_str(), "code": code })
+        }
         Happening::PaymentSurplus { payment, topup } => json!({
             "payment_id": payment.to_string(),
             "topup_id": topup.to_string(),

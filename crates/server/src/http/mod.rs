@@ -5,7 +5,9 @@
 
 pub mod answer;
 pub mod auth;
+mod auto_topup;
 mod balance;
+mod card;
 mod charge;
 mod checkout;
 mod demo;
@@ -80,6 +82,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment/methods", get(payment::methods))
         .route("/v1/payment.stripe/checkout/create", post(checkout::create))
         .route("/v1/payment.stripe/intent/create", post(intent::create))
+        .route("/v1/payment.stripe/cards", get(card::all))
+        .route("/v1/payment.stripe/cards/setup", post(card::set_up))
+        .route("/v1/payment.stripe/cards/detach", post(card::detach))
+        .route("/v1/payment.stripe/cards/charge", post(card::charge))
+        .route("/v1/balance/auto_topup", get(auto_topup::one))
+        .route("/v1/balance/auto_topup/set", post(auto_topup::set))
+        .route("/v1/balance/auto_topup/remove", post(auto_topup::remove))
         .route(WEBHOOK_PATH, post(webhook::receive))
         .route(
             "/v1/payment.stripe/redirect/success",

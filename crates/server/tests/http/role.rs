@@ -79,7 +79,16 @@ const NOBODYS: &[&str] = &[
 ];
 
 /// A user asks these about himself, an administrator about anybody.
-const FOR_BOTH: &[&str] = &["/v1/balance/explain"];
+const FOR_BOTH: &[&str] = &[
+    "/v1/balance/explain",
+    "/v1/payment.stripe/cards",
+    "/v1/payment.stripe/cards/setup",
+    "/v1/payment.stripe/cards/detach",
+    "/v1/payment.stripe/cards/charge",
+    "/v1/balance/auto_topup",
+    "/v1/balance/auto_topup/set",
+    "/v1/balance/auto_topup/remove",
+];
 
 #[test]
 fn no_route_is_forgotten_here() {

@@ -3,17 +3,18 @@
 
 -- The row of a wallet may be older than the journal: `head` says how far it goes. seal.rows_to bounds how much is missing.
 CREATE TABLE account (
-    number     INTEGER PRIMARY KEY,
-    kind       TEXT    NOT NULL,
-    owner      TEXT    NOT NULL,
-    unit       TEXT    NOT NULL,
-    balance    INTEGER NOT NULL,
-    entries    INTEGER NOT NULL CHECK (entries >= 0),
-    head       INTEGER NOT NULL,
-    overdraft  INTEGER,
-    frozen     INTEGER NOT NULL DEFAULT 0,
-    opened_at  INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    number      INTEGER PRIMARY KEY,
+    kind        TEXT    NOT NULL,
+    owner       TEXT    NOT NULL,
+    unit        TEXT    NOT NULL,
+    balance     INTEGER NOT NULL,
+    entries     INTEGER NOT NULL CHECK (entries >= 0),
+    head        INTEGER NOT NULL,
+    overdraft   INTEGER,
+    frozen      INTEGER NOT NULL DEFAULT 0,
+    topup_below INTEGER,
+    opened_at   INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL
 ) STRICT;
 -- The owner first: a list of all wallets is read by number, and must not be tempted to sort a whole kind.
 CREATE UNIQUE INDEX account_key ON account (owner, kind, unit);
@@ -261,6 +262,30 @@ CREATE TABLE customer (
     id       TEXT    NOT NULL,
     PRIMARY KEY (user_id, livemode)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE auto_topup (
+    user_id      TEXT    PRIMARY KEY,
+    livemode     INTEGER NOT NULL,
+    enabled      INTEGER NOT NULL,
+    threshold    INTEGER NOT NULL,
+    refill       TEXT    NOT NULL,
+    refill_size  INTEGER NOT NULL,
+    period       TEXT    NOT NULL,
+    topups_max   INTEGER,
+    credits_max  INTEGER,
+    card         TEXT    NOT NULL,
+    began_at     INTEGER NOT NULL,
+    topups_used  INTEGER NOT NULL,
+    credits_used INTEGER NOT NULL,
+    failures     INTEGER NOT NULL,
+    stopped      TEXT,
+    told         INTEGER NOT NULL,
+    retry_at     INTEGER,
+    payment_id   TEXT,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX auto_topup_armed ON auto_topup (user_id) WHERE enabled = 1 AND stopped IS NULL;
 
 -- Single values that are remembered, such as how far a list was read.
 CREATE TABLE mark (

@@ -51,7 +51,11 @@ impl Rows {
         match change {
             Change::Insert => {
                 let mut row = record::write_account(account);
-                row.extend([wallet.overdraft.into(), wallet.frozen.into()]);
+                row.extend([
+                    wallet.overdraft.into(),
+                    wallet.frozen.into(),
+                    wallet.topup_below.into(),
+                ]);
                 self.opened.push(row);
             }
             _ => self.accounts.push(vec![
@@ -61,6 +65,7 @@ impl Rows {
                 account.head.into(),
                 wallet.overdraft.into(),
                 wallet.frozen.into(),
+                wallet.topup_below.into(),
                 account.updated_at.into(),
             ]),
         }
@@ -92,11 +97,11 @@ impl Rows {
         // Most batches have no rows for most of these statements: they are written only where they are needed.
         let insert =
             |table, columns: &str, more: &str| record::insert(table, &format!("{columns}, {more}"));
-        let opened = || insert("account", record::ACCOUNT, "overdraft, frozen");
+        let opened = || insert("account", record::ACCOUNT, "overdraft, frozen, topup_below");
         let granted = || insert("credit_grant", record::GRANT, "account");
         let update = |sql: &'static str| move || sql.to_owned();
         let accounts = update(
-            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, frozen = $6, updated_at = $7 \
+            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, frozen = $6, topup_below = $7, updated_at = $8 \
              WHERE number = $1",
         );
         let grants = update(
