@@ -258,9 +258,9 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::SetAutoTopup(wish) => auto_topup::needs(&mut wanted, &wish.user),
         Command::EndAutoTopup(user) => auto_topup::needs(&mut wanted, user),
         Command::AutoTopups(all) => {
-            all.read_to
-                .iter()
-                .for_each(|_| wanted.mark(&auto_topup::MARK.to_owned()));
+            if all.read_to.is_some() {
+                wanted.mark(&auto_topup::MARK.to_owned());
+            }
             all.users
                 .iter()
                 .for_each(|user| auto_topup::needs(&mut wanted, user));

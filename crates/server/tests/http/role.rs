@@ -10,6 +10,7 @@ const GUEST: &[(&str, &str)] = &[
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/v1/payment/methods"),
+    ("GET", "/v1/balance/packages"),
     ("GET", "/v1/payment.stripe/redirect/cancel"),
 ];
 const USER: &[(&str, &str)] = &[
