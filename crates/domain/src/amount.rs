@@ -230,6 +230,16 @@ impl CreditPrice {
         })
     }
 
+    /// How many credits an amount buys; none if it is not a whole number of them.
+    pub fn credits_for(&self, paid: Amount) -> Option<i64> {
+        let parts = i128::from(paid.minor) * i128::from(self.denominator);
+        let numerator = i128::from(self.numerator);
+        let is_whole = paid.unit == self.currency && parts.rem_euclid(numerator) == 0;
+        i64::try_from(parts.div_euclid(numerator))
+            .ok()
+            .filter(|_| is_whole)
+    }
+
     /// What `credits` cost, rounded up to the next smallest step, so that nothing is sold below its price.
     pub fn cost_rounded_up(&self, credits: i64) -> Result<Amount, Overflow> {
         let exact = i128::from(credits) * i128::from(self.numerator);
@@ -328,6 +338,28 @@ mod tests {
             assert_eq!(read(text, code), Err(TooPrecise { decimals }), "{text}");
         }
         assert_eq!(read("92233720368547758.08", "usd"), Err(TooLarge));
+    }
+
+    #[test]
+    fn money_buys_whole_credits_or_none() {
+        let price = |text| CreditPrice::parse(text, unit("usd")).unwrap();
+        let usd = |minor| Amount::new(minor, unit("usd"));
+        for (text, minor, credits) in [
+            ("1", 1050, Some(1050)),
+            ("100", 1000, Some(10)),
+            ("100", 1050, None),
+            ("3/2", 300, Some(200)),
+            ("3/2", 301, None),
+            ("1/100", 1, Some(100)),
+            ("1/1000000000", i64::MAX, None),
+        ] {
+            assert_eq!(
+                price(text).credits_for(usd(minor)),
+                credits,
+                "{text} {minor}"
+            );
+        }
+        assert_eq!(price("1").credits_for(Amount::new(100, unit("eur"))), None);
     }
 
     proptest! {

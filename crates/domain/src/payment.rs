@@ -17,6 +17,7 @@ use crate::auto_topup;
 use crate::command::Context;
 use crate::grant::{self, words};
 use crate::id::{PaymentId, TopupId, UserId};
+use crate::intent::OPEN_SECONDS_MAX;
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
 use crate::notice;
@@ -162,6 +163,11 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// When nobody can pay it any more, if nobody has; the provider may close it a little later.
+    pub fn closes_at(&self) -> Time {
+        self.created_at.plus_seconds(OPEN_SECONDS_MAX)
+    }
+
     pub(crate) fn job(&self, kind: JobKind) -> JobKey {
         JobKey::of_payment(kind, &self.id)
     }

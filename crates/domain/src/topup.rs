@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::amount::{Amount, Unit};
+use crate::amount::{Amount, CreditPrice, Unit};
 use crate::award::{self, Award, AwardKind};
 use crate::command::Context;
 use crate::currency;
@@ -112,6 +112,13 @@ pub enum Wish {
     Credits(i64),
     /// The package with this id, at its own price.
     Package(String),
+    /// As many credits as so much money buys at this price of a credit: where a buyer names the money, not the credits.
+    Money {
+        /// What is paid.
+        paid: Amount,
+        /// What a credit costs there.
+        price: CreditPrice,
+    },
 }
 
 /// Asks for a new top-up.
@@ -170,6 +177,7 @@ fn offer(policy: &Policy, wish: &CreateTopup) -> Result<Offer, Refusal> {
                 price,
             })
         }
+        Wish::Money { paid, price } => bought_by(policy, *paid, price),
         Wish::Package(id) => {
             let package = policy.package(id);
             let package = package.ok_or_else(|| Refusal::PackageNotFound { id: id.clone() })?;
@@ -192,6 +200,38 @@ fn offer(policy: &Policy, wish: &CreateTopup) -> Result<Offer, Refusal> {
             })
         }
     }
+}
+
+/// What an amount of money buys: whole credits, no fewer and no more than a top-up may have.
+fn bought_by(policy: &Policy, paid: Amount, price: &CreditPrice) -> Result<Offer, Refusal> {
+    if paid.unit != price.currency {
+        let currency = paid.unit.code().to_owned();
+        return Err(Refusal::CurrencyNotOffered { currency });
+    }
+    let cost = |credits| price.cost_rounded_up(credits);
+    let chargeable = currency::limits(&policy.charge_limits, paid.unit);
+    let least = cost(policy.topup_credits_min).map_or(i64::MAX, |amount| amount.minor);
+    let most = cost(policy.topup_credits_max).map_or(i64::MAX, |amount| amount.minor);
+    let limits = currency::ChargeLimits {
+        least: least.max(chargeable.least),
+        most: most.min(chargeable.most),
+    };
+    let limits = currency::OwnLimits::from([(paid.unit, limits)]);
+    currency::check(&limits, paid, "amount")?;
+    let credits = price.credits_for(paid).ok_or_else(|| Refusal::Misfit {
+        field: "amount".to_owned(),
+        rule: format!(
+            "must pay for whole credits, which cost {} for {}",
+            Amount::new(price.numerator, price.currency),
+            Amount::credits(price.denominator)
+        ),
+    })?;
+    Ok(Offer {
+        credits,
+        bonus: 0,
+        package: None,
+        price: paid,
+    })
 }
 
 pub(crate) fn create(

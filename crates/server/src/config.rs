@@ -9,7 +9,7 @@ pub mod source;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use bursar_domain::amount::Unit;
+use bursar_domain::amount::{CreditPrice, Unit};
 use bursar_domain::charge::{ActionPrice, Actions};
 use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_domain::reversal::SpentCredit;
@@ -48,6 +48,8 @@ pub struct Config {
     pub refund: RefundConfig,
     /// Automatic top-ups.
     pub auto_topup: AutoTopupConfig,
+    /// What a credit costs at the facade's routes.
+    pub facade_price: CreditPrice,
     /// How user tokens are verified, if they are used.
     pub jwt: Option<JwtConfig>,
 }
@@ -175,6 +177,7 @@ impl Reader<'_> {
         let wallet = self.wallet();
         let refund = self.refund();
         let retry_minutes = self.read("auto_topup.retry_minutes", |text| whole(text, 1, 525_600));
+        let facade_price = self.facade_price();
         let jwt = self.jwt();
         Some(Config {
             listen: listen?,
@@ -190,6 +193,7 @@ impl Reader<'_> {
             auto_topup: AutoTopupConfig {
                 retry_minutes: retry_minutes?,
             },
+            facade_price: facade_price?,
             jwt,
         })
     }

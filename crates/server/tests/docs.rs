@@ -226,6 +226,27 @@ fn every_code_is_in_the_list_of_errors() {
     );
 }
 
+#[test]
+fn every_route_of_a_facade_is_in_the_page_about_them() {
+    let (page, source) = (
+        read("docs/facades.md"),
+        read("crates/server/src/http/facade/credits.rs"),
+    );
+    let routes: Vec<&str> = source
+        .split(".route(")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+        .collect();
+    assert!(
+        routes.len() > 5,
+        "only {routes:?} were found: the search is broken"
+    );
+    let missing = routes
+        .iter()
+        .find(|route| !page.contains(&format!("{route}`")));
+    assert_eq!(missing, None);
+}
+
 /// The paths that the router knows.
 fn routes() -> BTreeSet<String> {
     let source = read("crates/server/src/http/mod.rs");

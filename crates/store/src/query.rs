@@ -210,6 +210,18 @@ impl Reader {
         self.one(&sql, session, record::read_payment)
     }
 
+    /// The payment that has this payment intent.
+    pub fn payment_of_intent(&mut self, intent: &str) -> Result<Option<Payment>, StoreError> {
+        let sql = format!("SELECT {} FROM payment WHERE intent = $1", record::PAYMENT);
+        self.one(&sql, intent, record::read_payment)
+    }
+
+    /// The payment with this number.
+    pub fn payment_of_number(&mut self, number: i64) -> Result<Option<Payment>, StoreError> {
+        let sql = format!("SELECT {} FROM payment WHERE number = $1", record::PAYMENT);
+        self.one(&sql, number, record::read_payment)
+    }
+
     /// Payments, the newest first.
     pub fn payments(
         &mut self,

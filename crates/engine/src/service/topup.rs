@@ -49,6 +49,12 @@ impl Balance {
         let asked = match what {
             Wish::Credits(credits) => asked.number("credits", *credits),
             Wish::Package(id) => asked.text("package_id", id),
+            Wish::Money { paid, price } => asked
+                .number("paid", paid.minor)
+                .text("paid_in", paid.unit.code())
+                .number("price_steps", price.numerator)
+                .number("price_credits", price.denominator)
+                .text("price_in", price.currency.code()),
         };
         let asked = asked
             .text("currency", currency.map_or("", |currency| currency.code()))

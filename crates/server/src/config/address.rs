@@ -18,6 +18,11 @@ impl Origin {
         Ok(Self(url.origin().ascii_serialization()))
     }
 
+    /// The origin of a page that browsers may be sent to.
+    pub fn of_page(text: &str) -> Result<Self, String> {
+        web_address(text).map(|url| Self(url.origin().ascii_serialization()))
+    }
+
     /// `https://app.example.com`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -67,6 +67,7 @@ pub const SETTINGS: &[Setting] = &[
         "auto_topup.retry_minutes",
         "BURSAR_AUTO_TOPUP_RETRY_MINUTES",
     ),
+    plain("facade.credit_price", "BURSAR_FACADE_CREDIT_PRICE"),
     secret("jwt.hs256_secret", "BURSAR_JWT_HS256_SECRET"),
     plain("jwt.public_key_file", "BURSAR_JWT_PUBLIC_KEY_FILE"),
     plain("jwt.jwks_file", "BURSAR_JWT_JWKS_FILE"),

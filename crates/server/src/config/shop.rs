@@ -66,6 +66,14 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    pub(super) fn facade_price(&mut self) -> Option<CreditPrice> {
+        let code = self.values.get("stripe.currency");
+        let currency = parse_currency(code.map_or("", |found| &found.value)).ok()?;
+        self.read("facade.credit_price", |text| credit_price(text, currency))
+    }
+}
+
 fn credit_price(text: &str, currency: Unit) -> Result<CreditPrice, String> {
     CreditPrice::parse(text, currency)
         .ok_or_else(|| "must be a whole number or a fraction of two, such as 1 or 1/100".to_owned())

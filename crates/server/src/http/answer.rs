@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::error::ApiError;
+use super::facade;
 use crate::config::BaseUrl;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -102,7 +103,11 @@ fn written(error: &ApiError, id: &str, response: Response) -> Response {
             .headers
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    Response::from_parts(parts, Body::from(error.body(id).to_string()))
+    let body = match parts.extensions.remove::<facade::Plain>() {
+        Some(_) => facade::error(error),
+        None => error.body(id),
+    };
+    Response::from_parts(parts, Body::from(body.to_string()))
 }
 
 /// What a panic answers. The panic itself is on standard error, with its place.

@@ -15,6 +15,7 @@ pub mod error;
 mod exchange;
 mod explain;
 pub mod extract;
+mod facade;
 mod field;
 mod grant;
 mod happening;
@@ -154,6 +155,7 @@ pub fn router(app: App) -> Router {
         routes = routes.route("/demo/session", post(demo::session));
     }
     routes
+        .merge(facade::routes())
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(answer::panicked))

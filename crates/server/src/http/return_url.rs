@@ -3,8 +3,8 @@
 use http::{HeaderMap, StatusCode, Uri, header};
 
 use super::error::ApiError;
-use crate::config::Config;
 use crate::config::address::is_loopback_host;
+use crate::config::{BaseUrl, Config, Origin};
 
 /// The two pages of a checkout.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +35,30 @@ pub(super) fn pages(config: &Config, headers: &HeaderMap, uri: &Uri) -> Result<P
             .unwrap_or_else(|| page("success?session_id={CHECKOUT_SESSION_ID}")),
         cancel: stripe.cancel_url.clone().unwrap_or_else(|| page("cancel")),
     })
+}
+
+/// A page that the request names: only below the base URL's origin, one of the operator's list, or this machine if the request came
+/// to it.
+pub(super) fn chosen(
+    config: &Config,
+    headers: &HeaderMap,
+    uri: &Uri,
+    (name, text): (&str, &str),
+) -> Result<String, ApiError> {
+    let origin = Origin::of_page(text).map_err(|why| ApiError::invalid(name, why))?;
+    let base = config.base_url.as_ref().map(BaseUrl::origin);
+    let listed = config.allowed_origins.iter().chain(base);
+    let own = own_origin(config, headers, uri);
+    if listed
+        .map(Origin::as_str)
+        .any(|known| known == origin.as_str())
+        || own.is_some_and(|own| own == origin.as_str())
+    {
+        return Ok(text.to_owned());
+    }
+    let message = "is at an address that this server does not send customers to: the operator can add it to \
+                   BURSAR_ALLOWED_ORIGINS";
+    Err(ApiError::invalid(name, message))
 }
 
 fn base_url_missing() -> ApiError {

@@ -69,6 +69,52 @@ const ADMIN: &[(&str, &str)] = &[
     ("GET", "/v1/usage/summary"),
 ];
 
+/// The routes of the facades, which say no in a shape of their own.
+const FACADE_USER: &[(&str, &str)] = &[
+    ("POST", "/api/stripe/checkout-session"),
+    ("POST", "/api/stripe/payment-intent"),
+    ("GET", "/user/balance"),
+];
+const FACADE_BOTH: &[(&str, &str)] = &[
+    ("GET", "/api/stripe/checkout-session/x"),
+    ("GET", "/api/stripe/payment-intent/x"),
+    ("GET", "/api/stripe/payments"),
+    ("GET", "/api/stripe/payments/1"),
+];
+const FACADE_ADMIN: &[(&str, &str)] = &[("POST", "/api/stripe/refund")];
+
+#[tokio::test]
+async fn each_route_of_a_facade_is_for_its_role() {
+    let house = House::usual().await;
+    let (user, admin) = (token("u1"), house.admin.clone());
+    let wrong = |routes: &'static [(&str, &str)], credentials: Option<String>| {
+        routes.iter().map(move |route| (route, credentials.clone()))
+    };
+    let all = wrong(FACADE_USER, Some(admin))
+        .chain(wrong(FACADE_ADMIN, Some(user)))
+        .map(|(route, credentials)| (route, credentials, 403, "forbidden"));
+    let nobody = [FACADE_USER, FACADE_BOTH, FACADE_ADMIN]
+        .into_iter()
+        .flat_map(|routes| {
+            wrong(routes, None)
+                .chain(wrong(routes, Some("bursar_admin_0000".to_owned())))
+                .map(|(route, credentials)| (route, credentials, 401, "unauthenticated"))
+        });
+    for ((method, path), credentials, status, code) in all.chain(nobody) {
+        let mut request = Request::builder().method(*method).uri(*path);
+        if let Some(credentials) = credentials {
+            request = request.header("authorization", format!("Bearer {credentials}"));
+        }
+        let answer = house.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["code"]),
+            (status, &code.into()),
+            "{method} {path}"
+        );
+        assert!(answer.body["error"].is_string(), "{method} {path}");
+    }
+}
+
 /// Both come here, each with what he may see; tests about these are with those about what they show.
 const BOTH: &[(&str, &str)] = &[("GET", "/v1/payment.stripe/payments/{payment_id}")];
 

@@ -69,6 +69,25 @@ impl Shop {
         self.sandbox.change(pay).unwrap()
     }
 
+    /// The customer confirms a payment intent in Stripe's form.
+    pub(crate) fn confirm(&self, intent: &str, method: &str) {
+        let params = json!({"payment_method": method, "return_url": "https://shop.test/"});
+        self.at_stripe(&format!("/v1/payment_intents/{intent}/confirm"), params);
+    }
+
+    /// A request of somebody else to Stripe: the dashboard, a browser.
+    pub(crate) fn at_stripe(&self, path: &str, params: Value) -> bursar_sandbox::ApiResponse {
+        let request = bursar_sandbox::ApiRequest {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            params,
+            api_key: Some(self.sandbox.config().secret_key.clone()),
+            idempotency_key: None,
+            version: None,
+        };
+        self.sandbox.request(&request).unwrap()
+    }
+
     /// Opens a checkout for so many credits.
     pub(crate) async fn checkout(&self, user: &str, credits: i64) -> Purchase {
         let key = self.door.key_of(user).await;
