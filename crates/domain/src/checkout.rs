@@ -157,9 +157,12 @@ pub(crate) fn session_refused(
     match payment.flow {
         // Nobody is there to try again.
         Flow::OffSession => payment::hear(state, context, &payment, News::Failed)?,
-        Flow::Checkout | Flow::Intent => state.payments.change(id, |payment| {
-            payment.status = transition::next(payment.status, News::Failed);
-        }),
+        Flow::Checkout | Flow::Intent => {
+            state.payments.change(id, |payment| {
+                payment.status = transition::next(payment.status, News::Failed);
+            });
+            payment::free_coupon(state, context.now, &payment);
+        }
     }
     let payment = state.payments.get(id).cloned();
     payment.ok_or(Refusal::PaymentNotFound)

@@ -5,6 +5,7 @@
 
 mod adjustment;
 mod answer;
+mod bonus;
 mod charges;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::api_key::{self, ApiKey, IssueKey};
 use crate::auto_topup::{self, AutoTopup, AutoTopups, SetAutoTopup};
 use crate::charge::{self, Charge, Charged};
 use crate::checkout::{self, OpenCheckout, SessionOpened, SessionRead};
+use crate::code::RedeemCode;
+use crate::coupon::Coupon;
 use crate::customer::{self, Customer};
 use crate::event::{self, EventStatus, ReceiveEvent};
 use crate::exchange::{self, Exchange, Exchanged};
@@ -33,6 +36,7 @@ use crate::notice::{self, ApplyEvent};
 use crate::payment::{Payment, opening};
 use crate::policy::Policy;
 use crate::recovery::{self, Recovery};
+use crate::referral::Member;
 use crate::refund::{self, Refund, RefundSent, RequestRefund};
 use crate::refusal::Refusal;
 use crate::reversal::{self, ReturnsRead};
@@ -45,6 +49,7 @@ use crate::wallet::{self, Wallet};
 
 pub use adjustment::{Adjust, Adjusted};
 pub use answer::{Answer, AnswerKey, RequestHash};
+pub use bonus::BonusCommand;
 pub use charges::{ChargeAll, Precheck, Prechecked};
 
 /// What a decision may use besides the rows: the time, new ids, and the operator's settings.
@@ -119,6 +124,7 @@ pub enum Command {
     SetLimit(SetLimit),
     RemoveLimit(LimitId),
     RecordUsage(RecordUsage),
+    Bonus(BonusCommand),
     ReadWallets(Vec<AccountKey>),
     Sweep(Sweep),
     OpenCheckout(OpenCheckout),
@@ -187,6 +193,9 @@ pub enum Reply {
     Customer(Customer),
     AutoTopup(AutoTopup),
     Usage(UsageEvent),
+    Coupon(Coupon),
+    Codes(Vec<RedeemCode>),
+    Member(Member),
     /// In the order asked for; none where nothing ever touched one. Never remembered as an answer.
     #[serde(skip)]
     Wallets(Vec<Option<Arc<Wallet>>>),
@@ -220,7 +229,9 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         wanted.answer(key);
     }
     match &request.command {
-        Command::CreateTopup(_) | Command::IssueKey(_) | Command::RecordUsage(_) => {}
+        Command::IssueKey(_) | Command::RecordUsage(_) => {}
+        Command::CreateTopup(wish) => topup::needs_to_create(&mut wanted, wish),
+        Command::Bonus(asked) => asked.needs(&mut wanted),
         Command::FinishTopup { topup, .. } | Command::CancelTopup { topup, .. } => {
             topup::needs_to_finish(&mut wanted, topup);
             checkout::needs_to_close_checkout(&mut wanted, topup);
@@ -338,6 +349,7 @@ pub fn decide(
         | Command::ReadWallets(_)
         | Command::Sweep(_) => decide_wallet(state, context, command),
         Command::RecordUsage(fact) => usage::record(state, context.now, fact).map(Reply::Usage),
+        Command::Bonus(asked) => asked.decide(state, context),
         Command::OpenCheckout(_)
         | Command::OpenIntent(_)
         | Command::SessionOpened(_)

@@ -81,8 +81,25 @@ ids! {
     PaymentId = "pay_";
     /// Names a [`Refund`](crate::refund::Refund). Also Stripe's idempotency key for asking for it.
     RefundId = "rfd_";
+    /// Names a [`RedeemCode`](crate::code::RedeemCode); not the secret itself.
+    CodeId = "cod_";
     /// Names an [`ApiKey`](crate::api_key::ApiKey); not the secret itself.
     ApiKeyId = "key_";
+}
+
+impl CodeId {
+    /// The id of the code with this SHA-256, which is hexadecimal; none if it is no such digest.
+    pub fn of_hash(hash: &str) -> Option<Self> {
+        let is_digest = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bits = u128::from_str_radix(hash.get(..32)?, 16).ok()?;
+        is_digest.then(|| Self(write_base32(Self::PREFIX, bits)))
+    }
+}
+
+/// A short text of random bits, for people: the last `length` of 26 characters.
+pub(crate) fn short_code(bits: u128, length: usize) -> String {
+    let text = write_base32("", bits);
+    text[DIGITS.saturating_sub(length)..].to_owned()
 }
 
 /// Ids of rows that are numbered anyway: the number, scattered over 60 bits and written with 12 characters. Such an id needs no

@@ -5,28 +5,33 @@
 //! [`Command`](command::Command) needs into a [`State`](state::State), lets [`decide`](command::decide) change it,
 //! and writes back what changed.
 //!
-//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`topup`], [`payment`], [`checkout`], [`intent`], [`customer`], [`auto_topup`], [`award`], [`refund`], [`dispute`], [`reversal`], [`event`], [`notice`], [`command`].
+//! Reading order: [`amount`], [`account`], [`journal`], [`wallet`], [`grant`], [`charge`], [`hold`], [`limit`], [`currency`], [`package`], [`coupon`], [`topup`], [`payment`], [`checkout`], [`intent`], [`customer`], [`auto_topup`], [`award`], [`refund`], [`dispute`], [`reversal`], [`perk`], [`code`], [`welcome`], [`referral`], [`event`], [`notice`], [`command`].
 
 pub mod account;
 pub mod adoption;
 pub mod amount;
 pub mod announcement;
 pub mod api_key;
+pub mod attempt;
 pub mod audit;
 pub mod auto_topup;
 pub mod award;
 pub mod card_number;
 pub mod charge;
 pub mod checkout;
+pub mod code;
 pub mod command;
+pub mod coupon;
 pub mod currency;
 pub mod customer;
 pub mod dispute;
 pub mod event;
 pub mod exchange;
+mod gift;
 pub mod grant;
 pub mod hold;
 pub mod id;
+pub mod identity;
 pub mod intent;
 pub mod job;
 pub mod journal;
@@ -35,8 +40,10 @@ pub mod mark;
 pub mod notice;
 pub mod package;
 pub mod payment;
+pub mod perk;
 pub mod policy;
 pub mod recovery;
+pub mod referral;
 pub mod refund;
 pub mod refusal;
 pub mod reversal;
@@ -46,6 +53,7 @@ pub mod time;
 pub mod topup;
 pub mod usage;
 pub mod wallet;
+pub mod welcome;
 
 #[cfg(test)]
 mod world;

@@ -11,16 +11,18 @@ pub mod transition;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::amount::Amount;
+use crate::amount::{Amount, Unit};
 use crate::announcement::{self, Happening};
 use crate::auto_topup;
 use crate::command::Context;
+use crate::coupon;
 use crate::grant::{self, words};
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::intent::OPEN_SECONDS_MAX;
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
 use crate::notice;
+use crate::referral;
 use crate::refusal::Refusal;
 use crate::reversal;
 use crate::state::{State, Wanted};
@@ -217,6 +219,9 @@ pub(crate) fn needs_to_observe(wanted: &mut Wanted<'_>, id: &PaymentId) {
     }
     wanted.cause(&cause(id));
     reversal::needs(wanted, id);
+    referral::needs_to_reward(wanted, payment);
+    // What is given here may have to be taken back at once.
+    wanted.account(&AccountKey::house(AccountKind::Absorbed, Unit::CREDIT));
     topup::needs_to_finish(wanted, &payment.topup);
     let current = wanted.topup(&payment.topup);
     let current = current.and_then(|topup| topup.payment.as_ref());
@@ -307,6 +312,7 @@ fn advance(
             let is_new = topup::finish(state, context, &payment.topup, Voucher::Payment(payment))?;
             journal::post(state, money)?;
             if is_new {
+                referral::reward(state, context, payment)?;
                 close_other(state, now, payment);
             } else {
                 announce_surplus(state, now, payment);
@@ -325,6 +331,9 @@ fn advance(
             payment.paid_at = Some(now);
         }
     });
+    if !next.is_open() && !next.is_paid() {
+        free_coupon(state, now, payment);
+    }
     if next == PaymentStatus::Paid {
         // Money may have gone back before we heard that it came.
         reversal::settle(state, context, &payment.id)?;
@@ -355,6 +364,13 @@ fn announce_surplus(state: &mut State, now: Time, payment: &Payment) {
     };
     let wallet = AccountKey::wallet(&payment.user);
     announcement::announce(state, &wallet, now, happening);
+}
+
+/// The payment has ended unpaid: whoever comes next may have the coupon.
+pub(crate) fn free_coupon(state: &mut State, now: Time, payment: &Payment) {
+    if let Some(topup) = state.topups.get(&payment.topup).cloned() {
+        coupon::free(state, now, &topup, &payment.id);
+    }
 }
 
 fn close_topup(state: &mut State, now: Time, payment: &Payment, end: TopupStatus) {

@@ -5,7 +5,9 @@ use crate::charge::Actions;
 use crate::currency::OwnLimits;
 use crate::hold::Overage;
 use crate::package::Package;
+use crate::referral::ReferralTerms;
 use crate::reversal::SpentCredit;
+use crate::welcome::Allowance;
 
 /// Settings that rules ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub struct Policy {
     pub charge_limits: OwnLimits,
     /// What is sold together.
     pub packages: Vec<Package>,
+    /// What is given for signing up.
+    pub signup: Allowance,
+    /// What is given to try the product.
+    pub trial: Allowance,
+    /// What is given for bringing customers.
+    pub referral: ReferralTerms,
     /// Whether payments are made with a live key of the provider.
     pub livemode: bool,
     /// What a customer sees as the thing bought.
@@ -79,6 +87,9 @@ impl Policy {
             credit_prices: vec![],
             charge_limits: OwnLimits::new(),
             packages: vec![],
+            signup: Allowance::default(),
+            trial: Allowance::default(),
+            referral: ReferralTerms::default(),
             livemode: false,
             item_name: "Credits".to_owned(),
             actions: Actions::new(),

@@ -115,6 +115,42 @@ pub enum Refusal {
     CurrencyNotOffered { currency: String },
     #[error("there is no package {id:?}: the list of packages has them all")]
     PackageNotFound { id: String },
+    #[error("the coupon is not valid, or not any more")]
+    CouponInvalid,
+    #[error("the coupon does not go with this purchase: {why}")]
+    CouponUnfit { why: String },
+    #[error("you have used this coupon before")]
+    CouponUsed,
+    #[error("the coupon has been used as often as it may be: buy without it, or try again later")]
+    CouponUsedUp,
+    #[error(
+        "another checkout of yours has this coupon, and is being closed: try again in a moment"
+    )]
+    CouponHeld,
+    #[error("there is a coupon with this code")]
+    CouponExists,
+    #[error("there is no such coupon")]
+    CouponNotFound,
+    #[error("the code is not valid, or not any more")]
+    CodeInvalid,
+    #[error("you have redeemed this code before")]
+    CodeRedeemed,
+    #[error("there is no such code")]
+    CodeNotFound,
+    #[error("too many wrong codes: try again in {seconds} seconds")]
+    TooManyAttempts { seconds: i64 },
+    #[error("no {what} credits are given here")]
+    NotOffered { what: String },
+    #[error("the {what} credits have been given before")]
+    AlreadyClaimed { what: String },
+    #[error("the referral code is not valid")]
+    ReferralInvalid,
+    #[error("you cannot bring yourself")]
+    SelfReferral,
+    #[error("you have been brought before")]
+    AlreadyReferred,
+    #[error("only who has not bought anything yet can be brought")]
+    NotNew,
     #[error("the balance would leave the range of 64 bits: use a smaller amount")]
     BalanceOutOfRange,
     #[error("{} {} has been posted already", cause.kind, cause.id)]
@@ -170,6 +206,23 @@ impl Refusal {
             Self::PriceNotChargeable { .. } => "price_not_chargeable",
             Self::CurrencyNotOffered { .. } => "currency_not_offered",
             Self::PackageNotFound { .. } => "package_not_found",
+            Self::CouponInvalid => "coupon_invalid",
+            Self::CouponUnfit { .. } => "coupon_unfit",
+            Self::CouponUsed => "coupon_used",
+            Self::CouponUsedUp => "coupon_used_up",
+            Self::CouponHeld => "coupon_held",
+            Self::CouponExists => "coupon_exists",
+            Self::CouponNotFound => "coupon_not_found",
+            Self::CodeInvalid => "code_invalid",
+            Self::CodeRedeemed => "code_redeemed",
+            Self::CodeNotFound => "code_not_found",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::NotOffered { .. } => "not_offered",
+            Self::AlreadyClaimed { .. } => "already_claimed",
+            Self::ReferralInvalid => "referral_invalid",
+            Self::SelfReferral => "self_referral",
+            Self::AlreadyReferred => "already_referred",
+            Self::NotNew => "not_new",
             Self::BalanceOutOfRange => "balance_out_of_range",
             Self::AlreadyPosted { .. } => "already_posted",
             Self::Unbalanced => "unbalanced",
@@ -187,6 +240,18 @@ impl Refusal {
             | Self::PriceNotChargeable { field, .. } => Some(field),
             Self::CurrencyNotOffered { .. } => Some("currency"),
             Self::PackageNotFound { .. } => Some("package_id"),
+            Self::CouponInvalid
+            | Self::CouponUnfit { .. }
+            | Self::CouponUsed
+            | Self::CouponUsedUp
+            | Self::CouponHeld => Some("coupon"),
+            Self::CouponExists
+            | Self::CouponNotFound
+            | Self::CodeInvalid
+            | Self::CodeRedeemed
+            | Self::ReferralInvalid
+            | Self::SelfReferral => Some("code"),
+            Self::CodeNotFound => Some("code_id"),
             Self::ActionUnknown { .. } => Some("action"),
             Self::GrantNotFound | Self::GrantEnded { .. } => Some("grant_id"),
             Self::HoldNotFound | Self::HoldEnded { .. } => Some("hold_id"),
@@ -208,7 +273,12 @@ impl Refusal {
             | Self::PriceOutOfRange { .. }
             | Self::BalanceOutOfRange => Some("credits"),
             Self::ApiKeyNotFound => Some("api_key_id"),
-            Self::AlreadyPosted { .. }
+            Self::TooManyAttempts { .. }
+            | Self::NotOffered { .. }
+            | Self::AlreadyClaimed { .. }
+            | Self::AlreadyReferred
+            | Self::NotNew
+            | Self::AlreadyPosted { .. }
             | Self::TooMany { .. }
             | Self::Unbalanced
             | Self::IdempotencyKeyReused
@@ -221,7 +291,10 @@ impl Refusal {
     /// Whether the refusal is about the moment, not about the request: such an answer is not remembered under an idempotency
     /// key, so that the same request may succeed later.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::ClaimLost | Self::RecoveryMode)
+        matches!(
+            self,
+            Self::ClaimLost | Self::RecoveryMode | Self::CouponHeld | Self::TooManyAttempts { .. }
+        )
     }
 }
 

@@ -15,17 +15,21 @@ use crate::announcement::Announcement;
 use crate::api_key::ApiKey;
 use crate::auto_topup::AutoTopup;
 use crate::award::Award;
+use crate::code::RedeemCode;
 use crate::command::{Answer, AnswerKey};
+use crate::coupon::Coupon;
 use crate::customer::{Customer, CustomerKey};
 use crate::dispute::Dispute;
 use crate::event::StoredEvent;
 use crate::grant::Grant;
 use crate::hold::Hold;
-use crate::id::{ApiKeyId, GrantId, HoldId, LimitId, PaymentId, RefundId, TopupId, UserId};
+use crate::id::{ApiKeyId, CodeId, GrantId, HoldId, LimitId, PaymentId, RefundId, TopupId, UserId};
 use crate::job::{Job, JobKey};
 use crate::journal::{Cause, Posted};
 use crate::limit::{SpendingLimit, Subject};
 use crate::payment::Payment;
+use crate::perk::{Perk, PerkKey};
+use crate::referral::Member;
 use crate::refund::Refund;
 use crate::topup::Topup;
 use crate::usage::UsageEvent;
@@ -278,6 +282,18 @@ pub struct State {
     pub auto_topups: Table<UserId, AutoTopup>,
     /// Single values that are remembered, by name.
     pub marks: Table<String, String>,
+    /// Coupons, by their code.
+    pub coupons: Table<String, Coupon>,
+    /// Redeem codes.
+    pub codes: Table<CodeId, RedeemCode>,
+    /// What somebody has had once.
+    pub perks: Table<PerkKey, Perk>,
+    /// Who has a referral code, or was brought by one.
+    pub members: Table<UserId, Member>,
+    /// Whose referral code it is (an index, kept by the store from the members).
+    pub member_of_code: Table<String, UserId>,
+    /// Who has a top-up that was paid (an index, kept by the store from the top-ups).
+    pub buyers: Table<UserId, ()>,
     /// Calls that are owed.
     pub jobs: Table<JobKey, Job>,
     /// API keys.
@@ -313,6 +329,12 @@ impl State {
             &self.customers.missed,
             &self.auto_topups.missed,
             &self.marks.missed,
+            &self.coupons.missed,
+            &self.codes.missed,
+            &self.perks.missed,
+            &self.members.missed,
+            &self.member_of_code.missed,
+            &self.buyers.missed,
             &self.jobs.missed,
             &self.api_keys.missed,
             &self.answers.missed,
@@ -348,6 +370,10 @@ impl State {
             || self.customers.has_changes()
             || self.auto_topups.has_changes()
             || self.marks.has_changes()
+            || self.coupons.has_changes()
+            || self.codes.has_changes()
+            || self.perks.has_changes()
+            || self.members.has_changes()
             || self.jobs.has_changes()
             || self.api_keys.has_changes()
             || self.answers.has_changes()
@@ -383,6 +409,12 @@ pub struct Needs {
     pub customers: BTreeSet<CustomerKey>,
     pub auto_topups: BTreeSet<UserId>,
     pub marks: BTreeSet<String>,
+    pub coupons: BTreeSet<String>,
+    pub codes: BTreeSet<CodeId>,
+    pub perks: BTreeSet<PerkKey>,
+    pub members: BTreeSet<UserId>,
+    pub member_of_code: BTreeSet<String>,
+    pub buyers: BTreeSet<UserId>,
     pub jobs: BTreeSet<JobKey>,
     pub api_keys: BTreeSet<ApiKeyId>,
     pub answers: BTreeSet<AnswerKey>,
@@ -471,6 +503,18 @@ impl<'a> Wanted<'a> {
         auto_topup(auto_topups: UserId) -> AutoTopup;
         /// Asks for a remembered value.
         mark(marks: String) -> String;
+        /// Asks for a coupon by its code.
+        coupon(coupons: String);
+        /// Asks for a redeem code; gives it if it is here.
+        code(codes: CodeId) -> RedeemCode;
+        /// Asks for what somebody has had once; gives it if it is here.
+        perk(perks: PerkKey) -> Perk;
+        /// Asks for a member of the referral programme; gives it if it is here.
+        member(members: UserId) -> Member;
+        /// Asks whose referral code it is.
+        member_of_code(member_of_code: String) -> UserId;
+        /// Asks whether a user has bought.
+        buyer(buyers: UserId);
         /// Asks for a job.
         job(jobs: JobKey);
         /// Asks for an API key.

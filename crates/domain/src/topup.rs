@@ -4,13 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
 use crate::amount::{Amount, CreditPrice, Unit};
+use crate::attempt;
 use crate::award::{self, Award, AwardKind};
+use crate::checkout;
 use crate::command::Context;
+use crate::coupon::{self, Effect};
 use crate::currency;
-use crate::grant::{self, Category, CreateGrant, Source, within};
+use crate::grant::{self, AMOUNT_MAX, Category, CreateGrant, Source, within};
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::journal::{self, Cause, Reason, Remark, Transaction};
-use crate::payment::Payment;
+use crate::payment::{Payment, PaymentStatus};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -72,6 +75,10 @@ pub struct Topup {
     pub bonus: i64,
     /// The package they are, if they are one.
     pub package: Option<String>,
+    /// The coupon that goes with it, if one does.
+    pub coupon: Option<String>,
+    /// How much less is to be paid by that coupon, in smallest steps of the price; 0 or more.
+    pub discount: i64,
     /// What is to be paid, by the prices of the moment the top-up was made.
     pub price: Amount,
     /// Where it stands.
@@ -130,6 +137,8 @@ pub struct CreateTopup {
     pub wish: Wish,
     /// What it is to be paid in; the usual currency if none is named.
     pub currency: Option<Unit>,
+    /// The code of a coupon, as it was entered.
+    pub coupon: Option<String>,
     /// What is said about it.
     pub remark: Remark,
 }
@@ -141,6 +150,7 @@ impl CreateTopup {
             user,
             wish: Wish::Credits(credits),
             currency: None,
+            coupon: None,
             remark: Remark::default(),
         }
     }
@@ -234,18 +244,79 @@ fn bought_by(policy: &Policy, paid: Amount, price: &CreditPrice) -> Result<Offer
     })
 }
 
+/// The code by which a coupon is looked up; what is no code is looked up as it is, and not found.
+fn kept_code(text: &str) -> String {
+    coupon::code(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// Rows that [`create`] may touch.
+pub(crate) fn needs_to_create(wanted: &mut Wanted<'_>, wish: &CreateTopup) {
+    let Some(code) = wish.coupon.as_deref().map(kept_code) else {
+        return;
+    };
+    attempt::needs(wanted, &wish.user);
+    let holder = coupon::needs(wanted, &code, &wish.user);
+    if let Some(payment) = holder.and_then(|holder| wanted.payment(&holder)) {
+        checkout::needs_to_close_checkout(wanted, &payment.topup.clone());
+    }
+}
+
+/// A coupon that is not there counts as a wrong code.
+fn try_coupon(
+    state: &mut State,
+    context: &Context<'_>,
+    (code, user): (&str, &UserId),
+    price: Amount,
+) -> Result<Effect, Refusal> {
+    attempt::check(state, context.now, user)?;
+    let effect = coupon::apply(state, context, (code, user), price);
+    if effect == Err(Refusal::CouponInvalid) {
+        attempt::failed(state, context.now, user);
+    }
+    effect
+}
+
+/// The user has the coupon reserved for another top-up: that one is given up, and its page closed. Until that is done, the new one
+/// cannot be paid.
+fn take_over(state: &mut State, now: Time, code: &str, user: &UserId) {
+    let holder = coupon::reserved_by(state, code, user);
+    let Some(payment) = holder.and_then(|holder| state.payments.get(&holder)) else {
+        return;
+    };
+    if payment.status != PaymentStatus::Pending {
+        return;
+    }
+    let other = payment.topup.clone();
+    let remark = Remark {
+        note: "another top-up has its coupon".to_owned(),
+        ..Remark::default()
+    };
+    close(state, now, &other, TopupStatus::Canceled, Some(&remark));
+    checkout::close_checkout(state, now, &other);
+}
+
 pub(crate) fn create(
     state: &mut State,
     context: &mut Context<'_>,
     wish: &CreateTopup,
 ) -> Result<Topup, Refusal> {
-    let offer = offer(context.policy, wish)?;
+    let mut offer = offer(context.policy, wish)?;
+    let (coupon, mut discount) = (wish.coupon.as_deref().map(kept_code), 0);
+    if let Some(code) = &coupon {
+        let effect = try_coupon(state, context, (code, &wish.user), offer.price)?;
+        let bonus = offer.bonus.saturating_add(effect.credits);
+        within("bonus", bonus, 0, AMOUNT_MAX)?;
+        (offer.bonus, offer.price, discount) = (bonus, effect.price, effect.discount);
+        take_over(state, context.now, code, &wish.user);
+    }
     let topup = Topup {
         id: TopupId::new(context.ids, context.now),
         user: wish.user.clone(),
         credits: offer.credits,
         bonus: offer.bonus,
         package: offer.package,
+        coupon,
+        discount,
         price: offer.price,
         status: TopupStatus::Pending,
         payment: None,
@@ -274,6 +345,9 @@ pub(crate) fn needs_to_finish(wanted: &mut Wanted<'_>, id: &TopupId) {
     let key = AccountKey::wallet(&topup.user);
     grant::needs_to_give(wanted, &key, AccountKind::Sold);
     wanted.cause(&cause(id));
+    if let Some(code) = &topup.coupon {
+        coupon::needs(wanted, code, &topup.user);
+    }
     if topup.bonus > 0 {
         grant::needs_to_give(wanted, &key, AccountKind::Granted);
         wanted.cause(&bonus_cause(id));
@@ -335,6 +409,8 @@ pub(crate) fn finish(
         give(state, context, (&topup, &remark), payment, bonus)?;
     }
     let now = context.now;
+    coupon::use_up(state, now, &topup);
+    state.buyers.set(topup.user.clone(), ());
     state.topups.change(id, |topup| {
         if let Voucher::Admin(_) = voucher {
             topup.remark = remark;

@@ -173,9 +173,16 @@ async fn open_session(
     if let Some(message) = wrong_mode(client, payment) {
         return Ok(refused(claim, "key_mode_changed", message));
     }
+    let discount = match take_off(engine, client, payment).await {
+        Ok(discount) => discount,
+        Err(CallError::Stripe(bursar_stripe::Error::Refused(refusal))) => {
+            return Ok(refused_by(claim, &refusal));
+        }
+        Err(error) => return Err(error),
+    };
     let customer = intents::customer_of(engine, client, payment).await?;
     let carried = carried(engine, payment).await?;
-    let asked = bridge::outbound::open_session(payment, customer.as_ref(), carried);
+    let asked = bridge::outbound::open_session(payment, customer.as_ref(), discount, carried);
     match client.call(&asked).await {
         Ok(session) => {
             let fact = bridge::inbound::session_fact(&session);
@@ -198,6 +205,28 @@ async fn carried(engine: &Engine, payment: &Payment) -> Result<Metadata, EngineE
     Ok(topup.map_or_else(Metadata::default, |topup| {
         bridge::stamp::write(&key, &bridge::stamp::Wish::of(payment, &topup))
     }))
+}
+
+/// What the coupon of a payment's top-up takes off the price. Stripe is told of it first, as a coupon for this payment alone.
+async fn take_off(engine: &Engine, client: &Client, payment: &Payment) -> Result<i64, CallError> {
+    let id = payment.topup.clone();
+    let topup = engine.read(move |reader| reader.topup(&id)).await?;
+    let Some((code, discount)) = topup
+        .filter(|topup| topup.discount > 0)
+        .and_then(|topup| Some((topup.coupon?, topup.discount)))
+    else {
+        return Ok(0);
+    };
+    let request = bridge::outbound::create_coupon(payment, discount, &code);
+    match client.call::<bursar_stripe::object::Coupon>(&request).await {
+        Ok(_) => Ok(discount),
+        Err(bursar_stripe::Error::Refused(refusal))
+            if refusal.code.as_deref() == Some("resource_already_exists") =>
+        {
+            Ok(discount)
+        }
+        Err(error) => Err(CallError::Stripe(error)),
+    }
 }
 
 fn refused(claim: Claim, code: &str, message: String) -> Command {

@@ -23,6 +23,7 @@ mod inbox;
 mod spec {
     mod announcement;
     mod ask;
+    mod bonus;
     mod charge;
     mod clock;
     mod exchange;

@@ -1,6 +1,7 @@
 //! The configuration: read from several sources, checked as a whole, one struct.
 
 pub mod address;
+pub mod bonus;
 pub mod jwt;
 pub mod setting;
 pub mod shop;
@@ -18,6 +19,7 @@ use bursar_stripe::secret_key::{Mode, SecretKey};
 use bursar_stripe::signature;
 
 pub use self::address::{BaseUrl, Origin};
+pub use self::bonus::BonusConfig;
 pub use self::jwt::{JwtConfig, JwtKey};
 pub use self::shop::TopupConfig;
 pub use self::source::{DEFAULTS, Problems, Sources, Values};
@@ -42,6 +44,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// What a purchase may be.
     pub topup: TopupConfig,
+    /// What is given.
+    pub bonus: BonusConfig,
     /// The part about spending.
     pub wallet: WalletConfig,
     /// What happens when money goes back.
@@ -174,6 +178,7 @@ impl Reader<'_> {
         let log = self.read("log", log_filter);
         let stripe = self.stripe();
         let topup = self.topup();
+        let bonus = self.bonus();
         let wallet = self.wallet();
         let refund = self.refund();
         let retry_minutes = self.read("auto_topup.retry_minutes", |text| whole(text, 1, 525_600));
@@ -188,6 +193,7 @@ impl Reader<'_> {
             log: log?,
             stripe: stripe?,
             topup: topup?,
+            bonus: bonus?,
             wallet: wallet?,
             refund: refund?,
             auto_topup: AutoTopupConfig {

@@ -31,6 +31,22 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
          WHERE cause_kind = 'topup_bonus' AND cause_id = topup.id)",
     ),
     (
+        "a coupon with other uses than it has users",
+        "SELECT code FROM coupon WHERE uses <> (SELECT count(*) FROM perk WHERE kind = 'coupon' AND subject = coupon.code \
+         AND status IN ('reserved', 'given'))",
+    ),
+    (
+        "a redeem code with other uses than it has users",
+        "SELECT id FROM redeem_code WHERE uses <> (SELECT count(*) FROM perk WHERE kind = 'code' \
+         AND subject = redeem_code.id AND status = 'given')",
+    ),
+    (
+        "a gift that was had without its transaction",
+        "SELECT kind || ' ' || subject || ' ' || holder FROM perk WHERE amount > 0 AND status = 'given' \
+         AND NOT EXISTS (SELECT 1 FROM ledger_transaction WHERE cause_kind = perk.kind \
+         AND cause_id = CASE kind WHEN 'code' THEN subject || ':' || holder ELSE holder END)",
+    ),
+    (
         "a paid payment without its transaction",
         "SELECT id FROM payment WHERE status IN ('paid', 'partially_refunded', 'refunded', 'disputed') \
          AND NOT EXISTS (SELECT 1 FROM ledger_transaction WHERE cause_kind = 'payment' AND cause_id = payment.id)",

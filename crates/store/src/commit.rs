@@ -61,6 +61,7 @@ pub(crate) fn changes(
     writer.returns(state)?;
     writer.cards(state)?;
     writer.marks(state)?;
+    writer.bonuses(state)?;
     writer.events(state)?;
     writer.jobs(state)?;
     writer.table(&record::API_KEYS, &state.api_keys, record::write_api_key)?;
@@ -296,6 +297,19 @@ impl Writer<'_> {
             return Ok(());
         }
         let sql = record::upsert("auto_topup", record::AUTO_TOPUP, "user_id");
+        self.run(&sql, &rows)
+    }
+
+    fn bonuses(&mut self, state: &State) -> Result<(), StoreError> {
+        self.table(&record::COUPONS, &state.coupons, record::write_coupon)?;
+        self.table(&record::CODES, &state.codes, record::write_code)?;
+        self.table(&record::MEMBERS, &state.members, record::write_member)?;
+        let changed = state.perks.changes().filter_map(|(_, _, perk)| perk);
+        let rows: Vec<Parameters> = changed.map(record::write_perk).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql = record::upsert("perk", record::PERK, "kind, subject, holder");
         self.run(&sql, &rows)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bursar_domain::grant::Grant;
-use bursar_domain::id::PaymentId;
+use bursar_domain::id::{PaymentId, UserId};
 use bursar_domain::state::{Needs, Sequence, State, Table};
 
 use crate::connection::{Connection, Parameters, Row, StoreError};
@@ -111,6 +111,7 @@ pub(crate) fn rows(
     purchases(&mut loader, needs, state)?;
     returns(&mut loader, needs, state)?;
     cards(&mut loader, needs, state)?;
+    bonuses(&mut loader, needs, state)?;
     loader.find(
         &needs.marks,
         &mut state.marks,
@@ -306,6 +307,55 @@ fn cards(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<()
         ),
         record::customer_key,
         record::read_customer,
+    )
+}
+
+fn bonuses(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
+    loader.find(
+        &needs.coupons,
+        &mut state.coupons,
+        &select(record::COUPON, "coupon", "code = $1"),
+        |code| vec![code.as_str().into()],
+        record::read_coupon,
+    )?;
+    loader.find(
+        &needs.codes,
+        &mut state.codes,
+        &select(record::CODE, "redeem_code", "id = $1"),
+        |id| vec![id.as_str().into()],
+        record::read_code,
+    )?;
+    loader.find(
+        &needs.perks,
+        &mut state.perks,
+        &select(
+            record::PERK,
+            "perk",
+            "kind = $1 AND subject = $2 AND holder = $3",
+        ),
+        record::perk_key,
+        record::read_perk,
+    )?;
+    loader.find(
+        &needs.members,
+        &mut state.members,
+        &select(record::MEMBER, "member", "user_id = $1"),
+        |user| vec![user.as_str().into()],
+        record::read_member,
+    )?;
+    loader.find(
+        &needs.member_of_code,
+        &mut state.member_of_code,
+        &select("user_id", "member", "code = $1"),
+        |code| vec![code.as_str().into()],
+        |row| row.parsed(0, UserId::parse),
+    )?;
+    loader.find(
+        &needs.buyers,
+        &mut state.buyers,
+        &select("1", "topup", "user_id = $1 AND status = 'paid' LIMIT 1"),
+        |user| vec![user.as_str().into()],
+        |_| Ok(()),
     )
 }
 

@@ -1,5 +1,6 @@
 //! What readers ask: single rows, pages newest first, and what workers look for.
 
+mod bonus;
 mod card;
 mod explain;
 mod export;
@@ -22,6 +23,7 @@ use crate::connection::{Connection, Row, StoreError, Value};
 use crate::record;
 use crate::sqlite::Sqlite;
 
+pub use bonus::ReferralSum;
 pub use explain::ReasonSum;
 pub use export::{Progress, Recorded, RecordedPosting};
 pub use reconcile::{Purchase, Span};

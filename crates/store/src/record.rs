@@ -1,5 +1,6 @@
 //! How each kind of row is written and read: the columns of its table, in order.
 
+mod bonus;
 mod card;
 mod journal;
 mod purchase;
@@ -13,6 +14,10 @@ use bursar_domain::journal::Remark;
 
 use crate::connection::{Parameters, Row, StoreError, Value};
 
+pub(crate) use bonus::{
+    CODE, CODES, COUPON, COUPONS, MEMBER, MEMBERS, PERK, perk_key, read_code, read_coupon,
+    read_member, read_perk, write_code, write_coupon, write_member, write_perk,
+};
 pub(crate) use card::{
     AUTO_TOPUP, CUSTOMER, customer_key, read_auto_topup, read_customer, write_auto_topup,
     write_customer,

@@ -1,6 +1,7 @@
 //! Opening a payment for a top-up, in whichever way the customer pays, and closing it again.
 
 use crate::command::Context;
+use crate::coupon;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{Flow, Payment, PaymentStatus, Returned, STRIPE};
@@ -48,7 +49,15 @@ impl Flow {
 
 /// Rows that [`open`] may touch.
 pub(crate) fn needs(wanted: &mut Wanted<'_>, topup: &TopupId) {
-    let payment = wanted.topup(topup).and_then(|topup| topup.payment.as_ref());
+    let Some(topup) = wanted.topup(topup) else {
+        return;
+    };
+    if let Some(code) = &topup.coupon
+        && let Some(holder) = coupon::needs(wanted, code, &topup.user)
+    {
+        wanted.payment(&holder);
+    }
+    let payment = topup.payment.as_ref();
     if let Some(payment) = payment.and_then(|id| wanted.payment(id)) {
         wanted.job(&payment.job(payment.flow.job_to_open()));
         wanted.job(&payment.job(payment.flow.job_to_close()));
@@ -84,6 +93,7 @@ pub(crate) fn open(
         }
         return Ok(payment.clone());
     }
+    coupon::check_reservable(state, context.now, &topup)?;
     if let Some(other) = current {
         close(state, context.now, &other.id);
     }
@@ -112,6 +122,7 @@ pub(crate) fn open(
         paid_at: None,
     };
     let now = context.now;
+    coupon::reserve(state, now, &topup, &payment.id);
     state.topups.change(&topup.id, |topup| {
         topup.payment = Some(payment.id.clone());
         topup.updated_at = now;

@@ -55,6 +55,8 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
         credits: 500,
         bonus: 0,
         package: None,
+        coupon: None,
+        discount: 0,
         price,
         status: TopupStatus::Pending,
         payment: Some(payment.id.clone()),
@@ -66,7 +68,9 @@ fn pending(ids: &mut Counter) -> (State, Payment) {
     let mut state = State::default();
     let house = AccountKey::house(AccountKind::Sold, Unit::CREDIT);
     let [received, clearing] = money_accounts(&payment);
-    for key in [house, received, clearing] {
+    let absorbed = AccountKey::house(AccountKind::Absorbed, Unit::CREDIT);
+    state.members.load(user.clone(), None);
+    for key in [house, absorbed, received, clearing] {
         state.accounts.load(key, None);
     }
     state.wallets.load(AccountKey::wallet(&user), None);

@@ -6,6 +6,7 @@ use crate::amount::{Amount, Unit};
 use crate::award::AwardKind;
 use crate::charge::{self, Charge};
 use crate::command::Context;
+use crate::coupon::{Benefit, Coupon, CouponTerms};
 use crate::dispute::{self, DisputeFact, DisputeStatus, Movement};
 use crate::grant::{GrantEnd, needs_to_expire};
 use crate::id::{IdSource, PaymentId, TopupId, UserId};
@@ -13,6 +14,7 @@ use crate::journal::{Reason, Remark};
 use crate::notice::{SessionFact, Standing as Session};
 use crate::payment::{self, Flow, Payment, PaymentStatus, Returned, STRIPE};
 use crate::policy::Policy;
+use crate::referral::{Member, ReferralStatus, ReferralTerms};
 use crate::refund::{self, RefundFact, RefundStatus};
 use crate::refusal::Refusal;
 use crate::state::{Needs, State, Wanted};
@@ -43,6 +45,41 @@ fn usd() -> Unit {
 
 fn anna() -> UserId {
     crate::world::user(0)
+}
+
+const COUPON: &str = "MORE";
+
+fn bert() -> UserId {
+    crate::world::user(1)
+}
+
+/// Bert has brought Anna, and there is a coupon.
+fn bring(state: &mut State) {
+    let member = Member {
+        user: anna(),
+        code: None,
+        identity: None,
+        referrer: Some(bert()),
+        status: Some(ReferralStatus::Pending),
+        payment: None,
+        created_at: Time(0),
+        updated_at: Time(0),
+    };
+    state.members.load(anna(), Some(member));
+    let coupon = Coupon {
+        terms: CouponTerms {
+            code: COUPON.to_owned(),
+            benefit: Benefit::Credits(31),
+            least_price: None,
+            uses_max: None,
+            expires_at: None,
+            note: String::new(),
+        },
+        uses: 0,
+        disabled_at: None,
+        created_at: Time(0),
+    };
+    state.coupons.load(COUPON.to_owned(), Some(coupon));
 }
 
 /// Loads what is asked for and not there: all of it absent.
@@ -89,11 +126,19 @@ fn load_absent(state: &mut State, ask: impl Fn(&mut Wanted<'_>)) {
         .waiting_events
         .into_iter()
         .for_each(|key| state.waiting_events.load(key, None));
+    needs
+        .members
+        .into_iter()
+        .for_each(|key| state.members.load(key, None));
+    needs
+        .perks
+        .into_iter()
+        .for_each(|key| state.perks.load(key, None));
 }
 
 impl Purchase {
-    /// Not paid yet.
-    fn of(credits: i64, price: i64, spent_credit: SpentCredit) -> Self {
+    /// Not paid yet. With extras, 70 credits come on top by a package and 31 by a coupon, and Bert has brought Anna.
+    fn of(credits: i64, price: i64, spent_credit: SpentCredit, extras: bool) -> Self {
         let mut ids = Counter(0);
         let (id, topup) = (
             PaymentId::new(&mut ids, Time(0)),
@@ -132,8 +177,10 @@ impl Purchase {
                 id: topup,
                 user: anna(),
                 credits,
-                bonus: 0,
+                bonus: if extras { 70 + 31 } else { 0 },
                 package: None,
+                coupon: extras.then(|| COUPON.to_owned()),
+                discount: 0,
                 price,
                 status: TopupStatus::Pending,
                 payment: Some(id.clone()),
@@ -143,8 +190,16 @@ impl Purchase {
                 paid_at: None,
             }),
         );
+        if extras {
+            bring(&mut state);
+        }
         let policy = Policy {
             spent_credit,
+            referral: ReferralTerms {
+                referrer_credits: 50,
+                referred_credits: 33,
+                least_prices: [(usd(), price.minor)].into(),
+            },
             ..Policy::standard()
         };
         let mut purchase = Self {
@@ -164,6 +219,7 @@ impl Purchase {
             fact.needs(wanted);
             crate::grant::needs_wallet(wanted, &key);
             needs_to_expire(wanted, &key);
+            crate::grant::needs_wallet(wanted, &AccountKey::wallet(&bert()));
             wanted.account(&AccountKey::house(AccountKind::Absorbed, Unit::CREDIT));
         });
     }
@@ -237,17 +293,32 @@ impl Purchase {
             assert!(awards.is_none() && self.state.journal.is_empty());
             return;
         }
-        let award = &awards.unwrap()[0];
-        let target = share_rounded_down(award.granted, standing.lost(paid), paid);
-        assert_eq!(award.taken, target);
+        let awards = awards.unwrap();
+        let (mut given, mut sold, mut ours, mut berts) = (0, 0, 0, 0);
+        for award in awards {
+            let target = share_rounded_down(award.granted, standing.lost(paid), paid);
+            assert_eq!(award.taken, target);
+            let out = award.granted - target;
+            match award.from {
+                AccountKind::Sold => sold += out,
+                _ => given += out,
+            }
+            match award.kind {
+                AwardKind::Referrer => berts += out + award.absorbed,
+                _ => ours += out + award.absorbed,
+            }
+        }
         assert_eq!(payment.returned.posted, standing.returned());
         assert_eq!(payment.status, standing.status(paid));
-        assert_eq!(self.sum(AccountKind::Sold), target - award.granted);
-        assert_eq!(self.sum(AccountKind::Absorbed), -award.absorbed);
+        let absorbed: i64 = awards.iter().map(|award| award.absorbed).sum();
+        assert_eq!(self.sum(AccountKind::Sold), -sold);
+        assert_eq!(self.sum(AccountKind::Granted), -given);
+        assert_eq!(self.sum(AccountKind::Absorbed), -absorbed);
         assert_eq!(self.sum(AccountKind::Clearing), paid - standing.returned());
         let spent = self.sum(AccountKind::Spent);
-        let ours = award.granted - target + award.absorbed;
         assert_eq!(self.balance(), ours - spent);
+        let of_bert = self.state.wallets.get(&AccountKey::wallet(&bert()));
+        assert_eq!(of_bert.map_or(0, |wallet| wallet.account.balance), berts);
     }
 
     /// What is on an account that keeps no balance, by the journal.
@@ -303,7 +374,11 @@ fn dispute(number: usize, amount: i64, status: DisputeStatus, moved: usize) -> F
 }
 
 fn after(facts: &[Fact], policy: SpentCredit) -> Purchase {
-    let mut purchase = Purchase::of(1_000, 999, policy);
+    after_with(facts, policy, false)
+}
+
+fn after_with(facts: &[Fact], policy: SpentCredit, extras: bool) -> Purchase {
+    let mut purchase = Purchase::of(1_000, 999, policy, extras);
     for fact in facts {
         purchase.take_in(fact);
     }
@@ -384,26 +459,30 @@ fn policy() -> impl Strategy<Value = SpentCredit> {
 
 proptest! {
     #[test]
-    fn the_end_depends_on_the_facts_alone((facts, told) in disturbed(), policy in policy()) {
-        let (straight, crooked) = (after(&facts, policy), after(&told, policy));
+    fn the_end_depends_on_the_facts_alone((facts, told) in disturbed(), policy in policy(), extras in any::<bool>()) {
+        let (straight, crooked) = (after_with(&facts, policy, extras), after_with(&told, policy, extras));
         prop_assert_eq!(straight.payment().status, crooked.payment().status);
         prop_assert_eq!(straight.payment().returned, crooked.payment().returned);
         prop_assert_eq!(straight.balance(), crooked.balance());
-        let taken = |purchase: &Purchase| purchase.state.awards.get(&purchase.id).unwrap()[0].taken;
+        let taken = |purchase: &Purchase| -> Vec<_> {
+            let awards = purchase.state.awards.get(&purchase.id).unwrap().iter();
+            awards.map(|award| (award.kind, award.granted, award.taken)).collect()
+        };
+        prop_assert_eq!(taken(&straight).len(), if extras { 4 } else { 1 });
         prop_assert_eq!(taken(&straight), taken(&crooked));
     }
 
     #[test]
     fn what_is_taken_is_the_target_however_much_was_spent(
         (_, told) in disturbed(), policy in policy(),
-        spends in proptest::collection::vec((0..20_usize, 1..400_i64), 0..4),
+        spends in proptest::collection::vec((0..20_usize, 1..400_i64), 0..4), extras in any::<bool>(),
     ) {
         let mut told = told;
         for (place, credits) in spends {
             told.insert(place.min(told.len()), Fact::Spend(credits));
         }
         // Every step is checked.
-        after(&told, policy);
+        after_with(&told, policy, extras);
     }
 
     #[test]
@@ -566,4 +645,18 @@ fn facts_of_another_currency_or_beyond_the_payment_change_nothing() {
     };
     settle(&mut purchase.state, &mut context, &purchase.id).unwrap();
     assert_eq!(purchase.state.journal.len(), before);
+}
+
+#[test]
+fn a_full_refund_takes_back_the_bonus_and_the_rewards_of_both_sides() {
+    let mut purchase = after_with(&[Fact::Paid], SpentCredit::Debt, true);
+    assert_eq!(purchase.balance(), 1_000 + 70 + 31 + 33);
+    purchase.take_in(&refund(0, 999, RefundStatus::Succeeded));
+    assert_eq!(purchase.balance(), 0);
+    let granted = purchase.sum(AccountKind::Granted);
+    assert_eq!((granted, purchase.sum(AccountKind::Sold)), (0, 0));
+    let member = purchase.state.members.get(&anna()).unwrap();
+    assert_eq!(member.status, Some(ReferralStatus::Rewarded));
+    purchase.take_in(&refund(0, 999, RefundStatus::Failed));
+    assert_eq!(purchase.balance(), 1_000 + 70 + 31 + 33);
 }

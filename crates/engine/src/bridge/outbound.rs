@@ -12,16 +12,18 @@ pub(super) const PAYMENT_ID: &str = "payment_id";
 /// Opens a checkout session. Everything in it comes from the stored payment, and its id is the idempotency key, so that
 /// however often it is sent it is the same request and opens one session.
 ///
-/// `carried` is our own row, stamped ([`super::stamp`]).
+/// `carried` is our own row, stamped ([`super::stamp`]). With a discount the page shows the full price and, as a coupon for this one
+/// payment, what is taken off: the total is ours to the last step, whatever the provider's rules of rounding are.
 pub(crate) fn open_session(
     payment: &Payment,
     customer: Option<&Customer>,
+    discount: i64,
     carried: Metadata,
 ) -> Request {
     let metadata = metadata(payment, carried);
     let params = CheckoutSessionParams {
         currency: payment.amount.unit.code().to_owned(),
-        unit_amount: payment.amount.minor,
+        unit_amount: payment.amount.minor.saturating_add(discount),
         quantity: 1,
         product_name: payment.item_name.clone(),
         success_url: payment.success_url.clone(),
@@ -31,6 +33,7 @@ pub(crate) fn open_session(
         metadata,
         customer: customer.map(|customer| customer.id.clone()),
         setup_future_usage: payment.save_card,
+        discount_coupon: (discount > 0).then(|| coupon_id(payment)),
         ..CheckoutSessionParams::default()
     };
     request::create_checkout_session(&params, payment.id.as_str())
@@ -105,6 +108,28 @@ pub(crate) fn open_customer(key: &CustomerKey) -> Request {
     let mode = if key.livemode { "live" } else { "test" };
     let idempotency_key = format!("customer-{mode}-{}", key.user);
     request::create_customer(&Metadata([user].into()), None, idempotency_key)
+}
+
+/// The coupon for one payment that [`open_session`] names: `amount_off` of its price.
+pub(crate) fn create_coupon(payment: &Payment, amount_off: i64, name: &str) -> Request {
+    let id = coupon_id(payment);
+    let currency = payment.amount.unit.code();
+    let name: String = name.chars().take(COUPON_NAME_MAX).collect();
+    request::create_coupon(
+        &id,
+        amount_off,
+        currency,
+        &name,
+        format!("{}-coupon", payment.id),
+    )
+}
+
+/// Stripe shows no more of a coupon's name.
+const COUPON_NAME_MAX: usize = 40;
+
+/// Made of the payment's id, so that it is the same however often it is asked for.
+fn coupon_id(payment: &Payment) -> String {
+    format!("off-{}", payment.id)
 }
 
 /// Reads a checkout session.

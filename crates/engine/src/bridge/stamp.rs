@@ -184,6 +184,8 @@ mod tests {
             credits: 500,
             bonus: 0,
             package: None,
+            coupon: None,
+            discount: 0,
             price,
             status: TopupStatus::Paid,
             payment: None,

@@ -43,6 +43,7 @@ impl Balance {
             user,
             wish: what,
             currency,
+            coupon,
             remark,
         } = &wish;
         let asked = Asked::default().text("user_id", user.as_str());
@@ -58,6 +59,7 @@ impl Balance {
         };
         let asked = asked
             .text("currency", currency.map_or("", |currency| currency.code()))
+            .text("coupon", coupon.as_deref().unwrap_or_default())
             .remark(remark);
         let key = keyed("topups.create", key, &asked)?;
         once::submit(&self.engine, Command::CreateTopup(wish), key, pick).await

@@ -42,6 +42,7 @@ impl World {
                     user,
                     wish,
                     currency: words.one_of("currency", Unit::currency)?,
+                    coupon: words.option("coupon"),
                     remark: words.remark(),
                 })
             }
@@ -112,6 +113,8 @@ impl World {
             "refund" | "approve" | "reject" => self.returns_command(verb, words),
             "exchange" => Self::exchange_command(words),
             "used" => Self::usage_command(words),
+            "coupon" | "uncoupon" | "code" | "uncode" | "redeem" | "signup" | "trial"
+            | "referral" | "brought" => self.bonus_command(verb, words),
             other => Err(format!("there is no verb {other}")),
         }
     }

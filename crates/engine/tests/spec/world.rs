@@ -66,6 +66,7 @@ impl World {
             "policy" => self.policy(&mut words)?,
             "action" => self.action(&mut words)?,
             "package" => self.package(&mut words)?,
+            "offer" => self.offer(&mut words)?,
             "restart" => self.restart(),
             "opened" | "refused" | "job" => self.result(&verb, &mut words)?,
             "read" => self.read(&mut words)?,

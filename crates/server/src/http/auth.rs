@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::extract::FromRequestParts;
 use bursar_domain::api_key::Role;
 use bursar_domain::id::{ApiKeyId, UserId};
+use bursar_domain::identity;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -33,6 +34,8 @@ pub struct Caller {
     pub role: Role,
     /// The API key he has shown; none if it was a token.
     pub key: Option<ApiKeyId>,
+    /// The digest of a user's e-mail address, if it is known: see [`Person`].
+    pub identity: Option<String>,
 }
 
 impl Caller {
@@ -63,6 +66,7 @@ impl User {
         Caller {
             role: Role::User(self.0.clone()),
             key: None,
+            identity: None,
         }
     }
 }
@@ -77,7 +81,41 @@ impl Admin {
         Caller {
             role: Role::Admin,
             key: Some(self.0.clone()),
+            identity: None,
         }
+    }
+}
+
+/// A user, and the digest of his e-mail address if it is known: of the token's `email`, or of a user id that is one.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Who.
+    pub user: UserId,
+    /// SHA-256 of what the address comes to ([`bursar_domain::identity`]), hexadecimal.
+    pub identity: Option<String>,
+}
+
+impl Person {
+    /// The same as somebody who asks.
+    pub fn caller(&self) -> Caller {
+        User(self.user.clone()).caller()
+    }
+}
+
+/// The digest by which one mailbox under many names is one; none if the text is no address.
+fn digest_of_email(email: &str) -> Option<String> {
+    let normalized = identity::normalized(email)?;
+    Some(hex::encode(Sha256::digest(normalized)))
+}
+
+impl FromRequestParts<App> for Person {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let identity = identify(parts, app).await?.identity;
+        let User(user) = User::from_request_parts(parts, app).await?;
+        let identity = identity.or_else(|| digest_of_email(user.as_str()));
+        Ok(Self { user, identity })
     }
 }
 
@@ -133,7 +171,11 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
             ));
         };
         let verified = jwt::verify(config, credential, now).map_err(ApiError::unauthenticated)?;
-        (User(verified.user).caller(), verified.until)
+        let caller = Caller {
+            identity: verified.email.as_deref().and_then(digest_of_email),
+            ..User(verified.user).caller()
+        };
+        (caller, verified.until)
     };
     app.memory().remember(epoch, digest, caller.clone(), until);
     Ok(caller)
@@ -175,6 +217,7 @@ async fn of_key(app: &App, digest: &[u8; 32]) -> Result<Caller, ApiError> {
         .map(|key| Caller {
             role: key.role,
             key: Some(key.id),
+            identity: None,
         })
         .ok_or_else(|| ApiError::unauthenticated("the API key is not valid, or was revoked"))
 }

@@ -169,7 +169,15 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::WalletFrozen => StatusCode::PAYMENT_REQUIRED,
         Refusal::SecondApproverNeeded => StatusCode::FORBIDDEN,
         Refusal::BatchRefused { why, .. } => status(why),
+        Refusal::CouponInvalid
+        | Refusal::CouponUnfit { .. }
+        | Refusal::CodeInvalid
+        | Refusal::ReferralInvalid
+        | Refusal::SelfReferral => StatusCode::BAD_REQUEST,
+        Refusal::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::PackageNotFound { .. }
+        | Refusal::CouponNotFound
+        | Refusal::CodeNotFound
         | Refusal::TopupNotFound
         | Refusal::PaymentNotFound
         | Refusal::RefundNotFound
@@ -183,6 +191,15 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::PaymentNotPaid { .. }
         | Refusal::NothingToRefund
         | Refusal::RefundNotAwaiting { .. }
+        | Refusal::CouponUsed
+        | Refusal::CouponUsedUp
+        | Refusal::CouponHeld
+        | Refusal::CouponExists
+        | Refusal::CodeRedeemed
+        | Refusal::NotOffered { .. }
+        | Refusal::AlreadyClaimed { .. }
+        | Refusal::AlreadyReferred
+        | Refusal::NotNew
         | Refusal::AlreadyPosted { .. }
         | Refusal::TooMany { .. }
         | Refusal::GrantEnded { .. }
@@ -209,9 +226,19 @@ impl From<Refusal> for ApiError {
             code,
             message: refusal.to_string(),
             param: refusal.param().map(str::to_owned),
-            retry_after: None,
+            retry_after: retry_after(&refusal),
             details: details(&refusal),
         }
+    }
+}
+
+/// When it is worth another try, where that is known.
+fn retry_after(refusal: &Refusal) -> Option<u32> {
+    match refusal {
+        Refusal::TooManyAttempts { seconds } => u32::try_from(*seconds).ok(),
+        // So long it takes to close a page at Stripe, as a rule.
+        Refusal::CouponHeld => Some(2),
+        _ => None,
     }
 }
 

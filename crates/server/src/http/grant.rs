@@ -12,6 +12,7 @@ use bursar_domain::grant::{
 use bursar_domain::id::GrantId;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
+use bursar_engine::Answered;
 use bursar_store::query::GrantFilter;
 use serde::Serialize;
 use serde_json::Value;
@@ -177,7 +178,11 @@ async fn decide(
 ) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
     order.input.finish()?;
-    let answered = app.submit(command, idempotency).await?;
+    given(app.submit(command, idempotency).await?)
+}
+
+/// The answer to whatever gives a grant or takes one back.
+pub(super) fn given(answered: Answered) -> Result<Item<View>, ApiError> {
     match answered.reply {
         Reply::Grant(grant) => {
             // An answer that is given again is the one of its moment: of the grant's beginning, or of its end, which the grant

@@ -22,6 +22,8 @@ pub struct Verified {
     pub user: UserId,
     /// Until when it may be used, in seconds since 1970, the leeway included.
     pub until: i64,
+    /// The e-mail address in the claim `email`, unless `email_verified` says that nobody has looked.
+    pub email: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +33,8 @@ struct Claims {
     nbf: Option<Value>,
     iss: Option<Value>,
     aud: Option<Value>,
+    email: Option<Value>,
+    email_verified: Option<Value>,
 }
 
 /// Verifies a token. The reason of a refusal is for the operator of the issuer; it repeats nothing of the token.
@@ -107,7 +111,10 @@ fn check(config: &JwtConfig, claims: &Claims, now: i64) -> Result<Verified, &'st
     let user = UserId::parse(subject).ok_or(
         "the token's sub is no user id: 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | + = / -",
     )?;
-    Ok(Verified { user, until })
+    let is_verified = claims.email_verified.as_ref() != Some(&Value::Bool(false));
+    let email = claims.email.as_ref().and_then(Value::as_str);
+    let email = email.filter(|_| is_verified).map(str::to_owned);
+    Ok(Verified { user, until, email })
 }
 
 /// `aud` is a text or a list of texts.

@@ -10,6 +10,8 @@ mod balance;
 mod card;
 mod charge;
 mod checkout;
+mod code;
+mod coupon;
 mod demo;
 pub mod error;
 mod exchange;
@@ -31,6 +33,7 @@ mod package;
 mod page;
 mod payment;
 mod redirect;
+mod referral;
 mod refund;
 mod return_url;
 mod site;
@@ -110,6 +113,18 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance/me", get(balance::mine))
         .route("/v1/balance/history/me", get(balance::my_history))
         .route("/v1/balance/packages", get(package::all))
+        .route("/v1/balance/coupons", get(coupon::all))
+        .route("/v1/balance/coupons/create", post(coupon::create))
+        .route("/v1/balance/coupons/disable", post(coupon::disable))
+        .route("/v1/balance/codes", get(code::all))
+        .route("/v1/balance/codes/create", post(code::create))
+        .route("/v1/balance/codes/disable", post(code::disable))
+        .route("/v1/balance/codes/redeem", post(code::redeem))
+        .route("/v1/balance/signup/claim", post(referral::signup))
+        .route("/v1/balance/trial/claim", post(referral::trial))
+        .route("/v1/balance/referral", get(referral::mine))
+        .route("/v1/balance/referral/claim", post(referral::claim))
+        .route("/v1/balance/bonuses", get(code::had))
         .route("/v1/balance/topups/me", get(topup::mine))
         .route("/v1/balance/topups/create", post(topup::create))
         .route("/v1/balance/users", get(balance::users))

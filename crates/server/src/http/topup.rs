@@ -24,6 +24,8 @@ pub(super) struct View {
     credits: i64,
     bonus: i64,
     package_id: Option<String>,
+    coupon: Option<String>,
+    discount_minor: i64,
     amount_minor: i64,
     currency: &'static str,
     display: String,
@@ -45,6 +47,8 @@ impl View {
             credits: topup.credits,
             bonus: topup.bonus,
             package_id: topup.package.clone(),
+            coupon: topup.coupon.clone(),
+            discount_minor: topup.discount,
             amount_minor: topup.price.minor,
             currency: topup.price.unit.code(),
             display: topup.price.to_string(),
@@ -83,6 +87,7 @@ pub(super) async fn create(
         user: user.0.clone(),
         wish,
         currency: input.currency()?,
+        coupon: input.text("coupon", 64)?,
         remark: input.remark()?,
     };
     decide(&app, &user.caller(), order, Command::CreateTopup(wish)).await

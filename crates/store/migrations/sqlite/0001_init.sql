@@ -158,6 +158,8 @@ CREATE TABLE topup (
     credits     INTEGER NOT NULL CHECK (credits > 0),
     bonus       INTEGER NOT NULL CHECK (bonus >= 0),
     package     TEXT,
+    coupon      TEXT,
+    discount    INTEGER NOT NULL CHECK (discount >= 0),
     price_minor INTEGER NOT NULL CHECK (price_minor > 0),
     price_unit  TEXT    NOT NULL,
     status      TEXT    NOT NULL,
@@ -170,6 +172,66 @@ CREATE TABLE topup (
     paid_at     INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX topup_user ON topup (user_id, id);
+
+-- The value is percents, an amount off in smallest steps of value_unit, or credits on top.
+CREATE TABLE coupon (
+    code        TEXT    PRIMARY KEY,
+    benefit     TEXT    NOT NULL,
+    value       INTEGER NOT NULL CHECK (value > 0),
+    value_unit  TEXT,
+    least_minor INTEGER,
+    least_unit  TEXT,
+    uses_max    INTEGER,
+    uses        INTEGER NOT NULL CHECK (uses >= 0),
+    expires_at  INTEGER,
+    note        TEXT    NOT NULL,
+    disabled_at INTEGER,
+    created_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Of a code only its digest is kept.
+CREATE TABLE redeem_code (
+    id            TEXT    PRIMARY KEY,
+    hash          TEXT    NOT NULL,
+    hint          TEXT    NOT NULL,
+    amount        INTEGER NOT NULL CHECK (amount > 0),
+    unit          TEXT    NOT NULL,
+    uses_max      INTEGER NOT NULL,
+    uses          INTEGER NOT NULL CHECK (uses >= 0 AND uses <= uses_max),
+    expires_at    INTEGER,
+    grant_seconds INTEGER,
+    note          TEXT    NOT NULL,
+    disabled_at   INTEGER,
+    created_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What can be had once, and who has had it. Identities are digests of e-mail addresses.
+CREATE TABLE perk (
+    kind      TEXT    NOT NULL,
+    subject   TEXT    NOT NULL,
+    holder    TEXT    NOT NULL,
+    status    TEXT    NOT NULL,
+    reference TEXT    NOT NULL,
+    amount    INTEGER NOT NULL CHECK (amount >= 0),
+    unit      TEXT    NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (kind, subject, holder)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX perk_holder ON perk (holder, at) WHERE holder <> '';
+
+-- Who has a referral code, or was brought by one.
+CREATE TABLE member (
+    user_id    TEXT    PRIMARY KEY,
+    code       TEXT,
+    identity   TEXT,
+    referrer   TEXT,
+    status     TEXT,
+    payment_id TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX member_code ON member (code) WHERE code IS NOT NULL;
+CREATE INDEX member_referrer ON member (referrer) WHERE referrer IS NOT NULL;
 
 CREATE TABLE payment (
     id              TEXT    PRIMARY KEY,

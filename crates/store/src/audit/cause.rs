@@ -62,6 +62,13 @@ impl Caused {
         let (reason, due, done) = match kind {
             "topup" => (Reason::Topup, due(connection, TOPUP, id)?, "paid"),
             "topup_bonus" => (Reason::Grant, due(connection, TOPUP_BONUS, id)?, "paid"),
+            "code" | "signup" | "trial" => {
+                (Reason::Grant, due_by_perk(connection, kind, id)?, "had")
+            }
+            "referred" | "referrer" => {
+                let due = due_of(connection, AWARD, vec![id.into(), kind.into()])?;
+                (Reason::Grant, due, "rewarded")
+            }
             "payment" => (Reason::Payment, due(connection, PAYMENT, id)?, "paid"),
             "hold" => {
                 let number: i64 = id.parse().unwrap_or(0);
@@ -146,12 +153,44 @@ const PAYMENT: &str = "SELECT amount_minor, (SELECT number FROM account WHERE ki
 const HOLD: &str = "SELECT settled, account, CAST(0 AS BIGINT), transaction_number FROM hold \
                     WHERE number = $1 AND settled > 0";
 
+const PERK: &str = "SELECT amount, CAST(0 AS BIGINT), (SELECT number FROM account WHERE kind = 'wallet' \
+                    AND account.owner = perk.holder AND account.unit = perk.unit), CAST(0 AS BIGINT) \
+                    FROM perk WHERE kind = $1 AND subject = $2 AND holder = $3 AND status = 'given' AND amount > 0";
+const AWARD: &str = "SELECT granted, CAST(0 AS BIGINT), (SELECT number FROM account WHERE kind = 'wallet' \
+                     AND account.owner = award.owner AND account.unit = award.unit), CAST(0 AS BIGINT) \
+                     FROM award WHERE payment_id = $1 AND kind = $2";
+
+/// What is had once: `signup` names a user, `code` names the code and the user.
+fn due_by_perk(
+    connection: &mut dyn Connection,
+    kind: &str,
+    id: &str,
+) -> Result<Option<Due>, StoreError> {
+    let (subject, holder) = match kind {
+        "code" => id.split_once(':').unwrap_or((id, "")),
+        _ => ("", id),
+    };
+    due_of(
+        connection,
+        PERK,
+        vec![kind.into(), subject.into(), holder.into()],
+    )
+}
+
 fn due(
     connection: &mut dyn Connection,
     sql: &str,
     id: impl Into<Value>,
 ) -> Result<Option<Due>, StoreError> {
-    let rows = connection.rows(sql, vec![id.into()])?;
+    due_of(connection, sql, vec![id.into()])
+}
+
+fn due_of(
+    connection: &mut dyn Connection,
+    sql: &str,
+    parameters: Vec<Value>,
+) -> Result<Option<Due>, StoreError> {
+    let rows = connection.rows(sql, parameters)?;
     let number = |row: &Row, column| -> Result<Option<i64>, StoreError> {
         // None where there should be one is a number that nothing has.
         Ok(match row.optional_integer(column)? {

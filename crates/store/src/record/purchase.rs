@@ -9,7 +9,7 @@ use bursar_domain::topup::{Topup, TopupStatus};
 use super::{Shape, read_amount, read_remark, write_remark};
 use crate::connection::{Parameters, Row, StoreError};
 
-pub(crate) const TOPUP: &str = "id, user_id, credits, bonus, package, price_minor, price_unit, status, payment_id, note, reference, \
+pub(crate) const TOPUP: &str = "id, user_id, credits, bonus, package, coupon, discount, price_minor, price_unit, status, payment_id, note, reference, \
                                 meta, created_at, updated_at, paid_at";
 pub(crate) const PAYMENT: &str = "id, number, flow, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
                                   success_url, cancel_url, save_card, card, status, session, checkout_url, intent, failure_code, \
@@ -59,6 +59,8 @@ pub(crate) fn write_topup(topup: &Topup) -> Parameters {
         topup.credits.into(),
         topup.bonus.into(),
         topup.package.as_deref().into(),
+        topup.coupon.as_deref().into(),
+        topup.discount.into(),
         topup.price.minor.into(),
         topup.price.unit.to_string().into(),
         topup.status.as_str().into(),
@@ -80,13 +82,15 @@ pub(crate) fn read_topup(row: &Row) -> Result<Topup, StoreError> {
         credits: row.integer(2)?,
         bonus: row.integer(3)?,
         package: row.optional_text(4)?.map(str::to_owned),
-        price: read_amount(row, 5)?,
-        status: row.parsed(7, TopupStatus::parse)?,
-        payment: row.optional_parsed(8, PaymentId::parse)?,
-        remark: read_remark(row, 9)?,
-        created_at: row.time(12)?,
-        updated_at: row.time(13)?,
-        paid_at: row.optional_time(14)?,
+        coupon: row.optional_text(5)?.map(str::to_owned),
+        discount: row.integer(6)?,
+        price: read_amount(row, 7)?,
+        status: row.parsed(9, TopupStatus::parse)?,
+        payment: row.optional_parsed(10, PaymentId::parse)?,
+        remark: read_remark(row, 11)?,
+        created_at: row.time(14)?,
+        updated_at: row.time(15)?,
+        paid_at: row.optional_time(16)?,
     })
 }
 

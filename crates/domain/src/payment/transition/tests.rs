@@ -75,6 +75,8 @@ impl Bench {
             credits: 500,
             bonus: 0,
             package: None,
+            coupon: None,
+            discount: 0,
             price: payment.amount,
             status: TopupStatus::Pending,
             payment: Some(id.clone()),
@@ -108,6 +110,10 @@ impl Bench {
                 .wallets
                 .into_iter()
                 .for_each(|key| state.wallets.load(key, None));
+            needs
+                .members
+                .into_iter()
+                .for_each(|key| state.members.load(key, None));
             needs
                 .causes
                 .into_iter()
