@@ -11,6 +11,7 @@
 mod answer;
 mod batch;
 mod body;
+mod bonus;
 mod charge;
 mod credential;
 mod door;
