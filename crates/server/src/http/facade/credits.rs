@@ -159,6 +159,7 @@ fn wish(app: &App, user: &User, input: &mut Input) -> Result<CreateTopup, ApiErr
         user: user.0.clone(),
         wish: Wish::Money { paid, price },
         currency: Some(paid.unit),
+        coupon: None,
         remark: Remark {
             note,
             ..Remark::default()
