@@ -4,6 +4,7 @@
 //! so each is compared with the journal as it was at the row's `head`; what came later must be within that distance.
 
 mod difference;
+mod numbered;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::grant::{Grant, Part};
 use crate::journal::{PostingRow, Reason, Side};
 
 pub use difference::Difference;
+use numbered::Numbered;
 
 #[derive(Debug)]
 struct Rebuilt {
@@ -39,10 +41,11 @@ struct RebuiltGrant {
 /// An audit under way: give it all accounts, grants and reservations, then all postings in the order of their numbers.
 #[derive(Debug)]
 pub struct Audit {
-    /// By number.
-    accounts: Vec<Option<Rebuilt>>,
-    /// By number.
-    grants: Vec<Option<RebuiltGrant>>,
+    accounts: Numbered<Rebuilt>,
+    grants: Numbered<RebuiltGrant>,
+    block: Option<i64>,
+    postings: i64,
+    transactions: i64,
     last_posting: i64,
     last_transaction: i64,
     newest_posting: i64,
@@ -57,8 +60,10 @@ pub struct Report {
     pub accounts: usize,
     /// How many postings were read.
     pub postings: i64,
-    /// The transaction of the last one: transactions are numbered without gaps, and each has postings.
+    /// How many transactions they belong to.
     pub transactions: i64,
+    /// The transaction of the last one.
+    pub newest_transaction: i64,
     /// Every account's balance as rebuilt: the trial balance.
     pub balances: BTreeMap<AccountKey, i128>,
     /// Sum of all balances of each unit as rebuilt: always zero, since every posting has two sides.
@@ -80,29 +85,9 @@ pub struct Books {
     pub newest_posting: i64,
     /// How many postings a wallet's row may lag behind.
     pub lag: i64,
-}
-
-/// Rows by their number, which has no gaps in a sound database; a number out of all proportion is a corrupt row and left out.
-fn by_number<T>(rows: impl Iterator<Item = (i64, T)>) -> Vec<Option<T>> {
-    let mut table = Vec::new();
-    for (number, row) in rows {
-        let Ok(place) = usize::try_from(number) else {
-            continue;
-        };
-        if place > table.len() + 1_000_000 {
-            continue;
-        }
-        if place >= table.len() {
-            table.resize_with(place + 1, || None);
-        }
-        table[place] = Some(row);
-    }
-    table
-}
-
-fn at<T>(table: &mut [Option<T>], number: i64) -> Option<&mut T> {
-    let place = usize::try_from(number).ok()?;
-    table.get_mut(place)?.as_mut()
+    /// Where several nodes give out numbers: they do so in blocks of this many, and begin a new one before the last is used up. One
+    /// writer leaves no gaps.
+    pub block: Option<i64>,
 }
 
 impl Audit {
@@ -134,10 +119,10 @@ impl Audit {
             };
             (rebuilt.grant.id.number(), rebuilt)
         };
-        let mut grants = by_number(books.grants.into_iter().map(rebuilt_grant));
+        let mut grants = Numbered::of(books.grants.into_iter().map(rebuilt_grant));
         let mut differences = Vec::new();
         for part in books.reserved {
-            match at(&mut grants, part.grant.number()) {
+            match grants.at(part.grant.number()) {
                 Some(grant) => grant.held += i128::from(part.amount),
                 None => differences.push(Difference::Unexplained {
                     what: format!(
@@ -148,8 +133,11 @@ impl Audit {
             }
         }
         Self {
-            accounts: by_number(books.accounts.into_iter().map(rebuilt)),
+            accounts: Numbered::of(books.accounts.into_iter().map(rebuilt)),
             grants,
+            block: books.block,
+            postings: 0,
+            transactions: 0,
             last_posting: 0,
             last_transaction: 0,
             newest_posting: books.newest_posting,
@@ -161,7 +149,9 @@ impl Audit {
     /// Takes in the next posting, which belongs to this transaction.
     pub fn read(&mut self, row: &PostingRow, transaction: i64, reason: Reason) {
         let after = self.last_transaction;
-        if transaction != after && transaction != after + 1 {
+        self.postings += 1;
+        self.transactions += i64::from(transaction != after);
+        if transaction != after && !self.may_follow(transaction, after) {
             self.differences.push(Difference::TransactionGap {
                 posting: row.number,
                 after,
@@ -169,7 +159,7 @@ impl Audit {
             });
         }
         self.last_transaction = transaction;
-        if row.number != self.last_posting + 1 {
+        if !self.may_follow(row.number, self.last_posting) {
             self.differences.push(Difference::Gap {
                 after: self.last_posting,
                 found: row.number,
@@ -182,7 +172,7 @@ impl Audit {
             });
         }
         let mut side = |side: &Side| {
-            let key = &at(&mut self.accounts, side.account)?.account.key;
+            let key = &self.accounts.at(side.account)?.account.key;
             Some((key.kind, key.unit))
         };
         if let (Some((from, from_unit)), Some((to, to_unit))) = (side(&row.from), side(&row.to)) {
@@ -203,9 +193,15 @@ impl Audit {
         self.read_side(row, row.to, i128::from(row.amount));
     }
 
+    /// Whether one number may come right after another.
+    fn may_follow(&self, number: i64, after: i64) -> bool {
+        let begins_block = |block: i64| number > after && number % block == 1;
+        number == after + 1 || self.block.is_some_and(begins_block)
+    }
+
     fn read_side(&mut self, row: &PostingRow, side: Side, delta: i128) {
         let (posting, number) = (row.number, side.account);
-        let Some(rebuilt) = at(&mut self.accounts, number) else {
+        let Some(rebuilt) = self.accounts.at(number) else {
             self.differences.push(Difference::UnknownAccount {
                 posting,
                 account: number,
@@ -250,7 +246,7 @@ impl Audit {
     }
 
     fn read_grant(&mut self, row: &PostingRow, account: i64, delta: i128) {
-        let Some(rebuilt) = at(&mut self.accounts, account) else {
+        let Some(rebuilt) = self.accounts.at(account) else {
             return;
         };
         let Some(id) = row.grant else {
@@ -263,7 +259,11 @@ impl Audit {
             return;
         };
         let is_in_row = row.number <= rebuilt.account.head;
-        match at(&mut self.grants, id.number()).filter(|grant| grant.account == account) {
+        match self
+            .grants
+            .at(id.number())
+            .filter(|grant| grant.account == account)
+        {
             Some(grant) => {
                 grant.left += delta;
                 if is_in_row {
@@ -291,7 +291,7 @@ impl Audit {
     pub fn finish(mut self) -> Report {
         let (mut sums, mut balances) = (BTreeMap::new(), BTreeMap::new());
         let mut accounts = 0;
-        for rebuilt in self.accounts.iter().flatten() {
+        for rebuilt in self.accounts.all() {
             let key = &rebuilt.account.key;
             if key.kind == AccountKind::RolledOver && rebuilt.balance != 0 {
                 let what = format!(
@@ -307,7 +307,7 @@ impl Audit {
                 self.differences.extend(compare(rebuilt));
             }
         }
-        for grant in self.grants.iter().flatten() {
+        for grant in self.grants.all() {
             let id = grant.grant.id;
             if i128::from(grant.grant.remaining) != grant.left_at_head {
                 self.differences.push(Difference::WrongRemaining {
@@ -326,8 +326,9 @@ impl Audit {
         }
         Report {
             accounts,
-            postings: self.last_posting,
-            transactions: self.last_transaction,
+            postings: self.postings,
+            transactions: self.transactions,
+            newest_transaction: self.last_transaction,
             balances,
             sums,
             differences: self.differences,

@@ -169,6 +169,13 @@ pub enum Command {
     RevokeKey(ApiKeyId),
 }
 
+impl Command {
+    /// Whether it only asks: whatever comes of it, nothing is changed.
+    pub const fn is_question(&self) -> bool {
+        matches!(self, Self::ReadWallets(_) | Self::Precheck(_))
+    }
+}
+
 /// The answer to a command that was not refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

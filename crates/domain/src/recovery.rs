@@ -102,10 +102,7 @@ pub(crate) fn step(state: &mut State, now: Time, step: &Step) -> Option<Recovery
     match step {
         Step::Begin { since, why } => begin(state, now, *since, why),
         Step::Seen { payment, since } => {
-            let known = state
-                .sequence
-                .payment
-                .max(number(state, mark::PAYMENTS_SEEN));
+            let known = state.newest_payment.max(number(state, mark::PAYMENTS_SEEN));
             if *payment > known {
                 let seen = payment.to_string();
                 state.marks.put(mark::PAYMENTS_SEEN.to_owned(), seen);
@@ -189,7 +186,7 @@ mod tests {
     #[test]
     fn a_payment_that_only_the_provider_knows_begins_it_once() {
         let mut state = fresh();
-        state.sequence.payment = 5;
+        state.newest_payment = 5;
         let mut seen = |payment| {
             step(
                 &mut state,

@@ -190,13 +190,26 @@ impl<K: Ord + Clone + std::fmt::Debug, V> Table<K, V> {
 
 macro_rules! sequence {
     ($($name:ident, $next:ident: $what:literal;)*) => {
-        /// The last numbers given out. One writer gives them, so they have no gaps.
+        /// The last numbers given out. One writer gives them without gaps; several nodes each have blocks of their own.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct Sequence {
             $(#[doc = concat!("Number of the newest ", $what, ".")] pub $name: i64,)*
         }
 
         impl Sequence {
+            /// All numbers, in one order.
+            pub const fn numbers(&self) -> [i64; [$(stringify!($name)),*].len()] {
+                [$(self.$name),*]
+            }
+
+            /// With none of them lower than `least`.
+            pub const fn at_least(mut self, least: i64) -> Self {
+                $(if self.$name < least {
+                    self.$name = least;
+                })*
+                self
+            }
+
             $(pub(crate) const fn $next(&mut self) -> i64 {
                 self.$name += 1;
                 self.$name
@@ -236,6 +249,9 @@ pub struct State {
     pub has_limits: bool,
     /// Whether the service is in recovery mode ([`crate::recovery`]).
     pub recovering: bool,
+    /// The number of the newest payment before this batch, whoever gave it out. Only to be relied on by who asks for the mark of
+    /// payments that were seen.
+    pub newest_payment: i64,
     /// The spending limits of each subject.
     pub limits: Table<Subject, Vec<SpendingLimit>>,
     /// Whose limit it is (an index, kept by the store).

@@ -321,6 +321,7 @@ impl World {
                 .collect(),
             newest_posting: self.sequence.posting,
             lag: 0,
+            block: None,
         }
     }
 

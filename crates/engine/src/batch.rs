@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bursar_domain::command::{self, Context, Reply, Request};
 use bursar_domain::event::EventStatus;
@@ -16,6 +17,12 @@ use crate::clock::Clock;
 /// Rounds of asking and loading. A session names a payment, the payment its top-up, the top-up its wallet; more would
 /// mean that a command asks in circles.
 const ROUNDS_MAX: usize = 6;
+
+/// How often what is in memory may turn out to be old while one batch is prepared. The second time all rows are locked.
+const SETTLES_MAX: usize = 6;
+
+/// How often a batch is run again because another node was faster.
+const ATTEMPTS: u32 = 12;
 
 /// What is needed to run batches.
 #[expect(
@@ -51,6 +58,26 @@ impl Batch {
     /// Runs the requests one after the other and commits them together. Durable when it returns. After an error nothing has
     /// changed, and the next batch can be run.
     pub fn run(&mut self, requests: &[&Request]) -> Result<Outcome, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            match self.run_once(requests) {
+                Err(StoreError::Conflict(why)) => {
+                    tracing::debug!(why, attempt, "another node was faster");
+                    self.pause(attempt);
+                }
+                done => return done,
+            }
+        }
+        self.run_once(requests)
+    }
+
+    /// Each node waits another while, so that they do not meet again.
+    fn pause(&mut self, attempt: u32) {
+        let most = 1_000_u64 << attempt.min(6);
+        let random = u64::try_from(self.ids.random80() % u128::from(most)).unwrap_or(0);
+        std::thread::sleep(Duration::from_micros(random));
+    }
+
+    fn run_once(&mut self, requests: &[&Request]) -> Result<Outcome, StoreError> {
         // A bug in a decision must cost the request that meets it, and not the writer: without a writer nothing works any
         // more, and after a restart a stored event would stop it again.
         let decided = catch_unwind(AssertUnwindSafe(|| self.decide(requests)));
@@ -79,8 +106,7 @@ impl Batch {
     }
 
     fn decide(&mut self, requests: &[&Request]) -> Result<(State, Answers), StoreError> {
-        let mut state = self.store.state();
-        self.load(requests, &mut state)?;
+        let mut state = self.settled(requests)?;
         let mut context = Context {
             now: self.clock.now(),
             ids: self.ids.as_mut(),
@@ -94,6 +120,24 @@ impl Batch {
             Some(key) => Err(bug(&format!("no command asked for {key}"))),
             None => Ok((state, answers)),
         }
+    }
+
+    /// A state with all that the requests need, which nobody else changes any more. Where other nodes write, what is in memory may
+    /// turn out to be old, and then it is begun again.
+    fn settled(&mut self, requests: &[&Request]) -> Result<State, StoreError> {
+        let changes = requests
+            .iter()
+            .any(|request| request.idempotency.is_some() || !request.command.is_question());
+        for _ in 0..SETTLES_MAX {
+            let mut state = self.store.state();
+            self.load(requests, &mut state)?;
+            if self.store.settle(&mut state, changes)? {
+                return Ok(state);
+            }
+        }
+        Err(StoreError::Conflict(
+            "what the batch needs kept changing".into(),
+        ))
     }
 
     fn load(&mut self, requests: &[&Request], state: &mut State) -> Result<(), StoreError> {

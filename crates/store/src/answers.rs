@@ -11,14 +11,20 @@ use bursar_domain::refusal::Refusal;
 use bursar_domain::state::State;
 use serde::{Deserialize, Serialize};
 
-use crate::connection::{Connection, Row, StoreError, Value};
+use crate::connection::{Connection, Dialect, Parameters, Row, StoreError, Value};
 use crate::key_index::{self, KeyIndex};
+use crate::node::BLOCK;
 use crate::{digest, load, record};
+
+/// How answers are found where the database has an index over fingerprints.
+pub(crate) const BY_FINGERPRINT: &str =
+    "SELECT fingerprint, request_hash, outcome, at FROM answer WHERE fingerprint = $1";
 
 /// All remembered answers.
 #[derive(Debug)]
 pub(crate) struct Answers {
-    keys: KeyIndex,
+    /// None on a server, which has a unique index over fingerprints: it is also what stops a second node.
+    keys: Option<KeyIndex>,
     /// The number of the newest one.
     newest: i64,
 }
@@ -51,9 +57,41 @@ impl Answers {
     pub(crate) fn open(connection: &mut dyn Connection) -> Result<Self, StoreError> {
         let rows = connection.rows("SELECT coalesce(max(number), 0) FROM answer", vec![])?;
         Ok(Self {
-            keys: KeyIndex::open(connection)?,
+            keys: Some(KeyIndex::open(connection)?),
             newest: rows.first().map_or(Ok(0), |row| row.integer(0))?,
         })
+    }
+
+    /// On a server. Answers given from here on have higher numbers than `base`, and so have the newest ones of the same block.
+    pub(crate) fn on_server(
+        connection: &mut dyn Connection,
+        base: i64,
+    ) -> Result<Self, StoreError> {
+        let sql = "SELECT coalesce(max(number), 0) FROM answer WHERE number < $1";
+        let rows = connection.rows(sql, vec![(base + BLOCK).into()])?;
+        let newest = rows.first().map_or(Ok(0), |row| row.integer(0))?;
+        let (keys, newest) = (None, newest.max(base));
+        Ok(Self { keys, newest })
+    }
+
+    pub(crate) const fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// Goes on from a later block.
+    pub(crate) fn advance(&mut self, base: i64) {
+        self.newest = self.newest.max(base);
+    }
+
+    /// How to ask for the answers of these keys.
+    pub(crate) fn question(keys: &[AnswerKey]) -> Vec<Parameters> {
+        let fingerprints = keys.iter().map(digest::fingerprint);
+        fingerprints.map(|it| vec![bytes(&it)]).collect()
+    }
+
+    /// An answer, by the row that [`BY_FINGERPRINT`] gave.
+    pub(crate) fn of_row(connection: &mut dyn Connection, row: &Row) -> Result<Answer, StoreError> {
+        read(connection, row)
     }
 
     /// What was answered under this key.
@@ -63,9 +101,10 @@ impl Answers {
         key: &AnswerKey,
     ) -> Result<Option<Answer>, StoreError> {
         let fingerprint = digest::fingerprint(key);
-        let numbers = self
-            .keys
-            .find(connection, digest::index_key(&fingerprint))?;
+        let Some(keys) = &self.keys else {
+            return by_fingerprint(connection, &fingerprint);
+        };
+        let numbers = keys.find(connection, digest::index_key(&fingerprint))?;
         one_of(connection, &numbers, &fingerprint)
     }
 
@@ -94,15 +133,18 @@ impl Answers {
             return Ok(Step { keys: None, newest });
         }
         let sql = record::insert("answer", "number, fingerprint, request_hash, outcome, at");
-        connection.execute(&sql, &rows)?;
-        let keys = Some(self.keys.write(connection, &keys)?);
+        connection.write(&sql, &rows)?;
+        let index = self.keys.as_ref();
+        let keys = index
+            .map(|index| index.write(connection, &keys))
+            .transpose()?;
         Ok(Step { keys, newest })
     }
 
     pub(crate) fn apply(&mut self, step: Step) {
         self.newest = step.newest;
-        if let Some(keys) = step.keys {
-            self.keys.apply(keys);
+        if let (Some(index), Some(step)) = (&mut self.keys, step.keys) {
+            index.apply(step);
         }
     }
 }
@@ -113,8 +155,20 @@ pub(crate) fn look_up(
     key: &AnswerKey,
 ) -> Result<Option<Answer>, StoreError> {
     let fingerprint = digest::fingerprint(key);
+    if connection.dialect() == Dialect::Postgres {
+        return by_fingerprint(connection, &fingerprint);
+    }
     let numbers = key_index::look_up(connection, digest::index_key(&fingerprint))?;
     one_of(connection, &numbers, &fingerprint)
+}
+
+fn by_fingerprint(
+    connection: &mut dyn Connection,
+    fingerprint: &[u8; 16],
+) -> Result<Option<Answer>, StoreError> {
+    let rows = connection.rows(BY_FINGERPRINT, vec![bytes(fingerprint)])?;
+    let row = rows.first();
+    row.map(|row| read(connection, row)).transpose()
 }
 
 /// The answer among these that has this fingerprint.

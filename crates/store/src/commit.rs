@@ -8,7 +8,9 @@ use bursar_domain::state::{Change, Sequence, State, Table};
 use crate::connection::{Connection, Parameters, StoreError, Value};
 use crate::record::{self, Shape};
 use crate::seal::{Seal, Sealing};
-use crate::{Memory, answers, load, wallets};
+use crate::{Memory, answers, load, node, wallets};
+
+const ANNOUNCEMENT: &str = "number, account, kind, body, at";
 
 /// What memory takes over when the transaction is on disk.
 #[derive(Debug)]
@@ -35,6 +37,18 @@ impl Memory {
         self.seal = step.seal;
         self.limits = step.limits;
         self.recovering = step.recovering;
+        if let Some(node) = &mut self.node {
+            node.batch += 1;
+        }
+        self.advance(0);
+    }
+
+    /// On a server, moves on to numbers that are free and higher than `seen`, which another node may have given out.
+    pub(crate) fn advance(&mut self, seen: i64) {
+        let Some(node) = self.node else { return };
+        let answers = self.answers.newest();
+        self.sequence = node.advanced(self.sequence, answers, seen);
+        self.answers.advance(node::base_of_all(self.sequence));
     }
 }
 
@@ -45,15 +59,19 @@ pub(crate) fn changes(
     state: &State,
 ) -> Result<Step, StoreError> {
     let mut writer = Writer { connection };
+    if let Some(node) = &memory.node {
+        node.count_batch(writer.connection)?;
+    }
     let accounts = writer.accounts(state)?;
     let wallets = memory
         .wallets
         .write(writer.connection, state, memory.sequence.posting + 1)?;
     let rows_to = memory.wallets.rows_to(&wallets, state.sequence.posting);
+    let announced = writer.announcements(state, memory.node.is_some())?;
+    writer.insert("announcement", ANNOUNCEMENT, &announced)?;
     let seal = writer.journal(&memory.seal, state, rows_to)?;
     let limits = writer.limits(state)?.unwrap_or(memory.limits);
     writer.holds(state)?;
-    writer.announcements(state)?;
     let usage: Vec<Parameters> = state.usage.iter().map(record::write_usage).collect();
     writer.insert("usage_event", record::USAGE, &usage)?;
     writer.table(&record::TOPUPS, &state.topups, record::write_topup)?;
@@ -242,14 +260,26 @@ impl Writer<'_> {
         load::count_limits(self.connection).map(Some)
     }
 
-    fn announcements(&mut self, state: &State) -> Result<(), StoreError> {
+    /// What has happened. Nodes number it under a lock, because whoever reads it remembers the last number he has seen.
+    fn announcements(
+        &mut self,
+        state: &State,
+        are_others: bool,
+    ) -> Result<Vec<Parameters>, StoreError> {
         let rows = state
             .announcements
             .iter()
-            .map(|it| record::write_announcement(it, account_of(state, &it.wallet)?))
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        let columns = "number, account, kind, body, at";
-        self.insert("announcement", columns, &rows)
+            .map(|it| record::write_announcement(it, account_of(state, &it.wallet)?));
+        let mut rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+        if are_others && !rows.is_empty() {
+            let mut newest = node::announced(self.connection)?;
+            for row in &mut rows {
+                newest += 1;
+                row[0] = newest.into();
+            }
+            node::count_announced(self.connection, newest)?;
+        }
+        Ok(rows)
     }
 
     /// What payments have given, refunds and disputes: of a payment of which anything changed, all are written.
@@ -338,11 +368,16 @@ impl Writer<'_> {
     fn jobs(&mut self, state: &State) -> Result<(), StoreError> {
         let (mut gone, mut there) = (Vec::new(), Vec::new());
         for (key, _, job) in state.jobs.changes() {
-            gone.push(record::job_key(key));
-            there.extend(job.map(record::write_job));
+            match job {
+                Some(job) => there.push(record::write_job(job)),
+                None => gone.push(record::job_key(key)),
+            }
         }
         self.run("DELETE FROM job WHERE kind = $1 AND subject = $2", &gone)?;
-        self.insert("job", record::JOB, &there)
+        if there.is_empty() {
+            return Ok(());
+        }
+        self.run(&record::upsert("job", record::JOB, "kind, subject"), &there)
     }
 
     /// Inserts rows, if there are any: most batches have none for most tables.
@@ -354,14 +389,14 @@ impl Writer<'_> {
     ) -> Result<(), StoreError> {
         if !rows.is_empty() {
             self.connection
-                .execute(&record::insert(table, columns), rows)?;
+                .write(&record::insert(table, columns), rows)?;
         }
         Ok(())
     }
 
     fn run(&mut self, sql: &str, rows: &[Parameters]) -> Result<(), StoreError> {
         if !rows.is_empty() {
-            self.connection.execute(sql, rows)?;
+            self.connection.write(sql, rows)?;
         }
         Ok(())
     }

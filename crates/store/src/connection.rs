@@ -251,6 +251,10 @@ pub enum StoreError {
     /// The connection was lost while a commit was under way. It may have been done or not.
     #[error("the database did not say whether it committed: {0}")]
     Unknown(String),
+    /// The database has forgotten what it had committed: a standby that was behind has taken over. Nothing is written any more until
+    /// a person has looked.
+    #[error("the database has lost commits that were answered: {0}")]
+    Lost(String),
     /// A page was asked for after a cursor that no page has given out.
     #[error("the cursor is not one that was given out for this list")]
     BadCursor,
@@ -275,6 +279,16 @@ pub enum Dialect {
     Sqlite,
     /// A server that several nodes use at the same time.
     Postgres,
+}
+
+impl Dialect {
+    /// What stands behind a query whose rows nobody else may change until the transaction ends.
+    pub(crate) const fn lock(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
 }
 
 /// A connection to a database.

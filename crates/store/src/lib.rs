@@ -15,10 +15,12 @@ mod inbox;
 mod key_index;
 mod load;
 mod migrate;
+mod node;
 pub mod postgres;
 pub mod query;
 mod record;
 pub mod seal;
+mod shared;
 pub mod sqlite;
 mod wallets;
 
@@ -31,9 +33,11 @@ use bursar_domain::account::{Account, AccountKey};
 use bursar_domain::state::{Needs, Sequence, State};
 
 use answers::Answers;
-use connection::Connection;
 pub use connection::StoreError;
+use connection::{Connection, Dialect};
+use node::Node;
 use seal::Seal;
+use shared::UnderWay;
 pub use wallets::Sizes;
 use wallets::Wallets;
 
@@ -42,6 +46,10 @@ pub struct Store {
     connection: Box<dyn Connection>,
     memory: Memory,
     in_transaction: bool,
+    /// None where there is only one writer.
+    under_way: Option<UnderWay>,
+    /// Why nothing is written any more.
+    lost: Option<String>,
 }
 
 /// What the writer remembers: always as of the last commit.
@@ -54,6 +62,8 @@ pub(crate) struct Memory {
     seal: Seal,
     limits: i64,
     recovering: bool,
+    /// None where there is only one writer.
+    node: Option<Node>,
 }
 
 impl std::fmt::Debug for Store {
@@ -77,21 +87,17 @@ impl Store {
         sizes: Sizes,
     ) -> Result<Self, StoreError> {
         migrate::run(connection.as_mut())?;
-        connection.execute(RELEASE_CLAIMS, &[vec![]])?;
-        let (seal, rows_to) = seal::newest(connection.as_mut())?;
-        let memory = Memory {
-            sequence: load::sequence(connection.as_mut())?,
-            accounts: HashMap::new(),
-            wallets: Wallets::open(connection.as_mut(), rows_to, sizes)?,
-            answers: Answers::open(connection.as_mut())?,
-            seal,
-            limits: load::count_limits(connection.as_mut())?,
-            recovering: load::is_recovering(connection.as_mut())?,
+        let dialect = connection.dialect();
+        let memory = match dialect {
+            Dialect::Sqlite => Memory::of_writer(connection.as_mut(), sizes)?,
+            Dialect::Postgres => Memory::of_node(connection.as_mut(), sizes)?,
         };
         Ok(Self {
             connection,
             memory,
             in_transaction: false,
+            under_way: (dialect == Dialect::Postgres).then(UnderWay::default),
+            lost: None,
         })
     }
 
@@ -101,20 +107,25 @@ impl Store {
             sequence: self.memory.sequence,
             has_limits: self.memory.limits > 0,
             recovering: self.memory.recovering,
+            newest_payment: self.memory.sequence.payment,
             ..State::default()
         }
     }
 
     /// Loads what is asked for. What is not in memory is read inside the transaction that [`Store::commit`] or
     /// [`Store::give_up`] ends: nothing can change in between, and the database is locked once and not for every row.
-    pub fn load(&mut self, needs: Needs, state: &mut State) -> Result<(), StoreError> {
+    pub fn load(&mut self, mut needs: Needs, state: &mut State) -> Result<(), StoreError> {
+        if let Some(under_way) = &mut self.under_way {
+            under_way.note(&mut needs, state);
+        }
         let missing = load::from_memory(&mut self.memory, needs, state);
         if missing.is_empty() {
             return Ok(());
         }
         self.begin()?;
         let loaded = load::rows(self.connection.as_mut(), &mut self.memory, &missing, state);
-        if loaded.is_err() {
+        if let Err(error) = &loaded {
+            self.note_trouble(error);
             self.give_up()?;
         }
         loaded
@@ -122,6 +133,7 @@ impl Store {
 
     fn begin(&mut self) -> Result<(), StoreError> {
         if !self.in_transaction {
+            self.take_slot()?;
             self.connection.begin()?;
             self.in_transaction = true;
         }
@@ -130,6 +142,7 @@ impl Store {
 
     /// Ends the transaction of a batch that has nothing to write. Costs no sync.
     pub fn give_up(&mut self) -> Result<(), StoreError> {
+        self.forget_batch();
         if self.in_transaction {
             self.in_transaction = false;
             self.connection.rollback()?;
@@ -139,10 +152,13 @@ impl Store {
 
     /// Writes what has changed, in one transaction; durable when this returns. After an error nothing has changed.
     pub fn commit(&mut self, state: &State) -> Result<(), StoreError> {
-        self.begin()?;
-        match commit::changes(self.connection.as_mut(), &mut self.memory, state) {
+        let checked = self.check_settled(state).and_then(|()| self.begin());
+        let written = checked
+            .and_then(|()| commit::changes(self.connection.as_mut(), &mut self.memory, state));
+        match written {
             Ok(step) => self.finish(step),
             Err(error) => {
+                self.note_trouble(&error);
                 self.give_up()?;
                 Err(error)
             }
@@ -151,13 +167,32 @@ impl Store {
 
     fn finish(&mut self, step: commit::Step) -> Result<(), StoreError> {
         self.in_transaction = false;
-        self.connection.commit()?;
-        self.memory.take_over(step);
-        Ok(())
+        self.forget_batch();
+        match self.connection.commit() {
+            Ok(()) => {
+                self.memory.take_over(step);
+                Ok(())
+            }
+            Err(StoreError::Unknown(why)) => self.find_out(step, why),
+            Err(error) => {
+                self.note_trouble(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn forget_batch(&mut self) {
+        if let Some(under_way) = &mut self.under_way {
+            *under_way = UnderWay::default();
+        }
     }
 
     /// Writes the rows of wallets that are behind the journal, so that the next start finds nothing to catch up with.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.under_way.is_some() {
+            self.give_up()?;
+            return self.leave();
+        }
         self.begin()?;
         match commit::rows_behind(self.connection.as_mut(), &mut self.memory) {
             Ok(step) => self.finish(step),
@@ -184,6 +219,24 @@ impl Store {
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.give_up()?;
         self.connection.checkpoint()
+    }
+}
+
+impl Memory {
+    /// What the one writer of a file remembers at its start.
+    fn of_writer(connection: &mut dyn Connection, sizes: Sizes) -> Result<Self, StoreError> {
+        connection.execute(RELEASE_CLAIMS, &[vec![]])?;
+        let (seal, rows_to) = seal::newest(connection)?;
+        Ok(Self {
+            sequence: load::sequence(connection)?,
+            accounts: HashMap::new(),
+            wallets: Wallets::open(connection, rows_to, sizes)?,
+            answers: Answers::open(connection)?,
+            seal,
+            limits: load::count_limits(connection)?,
+            recovering: load::is_recovering(connection)?,
+            node: None,
+        })
     }
 }
 
@@ -228,5 +281,5 @@ impl Checkpointer {
     }
 }
 
-const RELEASE_CLAIMS: &str =
+pub(crate) const RELEASE_CLAIMS: &str =
     "UPDATE job SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bursar_domain::account::AccountKey;
 use bursar_domain::grant::Grant;
 use bursar_domain::id::{PaymentId, UserId};
 use bursar_domain::state::{Needs, Sequence, State, Table};
@@ -71,15 +72,18 @@ pub(crate) fn rows(
     needs: &Needs,
     state: &mut State,
 ) -> Result<(), StoreError> {
-    for key in &needs.wallets {
-        let wallet = memory.wallets.load(connection, key)?;
-        state.wallets.load(key.clone(), wallet);
+    let wallets: Vec<AccountKey> = needs.wallets.iter().cloned().collect();
+    memory.wallets.read(connection, &wallets)?;
+    for key in wallets {
+        let wallet = memory.wallets.kept(&key);
+        state.wallets.load(key, wallet);
     }
     for key in &needs.answers {
         let answer = memory.answers.load(connection, key)?;
         state.answers.load(key.clone(), answer);
     }
-    let mut loader = Loader { connection };
+    let lock = connection.dialect().lock();
+    let mut loader = Loader { connection, lock };
     loader.find(
         &needs.accounts,
         &mut state.accounts,
@@ -112,7 +116,7 @@ pub(crate) fn rows(
     returns(&mut loader, needs, state)?;
     cards(&mut loader, needs, state)?;
     bonuses(&mut loader, needs, state)?;
-    loader.find(
+    loader.find_to_change(
         &needs.marks,
         &mut state.marks,
         "SELECT value FROM mark WHERE name = $1",
@@ -120,14 +124,14 @@ pub(crate) fn rows(
         |row| row.text(0).map(str::to_owned),
     )?;
     events(&mut loader, needs, state)?;
-    loader.find(
+    loader.find_to_change(
         &needs.jobs,
         &mut state.jobs,
         &select(record::JOB, "job", "kind = $1 AND subject = $2"),
         record::job_key,
         record::read_job,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.api_keys,
         &mut state.api_keys,
         &select(record::API_KEY, "api_key", "id = $1"),
@@ -187,7 +191,7 @@ fn grants_and_holds(
         |id| vec![id.number().into()],
         read_grant,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.holds,
         &mut state.holds,
         &select_hold(),
@@ -208,30 +212,24 @@ fn limits(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
         "SELECT {} FROM spending_limit WHERE subject_kind = $1 AND subject = $2 ORDER BY number",
         record::LIMIT
     );
-    for subject in &needs.limits {
-        let key = vec![subject.kind.as_str().into(), subject.name.as_str().into()];
-        let rows = loader.connection.rows(&sql, key)?;
-        let limits = rows
-            .iter()
-            .map(record::read_limit)
-            .collect::<Result<Vec<_>, _>>()?;
-        state.limits.load(
-            subject.clone(),
-            Some(limits).filter(|limits| !limits.is_empty()),
-        );
-    }
-    Ok(())
+    loader.find_all_to_change(
+        &needs.limits,
+        &mut state.limits,
+        &sql,
+        |subject| vec![subject.kind.as_str().into(), subject.name.as_str().into()],
+        record::read_limit,
+    )
 }
 
 fn purchases(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
-    loader.find(
+    loader.find_to_change(
         &needs.topups,
         &mut state.topups,
         &select(record::TOPUP, "topup", "id = $1"),
         |id| vec![id.as_str().into()],
         record::read_topup,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.payments,
         &mut state.payments,
         &select(record::PAYMENT, "payment", "id = $1"),
@@ -259,25 +257,25 @@ fn returns(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<
     let of_payment = |columns, table, key| {
         format!("SELECT {columns} FROM {table} WHERE payment_id = $1 ORDER BY {key}")
     };
-    loader.find_all(
+    loader.find_all_to_change(
         &needs.awards,
         &mut state.awards,
         &of_payment(record::AWARD, "award", "kind"),
-        PaymentId::as_str,
+        |id| vec![id.as_str().into()],
         record::read_award,
     )?;
-    loader.find_all(
+    loader.find_all_to_change(
         &needs.refunds,
         &mut state.refunds,
         &of_payment(record::REFUND, "refund", "id"),
-        PaymentId::as_str,
+        |id| vec![id.as_str().into()],
         record::read_refund,
     )?;
-    loader.find_all(
+    loader.find_all_to_change(
         &needs.disputes,
         &mut state.disputes,
         &of_payment(record::DISPUTE, "dispute", "id"),
-        PaymentId::as_str,
+        |id| vec![id.as_str().into()],
         record::read_dispute,
     )?;
     loader.find(
@@ -290,14 +288,14 @@ fn returns(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<
 }
 
 fn cards(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
-    loader.find(
+    loader.find_to_change(
         &needs.auto_topups,
         &mut state.auto_topups,
         &select(record::AUTO_TOPUP, "auto_topup", "user_id = $1"),
         |user| vec![user.as_str().into()],
         record::read_auto_topup,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.customers,
         &mut state.customers,
         &select(
@@ -311,21 +309,21 @@ fn cards(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<()
 }
 
 fn bonuses(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(), StoreError> {
-    loader.find(
+    loader.find_to_change(
         &needs.coupons,
         &mut state.coupons,
         &select(record::COUPON, "coupon", "code = $1"),
         |code| vec![code.as_str().into()],
         record::read_coupon,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.codes,
         &mut state.codes,
         &select(record::CODE, "redeem_code", "id = $1"),
         |id| vec![id.as_str().into()],
         record::read_code,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.perks,
         &mut state.perks,
         &select(
@@ -336,7 +334,7 @@ fn bonuses(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<
         record::perk_key,
         record::read_perk,
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.members,
         &mut state.members,
         &select(record::MEMBER, "member", "user_id = $1"),
@@ -367,7 +365,7 @@ fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
         |id| vec![id.as_str().into()],
         |row| row.integer(0),
     )?;
-    loader.find(
+    loader.find_to_change(
         &needs.events,
         &mut state.events,
         &format!(
@@ -382,23 +380,52 @@ fn events(loader: &mut Loader<'_>, needs: &Needs, state: &mut State) -> Result<(
         &needs.waiting_events,
         &mut state.waiting_events,
         &format!("{numbers} status = 'waiting' AND payment_id = $1 ORDER BY number"),
-        PaymentId::as_str,
+        |id| vec![id.as_str().into()],
         |row| row.integer(0),
     )?;
     loader.find_all(
         &needs.unmatched_events,
         &mut state.unmatched_events,
         &format!("{numbers} waits_for = $1 ORDER BY number"),
-        String::as_str,
+        |id| vec![id.as_str().into()],
         |row| row.integer(0),
     )
 }
 
 struct Loader<'a> {
     connection: &'a mut dyn Connection,
+    /// What makes rows wait for us, where others may change them.
+    lock: &'static str,
 }
 
 impl Loader<'_> {
+    /// As [`Loader::find`], and nobody else changes the rows until the transaction ends. Keys come in their order, and tables in the
+    /// order of this file, so that few ever wait for each other.
+    fn find_to_change<K: Ord + Clone + std::fmt::Debug, V>(
+        &mut self,
+        keys: &BTreeSet<K>,
+        table: &mut Table<K, V>,
+        sql: &str,
+        write_key: impl Fn(&K) -> Parameters,
+        read: impl Fn(&Row) -> Result<V, StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = format!("{sql}{}", self.lock);
+        self.find(keys, table, &sql, write_key, read)
+    }
+
+    /// As [`Loader::find_all`], and nobody else changes the rows until the transaction ends.
+    fn find_all_to_change<K: Ord + Clone + std::fmt::Debug, V>(
+        &mut self,
+        keys: &BTreeSet<K>,
+        table: &mut Table<K, Vec<V>>,
+        sql: &str,
+        write_key: impl Fn(&K) -> Parameters,
+        read: impl Fn(&Row) -> Result<V, StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = format!("{sql}{}", self.lock);
+        self.find_all(keys, table, &sql, write_key, read)
+    }
+
     /// One row at most for each key, by a unique index.
     fn find<K: Ord + Clone + std::fmt::Debug, V>(
         &mut self,
@@ -426,14 +453,13 @@ impl Loader<'_> {
         keys: &BTreeSet<K>,
         table: &mut Table<K, Vec<V>>,
         sql: &str,
-        as_text: impl Fn(&K) -> &str,
+        write_key: impl Fn(&K) -> Parameters,
         read: impl Fn(&Row) -> Result<V, StoreError>,
     ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
-        let parameters: Vec<Parameters> =
-            keys.iter().map(|key| vec![as_text(key).into()]).collect();
+        let parameters: Vec<Parameters> = keys.iter().map(write_key).collect();
         let answers = self.connection.query(sql, &parameters)?;
         for (key, rows) in keys.iter().zip(answers) {
             let values = rows.iter().map(&read).collect::<Result<Vec<_>, _>>()?;

@@ -288,9 +288,12 @@ impl Reader {
         let rest = if is_recovering {
             let reading = JobKind::ALL.iter().filter(|kind| kind.only_reads());
             let reading: Vec<String> = reading.map(|kind| format!("'{}'", kind.as_str())).collect();
-            format!("WHERE kind IN ({}) ORDER BY run_at", reading.join(", "))
+            format!(
+                "WHERE kind IN ({}) ORDER BY run_at, kind, subject",
+                reading.join(", ")
+            )
         } else {
-            "ORDER BY run_at".to_owned()
+            "ORDER BY run_at, kind, subject".to_owned()
         };
         for job in self.jobs(&rest, limit)? {
             if !jobs.iter().any(|other| other.key == job.key) {

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::connection::{Cell, Connection, Row, StoreError, Value};
+use crate::node;
 
 pub use chain::ChainReport;
 pub(crate) use chain::verify;
@@ -119,8 +120,29 @@ fn read(row: &Row) -> Result<Seal, StoreError> {
 
 /// The newest seal, and up to which posting the rows of wallets miss nothing.
 pub(crate) fn newest(connection: &mut dyn Connection) -> Result<(Seal, i64), StoreError> {
-    let sql = "SELECT number, account_number, transaction_number, hash, rows_to FROM seal ORDER BY number DESC LIMIT 1";
-    match connection.rows(sql, vec![])?.first() {
+    newest_below(connection, i64::MAX)
+}
+
+/// The newest seal in the chain of a slot.
+pub(crate) fn newest_of_slot(
+    connection: &mut dyn Connection,
+    slot: i64,
+) -> Result<Seal, StoreError> {
+    let first = node::first_seal(slot);
+    let (newest, _) = newest_below(connection, node::first_seal(slot + 1))?;
+    if newest.number > first {
+        return Ok(newest);
+    }
+    Ok(Seal {
+        number: first,
+        ..Seal::default()
+    })
+}
+
+fn newest_below(connection: &mut dyn Connection, number: i64) -> Result<(Seal, i64), StoreError> {
+    let sql = "SELECT number, account_number, transaction_number, hash, rows_to FROM seal WHERE number < $1 \
+               ORDER BY number DESC LIMIT 1";
+    match connection.rows(sql, vec![number.into()])?.first() {
         Some(row) => Ok((read(row)?, row.integer(4)?)),
         None => Ok((Seal::default(), 0)),
     }

@@ -17,9 +17,9 @@ use bursar_domain::id::GrantId;
 use bursar_domain::journal::{Link, Side};
 use bursar_domain::state::{Change, State};
 use bursar_domain::time::Time;
-use bursar_domain::wallet::{Reservation, Wallet};
+use bursar_domain::wallet::Wallet;
 
-use crate::connection::{Connection, StoreError};
+use crate::connection::{Connection, Parameters, Row, StoreError};
 use crate::record;
 use rows::{Rows, grants_by_wallet};
 
@@ -49,6 +49,8 @@ struct Kept {
     behind_since: Option<i64>,
     /// What the rows of live grants say is left.
     stored: Vec<(GrantId, i64)>,
+    /// How often the wallet's row has been written.
+    version: i64,
     /// Whether somebody asked for it since the last tidying.
     used: bool,
 }
@@ -94,6 +96,8 @@ impl Missed {
 #[derive(Debug)]
 pub(crate) struct Wallets {
     sizes: Sizes,
+    /// Whether rows are written with each change, because other nodes read them.
+    at_once: bool,
     kept: HashMap<AccountKey, Kept>,
     /// Wallets whose rows are behind, by neighbourhood. One that has been written meanwhile is passed over.
     behind: HashMap<i64, Vec<Name>>,
@@ -132,6 +136,20 @@ pub(crate) struct Step {
 }
 
 impl Wallets {
+    /// With none in memory. `at_once`: rows never miss anything.
+    pub(crate) fn of_sizes(sizes: Sizes, at_once: bool) -> Self {
+        Self {
+            sizes,
+            at_once,
+            kept: HashMap::new(),
+            behind: HashMap::new(),
+            line: VecDeque::new(),
+            missed: HashMap::new(),
+            newest_missed: 0,
+            tidy_at: sizes.kept,
+        }
+    }
+
     /// Reads what rows may miss: the postings behind `rows_to`.
     pub(crate) fn open(
         connection: &mut dyn Connection,
@@ -143,15 +161,7 @@ impl Wallets {
              WHERE p.number > $1 ORDER BY p.number",
             record::columns_of("p", record::POSTING)
         );
-        let mut wallets = Self {
-            sizes,
-            kept: HashMap::new(),
-            behind: HashMap::new(),
-            line: VecDeque::new(),
-            missed: HashMap::new(),
-            newest_missed: 0,
-            tidy_at: sizes.kept,
-        };
+        let mut wallets = Self::of_sizes(sizes, false);
         for row in connection.rows(&sql, vec![rows_to.into()])? {
             let posting = record::read_posting(&row)?;
             let at = row.time(10)?;
@@ -198,48 +208,82 @@ impl Wallets {
         Some(Arc::clone(&kept.wallet))
     }
 
-    /// The wallet as it stands, from memory or from its rows; none if nothing ever touched it.
-    pub(crate) fn load(
+    pub(crate) const fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// What a wallet in memory is known by in the database, and how often its row has been written.
+    pub(crate) fn version(&self, key: &AccountKey) -> Option<(i64, i64)> {
+        let kept = self.kept.get(key)?;
+        Some((kept.wallet.account.number, kept.version))
+    }
+
+    /// Takes wallets into memory as their rows and the postings behind them say, over whatever is there.
+    pub(crate) fn read(
         &mut self,
         connection: &mut dyn Connection,
-        key: &AccountKey,
-    ) -> Result<Option<Arc<Wallet>>, StoreError> {
-        if let Some(wallet) = self.kept(key) {
-            return Ok(Some(wallet));
-        }
+        keys: &[AccountKey],
+    ) -> Result<(), StoreError> {
         let sql = format!(
-            "SELECT {}, overdraft, frozen, topup_below FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
+            "SELECT {}, overdraft, frozen, topup_below, version FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
             record::ACCOUNT
         );
-        let rows = connection.rows(&sql, record::account_key(key))?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
+        let parameters: Vec<Parameters> = keys.iter().map(record::account_key).collect();
+        let rows = connection.query(&sql, &parameters)?;
+        let found: Vec<(&AccountKey, Row)> = keys
+            .iter()
+            .zip(rows)
+            .filter_map(|(key, rows)| Some((key, rows.into_iter().next()?)))
+            .collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<Parameters> = found
+            .iter()
+            .map(|(_, row)| row.integer(0).map(|number| vec![number.into()]))
+            .collect::<Result<_, _>>()?;
+        let grants = live_grants();
+        let mut answers = connection.ask(&[(&grants, &numbers), (OPEN_HOLDS, &numbers)])?;
+        let holds = answers.pop().unwrap_or_default();
+        let grants = answers.pop().unwrap_or_default();
+        for (((key, row), grants), holds) in found.into_iter().zip(grants).zip(holds) {
+            let kept = self.of_rows(key, &row, &grants, &holds)?;
+            self.kept.insert(key.clone(), kept);
+        }
+        Ok(())
+    }
+
+    fn of_rows(
+        &self,
+        key: &AccountKey,
+        row: &Row,
+        grants: &[Row],
+        holds: &[Row],
+    ) -> Result<Kept, StoreError> {
         let mut account = record::read_account(row)?;
         let settings = (
             row.optional_integer(9)?,
             row.boolean(10)?,
             row.optional_integer(11)?,
         );
-        let number = account.number;
-        let mut grants = live_grants(connection, number, key)?;
+        let grants = grants.iter().map(|row| record::read_grant(row, key));
+        let mut grants = grants.collect::<Result<Vec<_>, _>>()?;
         let stored = remaining(&grants);
-        let missed = self.missed.get(&number).into_iter().flatten();
+        let missed = self.missed.get(&account.number).into_iter().flatten();
         let (mut behind_since, head) = (None, account.head);
         for missed in missed.filter(|missed| missed.number > head) {
             behind_since.get_or_insert(missed.number);
             missed.add_to(&mut account, &mut grants)?;
         }
-        let holds = open_holds(connection, number)?;
-        let wallet = Arc::new(Wallet::of_rows(account, settings, grants, holds));
-        let kept = Kept {
-            wallet: Arc::clone(&wallet),
+        let holds = holds.iter().map(record::read_reservation);
+        let holds = holds.collect::<Result<Vec<_>, _>>()?;
+        Ok(Kept {
+            wallet: Arc::new(Wallet::of_rows(account, settings, grants, holds)),
             behind_since,
             stored,
+            version: row.integer(12)?,
             used: true,
-        };
-        self.kept.insert(key.clone(), kept);
-        Ok(Some(wallet))
+        })
     }
 
     /// Writes the rows that have to be written with this batch: of new wallets, of those of which more than a balance has
@@ -256,7 +300,8 @@ impl Wallets {
         for (key, change, wallet) in state.wallets.changes() {
             let Some(wallet) = wallet else { continue };
             let (before, grants) = (self.kept.get(key), touched.remove(key));
-            let more_than_balance = change == Change::Insert
+            let more_than_balance = self.at_once
+                || change == Change::Insert
                 || grants.is_some()
                 || before.is_none_or(|kept| {
                     let settings =
@@ -267,11 +312,13 @@ impl Wallets {
                 wallet: Arc::clone(wallet),
                 behind_since: before.and_then(|kept| kept.behind_since),
                 stored: before.map_or_else(Vec::new, |kept| kept.stored.clone()),
+                version: before.map_or(0, |kept| kept.version),
                 used: true,
             };
             if more_than_balance {
+                kept.version += i64::from(change != Change::Insert);
                 rows.add(
-                    change,
+                    (change, kept.version),
                     wallet,
                     &kept.stored,
                     grants.as_deref().unwrap_or(&[]),
@@ -333,13 +380,15 @@ impl Wallets {
             if let Some(place) = changed.get(&key) {
                 let kept = &mut step.changed[*place].1;
                 if kept.behind_since.take().is_some() {
-                    rows.add(Change::Update, &kept.wallet, &kept.stored, &[]);
+                    let changed = (Change::Update, kept.version);
+                    rows.add(changed, &kept.wallet, &kept.stored, &[]);
                     kept.stored = remaining(&kept.wallet.grants);
                 }
             } else if let Some(kept) = self.kept.get(&key)
                 && kept.behind_since.is_some()
             {
-                rows.add(Change::Update, &kept.wallet, &kept.stored, &[]);
+                let changed = (Change::Update, kept.version);
+                rows.add(changed, &kept.wallet, &kept.stored, &[]);
                 step.written.push(key);
             }
         }
@@ -357,7 +406,9 @@ impl Wallets {
             .first()
             .ok_or_else(|| StoreError::corrupt(format!("account {number} is missing")))?;
         let key = record::read_account(row)?.key;
-        self.load(connection, &key)?;
+        if self.kept(&key).is_none() {
+            self.read(connection, std::slice::from_ref(&key))?;
+        }
         Ok(key)
     }
 
@@ -423,27 +474,12 @@ fn remaining(grants: &[Grant]) -> Vec<(GrantId, i64)> {
     live.collect()
 }
 
-fn live_grants(
-    connection: &mut dyn Connection,
-    account: i64,
-    key: &AccountKey,
-) -> Result<Vec<Grant>, StoreError> {
-    let sql = format!(
+fn live_grants() -> String {
+    format!(
         "SELECT {} FROM credit_grant WHERE account = $1 AND ended_at IS NULL ORDER BY number",
         record::GRANT
-    );
-    let rows = connection.rows(&sql, vec![account.into()])?;
-    rows.iter()
-        .map(|row| record::read_grant(row, key))
-        .collect()
+    )
 }
 
-fn open_holds(
-    connection: &mut dyn Connection,
-    account: i64,
-) -> Result<Vec<Reservation>, StoreError> {
-    let sql =
-        "SELECT number, parts FROM hold WHERE account = $1 AND status = 'open' ORDER BY number";
-    let rows = connection.rows(sql, vec![account.into()])?;
-    rows.iter().map(record::read_reservation).collect()
-}
+const OPEN_HOLDS: &str =
+    "SELECT number, parts FROM hold WHERE account = $1 AND status = 'open' ORDER BY number";

@@ -151,7 +151,7 @@ fn wallets_that_were_forgotten_are_read_again() {
         twins.batch();
     }
     twins.check();
-    let read = |sql: &&String| sql.contains("topup_below FROM account WHERE kind");
+    let read = |sql: &&String| sql.contains("topup_below, version FROM account WHERE kind");
     let seen: BTreeMap<String, usize> = twins.spy.seen();
     let times: usize = seen.keys().filter(read).map(|sql| seen[sql]).sum();
     let wallets = twins.model.wallets().len();

@@ -14,7 +14,9 @@ CREATE TABLE account (
     frozen      INTEGER NOT NULL DEFAULT 0,
     topup_below INTEGER,
     opened_at   INTEGER NOT NULL,
-    updated_at  INTEGER NOT NULL
+    updated_at  INTEGER NOT NULL,
+    -- Counts the times the row was written: a node compares it with what it remembers of the wallet.
+    version     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 -- The owner first: a list of all wallets is read by number, and must not be tempted to sort a whole kind.
 CREATE UNIQUE INDEX account_key ON account (owner, kind, unit);
@@ -433,4 +435,12 @@ CREATE TABLE key_run (
 CREATE TABLE key_page (
     number INTEGER PRIMARY KEY,
     body   BLOB    NOT NULL
+) STRICT;
+
+-- Nodes on a database server (crates/store/src/node.rs), and a counter of announcements. Empty in a file.
+CREATE TABLE node (
+    slot  INTEGER PRIMARY KEY,
+    token INTEGER NOT NULL,
+    taken INTEGER NOT NULL,
+    batch INTEGER NOT NULL
 ) STRICT;

@@ -158,12 +158,13 @@ impl Reader {
         let newest = "SELECT coalesce(max(number), 0) FROM ledger_transaction";
         let newest = self.connection.rows(newest, vec![])?;
         let newest = newest.first().map_or(Ok(0), |row| row.integer(0))?;
-        let sql = "SELECT at FROM ledger_transaction WHERE number = $1";
+        let sql =
+            "SELECT number, at FROM ledger_transaction WHERE number >= $1 ORDER BY number LIMIT 1";
         let (mut low, mut high) = (1, newest + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.one(sql, middle, |row| row.integer(0))? {
-                Some(at) if at < time => low = middle + 1,
+            match self.one(sql, middle, |row| Ok((row.integer(0)?, row.integer(1)?)))? {
+                Some((number, at)) if at < time => low = number + 1,
                 _ => high = middle,
             }
         }

@@ -105,18 +105,21 @@ impl Reader {
         let (mut low, mut high) = (1, newest + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.transaction_of(middle)? {
-                Some(number) if number < transaction => low = middle + 1,
+            match self.posting_from(middle)? {
+                Some((number, of)) if of < transaction => low = number + 1,
                 _ => high = middle,
             }
         }
         Ok(low)
     }
 
-    fn transaction_of(&mut self, posting: i64) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT transaction_number FROM posting WHERE number = $1";
-        let rows = self.connection.rows(sql, vec![posting.into()])?;
-        rows.first().map(|row| row.integer(0)).transpose()
+    /// The first posting from this number on, and its transaction.
+    fn posting_from(&mut self, number: i64) -> Result<Option<(i64, i64)>, StoreError> {
+        let sql = "SELECT number, transaction_number FROM posting WHERE number >= $1 ORDER BY number LIMIT 1";
+        let rows = self.connection.rows(sql, vec![number.into()])?;
+        let row = rows.first();
+        row.map(|row| Ok((row.integer(0)?, row.integer(1)?)))
+            .transpose()
     }
 
     /// Transactions whose postings fulfil a condition, and how many postings these are.

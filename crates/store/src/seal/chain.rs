@@ -1,8 +1,8 @@
 //! The chain of seals, recomputed from the rows they cover.
 
 use super::{OPENED, Seal, Sealing, begin_row, read, write_cell};
-use crate::connection::{Connection, StoreError};
-use crate::record;
+use crate::connection::{Connection, Dialect, StoreError};
+use crate::{node, record};
 
 /// Rows of one table read at a time.
 const CHUNK: usize = 10_000;
@@ -18,57 +18,104 @@ pub struct ChainReport {
     pub broken: Vec<String>,
 }
 
-/// Recomputes every seal from the first one. `expected` are seals that were kept elsewhere.
+/// Recomputes every seal from the first one. `expected` are seals that were kept elsewhere. Nodes have a chain each.
 pub(crate) fn verify(
     connection: &mut dyn Connection,
     expected: &[(i64, String)],
 ) -> Result<ChainReport, StoreError> {
-    let mut reader = RowReader::new();
-    let mut found = Findings::default();
-    let (mut newest, mut seals) = (Seal::default(), 0);
-    let mut unseen: Vec<&(i64, String)> = expected.iter().collect();
-    let sql = "SELECT number, account_number, transaction_number, hash FROM seal WHERE number > $1 ORDER BY number LIMIT 1000";
-    loop {
-        let rows = connection.rows(sql, vec![newest.number.into()])?;
-        if rows.is_empty() {
-            break;
-        }
-        for row in &rows {
-            let seal = read(row)?;
-            if seal.number != newest.number + 1 {
-                found.say(format!("seal {} is missing", newest.number + 1));
+    let mut chains = Chains {
+        unseen: expected.iter().collect(),
+        found: Findings::default(),
+        newest: Seal::default(),
+        seals: 0,
+    };
+    match connection.dialect() {
+        Dialect::Sqlite => chains.verify(connection, 0, RowReader::new(""))?,
+        Dialect::Postgres => {
+            let history = node::history(connection)?;
+            for slot in 0..node::SLOTS {
+                let condition = node::written_by(slot, history);
+                chains.verify(connection, slot, RowReader::new(&condition))?;
             }
-            // Each is recomputed from the one before it as it is stored, so that one change breaks one seal.
-            let mut sealing = Sealing::after(&newest);
-            reader.feed(connection, &mut sealing, &seal)?;
-            if sealing.finish() != seal.hash {
-                found.misfit(&newest, &seal);
-            }
-            for (_, published) in unseen.extract_if(.., |(number, _)| *number == seal.number) {
-                let written = seal.written();
-                if *published != written {
-                    found.say(format!(
-                        "seal {} is {written}, and was published as {published}",
-                        seal.number
-                    ));
-                }
-            }
-            newest = seal;
-            seals += 1;
         }
     }
-    for (number, _) in unseen {
-        found.say(format!(
+    for (number, _) in chains.unseen {
+        chains.found.say(format!(
             "seal {number} was published and is not there; the newest one is {}",
-            newest.number
+            chains.newest.number
         ));
     }
-    reader.expect_end(connection, &newest, &mut found)?;
     Ok(ChainReport {
-        newest,
-        seals,
-        broken: found.all(),
+        newest: chains.newest,
+        seals: chains.seals,
+        broken: chains.found.all(),
     })
+}
+
+/// Chains under way.
+struct Chains<'a> {
+    unseen: Vec<&'a (i64, String)>,
+    found: Findings,
+    newest: Seal,
+    seals: i64,
+}
+
+impl Chains<'_> {
+    fn verify(
+        &mut self,
+        connection: &mut dyn Connection,
+        slot: i64,
+        mut reader: RowReader,
+    ) -> Result<(), StoreError> {
+        let mut newest = Seal {
+            number: node::first_seal(slot),
+            ..Seal::default()
+        };
+        let end = node::first_seal(slot + 1);
+        let sql = "SELECT number, account_number, transaction_number, hash FROM seal WHERE number > $1 AND number < $2 \
+                   ORDER BY number LIMIT 1000";
+        loop {
+            let rows = connection.rows(sql, vec![newest.number.into(), end.into()])?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let seal = read(row)?;
+                // Each is recomputed from the one before it as it is stored, so that one change breaks one seal.
+                let mut sealing = Sealing::after(&newest);
+                reader.feed(connection, &mut sealing, &seal)?;
+                self.compare(&newest, &seal, sealing.finish() == seal.hash);
+                newest = seal;
+                self.seals += 1;
+            }
+        }
+        if newest.number > node::first_seal(slot) {
+            self.newest = newest;
+        }
+        reader.expect_end(connection, &newest, &mut self.found)
+    }
+
+    fn compare(&mut self, before: &Seal, seal: &Seal, fits: bool) {
+        if seal.number != before.number + 1 {
+            self.found
+                .say(format!("seal {} is missing", before.number + 1));
+        }
+        if !fits {
+            self.found.misfit(before, seal);
+        }
+        let published = self
+            .unseen
+            .extract_if(.., |(number, _)| *number == seal.number);
+        for (_, published) in published {
+            let written = seal.written();
+            if *published != written {
+                self.found.say(format!(
+                    "seal {} is {written}, and was published as {published}",
+                    seal.number
+                ));
+            }
+        }
+    }
 }
 
 /// Seals one after the other that do not fit what they cover.
@@ -140,11 +187,12 @@ struct RowReader {
 }
 
 impl RowReader {
-    fn new() -> Self {
+    /// Reads the rows that fulfil a condition; all if it is empty.
+    fn new(condition: &str) -> Self {
         Self {
-            accounts: Ahead::new(OPENED, "account", 0),
-            transactions: Ahead::new(record::TRANSACTION, "ledger_transaction", 0),
-            postings: Ahead::new(record::POSTING, "posting", 1),
+            accounts: Ahead::new(OPENED, "account", condition, 0),
+            transactions: Ahead::new(record::TRANSACTION, "ledger_transaction", condition, 0),
+            postings: Ahead::new(record::POSTING, "posting", condition, 1),
         }
     }
 
@@ -216,10 +264,10 @@ struct Ahead {
 }
 
 impl Ahead {
-    fn new(columns: &str, table: &str, belongs: usize) -> Self {
+    fn new(columns: &str, table: &str, condition: &str, belongs: usize) -> Self {
         Self {
             sql: format!(
-                "SELECT {columns} FROM {table} WHERE number > $1 ORDER BY number LIMIT {CHUNK}"
+                "SELECT {columns} FROM {table} WHERE number > $1 {condition} ORDER BY number LIMIT {CHUNK}"
             ),
             belongs,
             bytes: Vec::new(),

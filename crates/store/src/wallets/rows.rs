@@ -39,10 +39,10 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Adds the wallet's row, the grants `whole`, and of all others what is left, where the rows say something else.
+    /// Adds the wallet's row, of this version, the grants `whole`, and of all others what is left, where the rows say something else.
     pub(super) fn add(
         &mut self,
-        change: Change,
+        (change, version): (Change, i64),
         wallet: &Wallet,
         stored: &[(GrantId, i64)],
         whole: &[(Change, Grant)],
@@ -67,6 +67,7 @@ impl Rows {
                 wallet.frozen.into(),
                 wallet.topup_below.into(),
                 account.updated_at.into(),
+                version.into(),
             ]),
         }
         for (change, grant) in whole {
@@ -101,8 +102,8 @@ impl Rows {
         let granted = || insert("credit_grant", record::GRANT, "account");
         let update = |sql: &'static str| move || sql.to_owned();
         let accounts = update(
-            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, frozen = $6, topup_below = $7, updated_at = $8 \
-             WHERE number = $1",
+            "UPDATE account SET balance = $2, entries = $3, head = $4, overdraft = $5, frozen = $6, topup_below = $7, updated_at = $8, \
+             version = $9 WHERE number = $1",
         );
         let grants = update(
             "UPDATE credit_grant SET remaining = $2, announced = $3, end_kind = $4, ended_at = $5 WHERE number = $1",
@@ -117,7 +118,7 @@ impl Rows {
         ];
         for (sql, rows) in statements {
             if !rows.is_empty() {
-                connection.execute(&sql(), &rows)?;
+                connection.write(&sql(), &rows)?;
             }
         }
         Ok(())

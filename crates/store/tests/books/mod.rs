@@ -158,7 +158,11 @@ impl Books {
                 command::needs(request, &state, &mut needs);
             }
             if needs.is_empty() {
-                return Ok(state);
+                if self.store.settle(&mut state, true)? {
+                    return Ok(state);
+                }
+                state = self.store.state();
+                continue;
             }
             self.store.load(needs, &mut state)?;
         }

@@ -144,6 +144,11 @@ impl Server {
         &self.folder
     }
 
+    /// Where the server listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
     /// The address of a schema that nobody else has, as text.
     pub(crate) fn fresh_url(&self) -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,394 @@
+//! Several nodes on one database: all of them write at the same time, and nothing is done twice or lost.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+mod nodes {
+    pub(crate) mod cutter;
+}
+#[path = "../../store/tests/server/mod.rs"]
+mod server;
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::amount::Amount;
+use bursar_domain::amount::Unit;
+use bursar_domain::charge::{Charge, Charged, Price};
+use bursar_domain::command::{Adjust, AnswerKey, Command, Reply, Request, RequestHash};
+use bursar_domain::event::ReceiveEvent;
+use bursar_domain::hold::CreateHold;
+use bursar_domain::id::{HoldId, UserId};
+use bursar_domain::journal::Remark;
+use bursar_domain::limit::{Period, SetLimit, Spender, Subject, SubjectKind};
+use bursar_domain::policy::Policy;
+use bursar_domain::refusal::Refusal;
+use bursar_domain::time::Time;
+use bursar_engine::RandomIds;
+use bursar_engine::batch::Batch;
+use bursar_engine::clock::FixedClock;
+use bursar_store::connection::Connection as _;
+use bursar_store::postgres::{Address, Postgres};
+use bursar_store::query::Reader;
+use bursar_store::{Store, StoreError, audit};
+use nodes::cutter::{Cable, Cut};
+use server::server;
+
+fn node(address: &Address) -> Batch {
+    let connection = Postgres::open(address.clone()).unwrap();
+    Batch {
+        store: Store::open(Box::new(connection)).unwrap(),
+        ids: Box::new(RandomIds::default()),
+        policy: Policy::standard(),
+        clock: Arc::new(FixedClock::at(Time::from_seconds(1_767_225_600))),
+    }
+}
+
+fn reader(address: &Address) -> Reader {
+    Reader::over(Box::new(Postgres::open(address.clone()).unwrap()))
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn request(command: Command, key: Option<&str>) -> Request {
+    let key = key.map(|key| AnswerKey {
+        principal: "admin".to_owned(),
+        route: "test".to_owned(),
+        key: key.to_owned(),
+    });
+    Request {
+        command,
+        idempotency: key.map(|key| (key, RequestHash([7; 16]))),
+    }
+}
+
+fn charge(name: &str, credits: i64, key: &str) -> Request {
+    let charge = Charge {
+        user: user(name),
+        unit: Unit::CREDIT,
+        price: Price::Exactly(credits),
+        allow_debt: false,
+        spender: Spender::default(),
+        remark: Remark::default(),
+    };
+    request(Command::Charge(charge), Some(key))
+}
+
+fn ask(node: &mut Batch, request: &Request) -> Result<(Result<Reply, Refusal>, bool), StoreError> {
+    let outcome = node.run(&[request])?;
+    Ok(outcome.answers.into_iter().next().unwrap())
+}
+
+fn give(node: &mut Batch, name: &str, credits: i64) {
+    let adjust = Adjust {
+        user: user(name),
+        credits,
+        remark: Remark::default(),
+    };
+    ask(node, &request(Command::Adjust(adjust), None))
+        .unwrap()
+        .0
+        .unwrap();
+}
+
+fn balance(node: &mut Batch, name: &str) -> i64 {
+    let question = Command::ReadWallets(vec![AccountKey::wallet(&user(name))]);
+    match ask(node, &request(question, None)).unwrap().0 {
+        Ok(Reply::Wallets(wallets)) => wallets[0].as_ref().unwrap().account.balance,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn charged(answer: &Result<Reply, Refusal>) -> &Charged {
+    match answer {
+        Ok(Reply::Charged(charged)) => charged,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Balances add up, no posting is missing, and all seals fit.
+fn are_right(address: &Address) {
+    let mut reader = reader(address);
+    let report = audit::run(&mut reader).unwrap();
+    assert_eq!(report.differences, []);
+    let chain = audit::chain(&mut reader, &[]).unwrap();
+    assert_eq!(chain.broken, Vec::<String>::new());
+    assert!(chain.seals > 0);
+}
+
+/// Runs the same work on two nodes at the same time.
+fn on_both<T: Send>(
+    nodes: &mut [Batch; 2],
+    work: impl Fn(usize, &mut Batch) -> T + Sync,
+) -> [T; 2] {
+    let start = Barrier::new(2);
+    let [a, b] = nodes;
+    thread::scope(|scope| {
+        let run = |place, node| {
+            let (start, work) = (&start, &work);
+            scope.spawn(move || {
+                start.wait();
+                work(place, node)
+            })
+        };
+        let (a, b) = (run(0, a), run(1, b));
+        [a.join().unwrap(), b.join().unwrap()]
+    })
+}
+
+#[test]
+fn two_nodes_spend_from_the_same_wallets() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    let names = ["anna", "bob", "carol", "dave", "eve"];
+    for name in names {
+        give(&mut nodes[0], name, 5_000);
+    }
+    let spent = on_both(&mut nodes, |place, node| {
+        let mut spent = vec![0; names.len()];
+        for round in 0..60_usize {
+            let count = 1 + (round * 7 + place) % 20;
+            let requests: Vec<(usize, Request)> = (0..count)
+                .map(|n| {
+                    let who = (n * 3 + round + place) % names.len();
+                    let key = format!("{place}-{round}-{n}");
+                    (
+                        who,
+                        charge(names[who], 1 + i64::try_from(n % 4).unwrap(), &key),
+                    )
+                })
+                .collect();
+            let asked: Vec<&Request> = requests.iter().map(|(_, request)| request).collect();
+            let answers = node.run(&asked).unwrap().answers;
+            for ((who, _), (answer, replayed)) in requests.iter().zip(&answers) {
+                assert!(!replayed);
+                spent[*who] += charged(answer).amount;
+            }
+        }
+        spent
+    });
+    for (place, name) in names.iter().enumerate() {
+        let left = 5_000 - spent[0][place] - spent[1][place];
+        for node in &mut nodes {
+            assert_eq!(balance(node, name), left, "{name}");
+        }
+    }
+    are_right(&address);
+}
+
+#[test]
+fn a_wallet_that_runs_dry_is_not_spent_twice() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    give(&mut nodes[0], "anna", 100);
+    let paid = on_both(&mut nodes, |place, node| {
+        let mut paid = 0;
+        for n in 0..100 {
+            match ask(node, &charge("anna", 1, &format!("{place}-{n}")))
+                .unwrap()
+                .0
+            {
+                Ok(_) => paid += 1,
+                Err(Refusal::InsufficientCredits { .. }) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        paid
+    });
+    assert_eq!(paid[0] + paid[1], 100, "{paid:?}");
+    assert_eq!(balance(&mut nodes[1], "anna"), 0);
+    are_right(&address);
+}
+
+#[test]
+fn one_key_on_both_nodes_at_once_charges_once() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    give(&mut nodes[0], "anna", 1_000);
+    let answers = on_both(&mut nodes, |_, node| {
+        let asked = (0..40).map(|n| ask(node, &charge("anna", 3, &format!("same-{n}"))).unwrap());
+        asked.collect::<Vec<_>>()
+    });
+    let [a, b] = &answers;
+    for ((a, was_first), (b, was_second)) in a.iter().zip(b) {
+        assert_eq!(a, b);
+        assert!(
+            was_first != was_second,
+            "exactly one of them is a repetition"
+        );
+    }
+    assert_eq!(balance(&mut nodes[1], "anna"), 1_000 - 40 * 3);
+    are_right(&address);
+}
+
+#[test]
+fn one_event_on_both_nodes_at_once_is_stored_once() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    let received = on_both(&mut nodes, |_, node| {
+        let receive = |n| {
+            let event = ReceiveEvent {
+                id: format!("evt_{n}"),
+                kind: "charge.updated".to_owned(),
+                created: 1,
+                livemode: false,
+                api_version: String::new(),
+                object: String::new(),
+                body: b"{}".as_slice().into(),
+            };
+            match ask(node, &request(Command::ReceiveEvent(event), None))
+                .unwrap()
+                .0
+            {
+                Ok(Reply::Received { number, duplicate }) => (number, duplicate),
+                other => panic!("{other:?}"),
+            }
+        };
+        (0..40).map(receive).collect::<Vec<_>>()
+    });
+    let [a, b] = &received;
+    for ((a, was_first), (b, was_second)) in a.iter().zip(b) {
+        assert_eq!(a, b);
+        assert!(was_first != was_second);
+    }
+    assert_eq!(reader(&address).event_count(None).unwrap(), 40);
+}
+
+#[test]
+fn new_wallets_and_accounts_are_opened_once() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    on_both(&mut nodes, |_, node| {
+        for n in 0..30 {
+            give(node, &format!("user-{n}"), 10);
+        }
+    });
+    for n in 0..30 {
+        assert_eq!(balance(&mut nodes[0], &format!("user-{n}")), 20);
+    }
+    are_right(&address);
+}
+
+#[test]
+fn a_hold_is_settled_once_and_a_limit_that_is_new_counts_at_once() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    give(&mut nodes[0], "anna", 1_000);
+    let Command::Charge(wish) = charge("anna", 10, "").command else {
+        panic!("no charge");
+    };
+    let holds: Vec<HoldId> = (0..20)
+        .map(|_| {
+            let wish = CreateHold {
+                charge: wish.clone(),
+                seconds: None,
+                overage: None,
+            };
+            match ask(&mut nodes[0], &request(Command::CreateHold(wish), None))
+                .unwrap()
+                .0
+            {
+                Ok(Reply::Hold(hold)) => hold.id,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    on_both(&mut nodes, |_, node| {
+        for hold in &holds {
+            let settle = Command::SettleHold {
+                hold: *hold,
+                used: 10,
+                remark: Remark::default(),
+            };
+            ask(node, &request(settle, None)).unwrap().0.unwrap();
+        }
+    });
+    assert_eq!(balance(&mut nodes[1], "anna"), 800);
+    let limit = SetLimit {
+        subject: Subject {
+            kind: SubjectKind::User,
+            name: "anna".to_owned(),
+        },
+        most: Amount::new(5, Unit::CREDIT),
+        period: Period::Day,
+    };
+    ask(&mut nodes[0], &request(Command::SetLimit(limit), None))
+        .unwrap()
+        .0
+        .unwrap();
+    let over = ask(&mut nodes[1], &charge("anna", 6, "over")).unwrap().0;
+    assert!(over.is_err(), "{over:?}");
+    are_right(&address);
+}
+
+#[test]
+fn a_connection_that_is_cut_during_a_commit_neither_loses_nor_repeats_it() {
+    let direct = server().fresh_url();
+    let cable = Cable::to(server().socket());
+    let schema = direct.split("schema=").nth(1).unwrap();
+    let url = format!(
+        "postgres://bursar@127.0.0.1:{}/postgres?sslmode=disable&schema={schema}",
+        cable.port
+    );
+    let mut cut = node(&Address::parse(&url).unwrap());
+    let address = Address::parse(&direct).unwrap();
+    let mut other = node(&address);
+    give(&mut cut, "anna", 10_000);
+    for n in 0..20 {
+        cable.cut(if n % 2 == 0 { Cut::Before } else { Cut::After });
+        let (answer, replayed) = ask(&mut cut, &charge("anna", 1, &format!("cut-{n}"))).unwrap();
+        assert!(cable.is_cut());
+        assert!(!replayed, "what was done is found out by itself");
+        assert_eq!(charged(&answer).balance, 10_000 - 2 * n - 1);
+        let (answer, _) = ask(&mut other, &charge("anna", 1, &format!("other-{n}"))).unwrap();
+        assert_eq!(charged(&answer).balance, 10_000 - 2 * n - 2);
+    }
+    are_right(&address);
+}
+
+#[test]
+fn a_node_whose_slot_was_taken_over_takes_another() {
+    let address = server().fresh();
+    let mut nodes = [node(&address), node(&address)];
+    give(&mut nodes[0], "anna", 100);
+    let mut back_door = Postgres::open(address.clone()).unwrap();
+    let sql = "UPDATE node SET token = 100 WHERE slot = 0";
+    back_door.execute(sql, &[vec![]]).unwrap();
+    for n in 0..3 {
+        for (place, node) in nodes.iter_mut().enumerate() {
+            let answer = ask(node, &charge("anna", 1, &format!("{place}-{n}"))).unwrap();
+            charged(&answer.0);
+        }
+    }
+    assert_eq!(balance(&mut nodes[0], "anna"), 94);
+    let slots = back_door
+        .rows("SELECT slot FROM node WHERE taken = 1", vec![])
+        .unwrap();
+    assert_eq!(slots.len(), 3);
+    are_right(&address);
+}
+
+#[test]
+fn a_server_that_has_forgotten_commits_is_written_to_no_more() {
+    let address = server().fresh();
+    let mut node = node(&address);
+    give(&mut node, "anna", 100);
+    let mut back_door = Postgres::open(address.clone()).unwrap();
+    // What a standby looks like that was a batch behind when it took over.
+    let sql = "UPDATE node SET batch = batch - 1 WHERE slot = 0";
+    back_door.execute(sql, &[vec![]]).unwrap();
+    for n in 0..2 {
+        let lost = ask(&mut node, &charge("anna", 1, &format!("{n}"))).unwrap_err();
+        assert!(matches!(lost, StoreError::Lost(_)), "{lost:?}");
+    }
+    // A program that is started again has been looked at by a person.
+    drop(node);
+    let mut again = self::node(&address);
+    charged(&ask(&mut again, &charge("anna", 1, "again")).unwrap().0);
+}
