@@ -125,8 +125,7 @@ fn most(bound: Bound<Place>) -> Place {
 #[derive(Debug)]
 enum Order {
     One(Place, Arc<str>),
-    // Nearly all orders are the small kind, and all would be as large as the large one.
-    Many(Box<BTreeMap<Place, Arc<str>>>),
+    Many(BTreeMap<Place, Arc<str>>),
 }
 
 impl Order {
@@ -135,7 +134,7 @@ impl Order {
             Self::Many(all) => drop(all.insert(place, id)),
             Self::One(known, other) => {
                 let all = [(*known, other.clone()), (place, id)];
-                *self = Self::Many(Box::new(BTreeMap::from(all)));
+                *self = Self::Many(BTreeMap::from(all));
             }
         }
     }

@@ -27,7 +27,7 @@ impl Text {
         let own: Vec<Value> = serde_json::from_str(&self.own).unwrap_or_default();
         let mut own = own.into_iter();
         each_leaf(&mut value, &mut |leaf| {
-            *leaf = own.next().unwrap_or_default()
+            *leaf = own.next().unwrap_or_default();
         });
         value
     }
@@ -47,7 +47,7 @@ impl Shapes {
         let mut own = Vec::new();
         let empty = || Value::String(String::new());
         each_leaf(&mut value, &mut |leaf| {
-            own.push(mem::replace(leaf, empty()))
+            own.push(mem::replace(leaf, empty()));
         });
         Text {
             shape: self.share(&value.to_string()),

@@ -9,8 +9,9 @@ use bursar_sandbox::claim::Claim;
 use bursar_sandbox::clock::FixedClock;
 use bursar_sandbox::delivery::{self, Attempt};
 use bursar_sandbox::pay::Payment;
+use bursar_sandbox::records::Collection;
 use bursar_sandbox::{Sandbox, SandboxConfig, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shop::{KEY, Shop, id};
 
@@ -128,6 +129,18 @@ fn what_is_owed_outlives_a_jump_of_the_clock_for_three_days() {
     let owed = due(&shop);
     shop.now += 365 * DAY;
     assert!(events(&mut shop).is_empty(), "too old to be read");
+    // After a restart, too, every event is forgotten at one moment only.
+    let planned = |shop: &Shop| {
+        shop.world
+            .records
+            .of_kind(Collection::Private, "due")
+            .count()
+    };
+    let once = planned(&shop);
+    shop.world.settle();
+    shop.world.rollback();
+    shop.world.tick(shop.now);
+    assert_eq!(planned(&shop), once);
     let event = owed[0].split_once('.').unwrap().0.to_owned();
     assert!(!is_there(&mut shop, &event));
     assert_eq!(due(&shop), owed);
@@ -148,6 +161,41 @@ fn what_is_owed_outlives_a_jump_of_the_clock_for_three_days() {
     assert!(shop.world.records.objects("event").next().is_none());
     let left = shop.world.records.snapshot();
     assert!(left.iter().all(|change| !change.id.starts_with("evt_")));
+}
+
+#[test]
+fn what_a_fault_holds_back_is_owed_too() {
+    let mut shop = Shop::open();
+    endpoint(&mut shop);
+    shop.charge("pm_card_visa");
+    let mut owed = due(&shop);
+    for delivery in &owed {
+        let hold = |delivery: &mut Value| delivery["object"] = json!("held");
+        let records = &mut shop.world.records;
+        records.update(Collection::Delivery, delivery, hold);
+    }
+    shop.now += 31 * DAY;
+    shop.world.tick(shop.now);
+    delivery::release_held(&mut shop.world.records, shop.now * 1000);
+    let released = delivery::newest(&shop.world.records, 100);
+    let mut released: Vec<String> = released.into_iter().map(|delivery| delivery.id).collect();
+    released.sort();
+    owed.sort();
+    assert_eq!(released, owed);
+}
+
+#[test]
+fn what_was_forgotten_in_vain_is_forgotten_again() {
+    let mut shop = Shop::open();
+    shop.charge("pm_card_visa");
+    shop.world.settle();
+    shop.now += 31 * DAY;
+    for _ in 0..2 {
+        shop.world.tick(shop.now);
+        assert!(shop.world.records.objects("event").next().is_none());
+        shop.world.rollback();
+        assert!(shop.world.records.objects("event").next().is_some());
+    }
 }
 
 #[test]
