@@ -157,7 +157,7 @@ impl Engine {
     }
 
     /// Events that were taken in are worked off by the inbox, as always.
-    async fn wait_for_inbox(&self) -> Result<(), EngineError> {
+    pub async fn wait_for_inbox(&self) -> Result<(), EngineError> {
         let waited = tokio::time::timeout(INBOX_WAIT, async {
             loop {
                 let pending = |reader: &mut Reader| reader.event_count(Some(EventStatus::Pending));

@@ -97,6 +97,7 @@ impl App {
             stripe: config.stripe.client()?,
             clock,
         })?;
+        engine.keep_reconciling(config.reconcile);
         Ok(Self(Arc::new(Inner {
             config,
             engine,

@@ -14,6 +14,7 @@ use bursar_domain::amount::{CreditPrice, Unit};
 use bursar_domain::charge::{ActionPrice, Actions};
 use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_domain::reversal::SpentCredit;
+use bursar_engine::reconcile::Schedule;
 use bursar_stripe::client::{BASE_URL, Client, ClientConfig, ClientError};
 use bursar_stripe::secret_key::{Mode, SecretKey};
 use bursar_stripe::signature;
@@ -54,6 +55,8 @@ pub struct Config {
     pub auto_topup: AutoTopupConfig,
     /// What a credit costs at the facade's routes.
     pub facade_price: CreditPrice,
+    /// How often what Stripe has is compared with the books.
+    pub reconcile: Schedule,
     /// How user tokens are verified, if they are used.
     pub jwt: Option<JwtConfig>,
 }
@@ -183,6 +186,7 @@ impl Reader<'_> {
         let refund = self.refund();
         let retry_minutes = self.read("auto_topup.retry_minutes", |text| whole(text, 1, 525_600));
         let facade_price = self.facade_price();
+        let reconcile = self.reconcile();
         let jwt = self.jwt();
         Some(Config {
             listen: listen?,
@@ -200,6 +204,7 @@ impl Reader<'_> {
                 retry_minutes: retry_minutes?,
             },
             facade_price: facade_price?,
+            reconcile: reconcile?,
             jwt,
         })
     }
@@ -263,6 +268,20 @@ impl Reader<'_> {
         Some(RefundConfig {
             spent_credit: spent_credit?,
             approval_above,
+        })
+    }
+
+    fn reconcile(&mut self) -> Option<Schedule> {
+        let seconds = |text: &str| whole(text, 0, SECONDS_MAX);
+        let events = self.read("reconcile.events_seconds", seconds);
+        let objects = self.read("reconcile.objects_seconds", seconds);
+        let count = self.read("reconcile.max_count", |text| whole(text, 0, CREDITS_MAX));
+        let amount_max = self.optional("reconcile.max_amount", |text| whole(text, 0, CREDITS_MAX));
+        Some(Schedule {
+            events_seconds: u64::try_from(events?).ok()?,
+            objects_seconds: u64::try_from(objects?).ok()?,
+            count_max: u64::try_from(count?).ok()?,
+            amount_max,
         })
     }
 

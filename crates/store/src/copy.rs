@@ -6,7 +6,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use crate::connection::StoreError;
+use crate::connection::{Dialect, StoreError};
 use crate::query::Reader;
 
 /// Writes a copy to `to`, which must not exist. It is on disk when this returns, and only its owner can read it.
@@ -17,6 +17,12 @@ pub fn write(reader: &mut Reader, to: &Path) -> Result<(), StoreError> {
     let name = to
         .to_str()
         .ok_or_else(|| unusable(&"its name is not UTF-8"))?;
+    if reader.connection().dialect() != Dialect::Sqlite {
+        return Err(StoreError::Unusable(
+            "a database server has its own backups: use pg_dump, or what your provider offers"
+                .to_owned(),
+        ));
+    }
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
     #[cfg(unix)]

@@ -18,6 +18,8 @@ pub struct Schedule {
     pub objects_seconds: u64,
     /// At most so many repairs each time.
     pub count_max: u64,
+    /// At most so much money in them, in smallest steps of each currency.
+    pub amount_max: Option<i64>,
 }
 
 /// So far back objects are compared each time. What is older is found by its events, and by a run over all of it.
@@ -96,6 +98,7 @@ async fn work(
             },
             repair: true,
             count_max: schedule.count_max,
+            amount_max: schedule.amount_max,
             with_events: false,
             ..Options::until(now)
         };
@@ -114,6 +117,7 @@ fn over_all(engine: &Engine, schedule: Schedule, recovery: &Recovery) -> Options
         },
         repair: true,
         count_max: schedule.count_max,
+        amount_max: schedule.amount_max,
         ..Options::until(now)
     }
 }

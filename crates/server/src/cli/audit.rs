@@ -14,6 +14,10 @@ pub(super) struct Arguments {
     /// The data folder of the service; it may be running.
     #[arg(long, value_name = "FOLDER")]
     data: Option<String>,
+    /// Print a digest of the books that does not depend on ids, times and the order in which things were heard of: two databases
+    /// that know the same have the same.
+    #[arg(long)]
+    digest: bool,
     /// Recompute the chain of seals over the journal as well, and print the newest one: a checkpoint to be kept elsewhere.
     #[arg(long)]
     chain: bool,
@@ -31,6 +35,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut reader = Reader::open_sqlite(&database)
         .with_context(|| format!("there is no database to audit at {}", database.display()))?;
     let books_are_right = books(&mut reader)?;
+    if arguments.digest {
+        say(format_args!(
+            "digest {}\n",
+            bursar_store::canon::digest(&mut reader)?
+        ));
+    }
     let chain_is_whole = !arguments.chain || chain(&mut reader, &expected)?;
     Ok(if books_are_right && chain_is_whole {
         ExitCode::SUCCESS

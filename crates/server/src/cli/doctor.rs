@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use bursar_store::query::Reader;
 use bursar_stripe::client::Client;
 use bursar_stripe::object::{List, WebhookEndpoint};
 use bursar_stripe::request;
@@ -77,6 +78,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             );
             check_settings(&config, &mut report);
             check_folder(&config.data, &mut report);
+            check_recovery(&config.data, &mut report);
             if arguments.offline {
                 report.warn("Stripe, address", "not asked (--offline)");
             } else {
@@ -183,6 +185,22 @@ fn check_folder(data: &Path, report: &mut Report) {
         report.fail(
             "data folder",
             format!("others can look into it: {}", loose.join("; ")),
+        );
+    }
+}
+
+/// An old copy that was restored asks Stripe for nothing until it knows what happened since.
+fn check_recovery(data: &Path, report: &mut Report) {
+    let Ok(mut reader) = Reader::open_sqlite(&data.join(DATABASE)) else {
+        return;
+    };
+    if let Ok(Some(recovery)) = reader.recovery() {
+        report.warn(
+            "recovery mode",
+            format!(
+                "{}; {} of 2 reconciliations passed. It ends by itself, or with `bursar recovery end`",
+                recovery.why, recovery.passes
+            ),
         );
     }
 }

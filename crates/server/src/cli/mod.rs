@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod audit;
+mod backup;
 mod bench;
 mod config;
 mod credentials;
@@ -8,6 +9,9 @@ mod dev;
 mod doctor;
 mod export;
 mod key;
+mod reconcile;
+mod recovery;
+mod replay;
 mod sandbox;
 mod serve;
 mod trigger;
@@ -41,6 +45,17 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Recompute every balance from the journal. Exits with 1 if anything differs.
     Audit(audit::Arguments),
+    /// Compare Stripe with the books: events, payments, refunds, disputes and money. Exits with 1 if they differ, with 2 if it could
+    /// not be found out.
+    Reconcile(reconcile::Arguments),
+    /// Work stored events off again. Harmless: what they say is taken in once.
+    Replay(replay::Arguments),
+    /// Show or end the recovery mode that follows a restore.
+    Recovery(recovery::Arguments),
+    /// Write a consistent copy of the database while the service runs.
+    Backup(backup::Arguments),
+    /// Put a copy into an empty data folder, to be started in recovery mode.
+    Restore(backup::RestoreArguments),
     /// Write the whole journal for hledger, Beancount, or as JSON lines.
     Export(export::Arguments),
     /// Create, list and revoke API keys.
@@ -129,6 +144,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(arguments) => return audit::run(arguments),
         Command::Export(arguments) => return export::run(arguments),
         Command::Bench(arguments) => return bench::run(arguments),
+        Command::Backup(arguments) => return backup::run(arguments),
         _ => {}
     }
     // The writer is a thread of its own and keeps a core busy when there is much to do; a worker more than there are cores left
@@ -146,9 +162,15 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Command::Key(arguments) => key::run(arguments).await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
             Command::Trigger(arguments) => trigger::run(arguments).await,
-            Command::Config(_) | Command::Audit(_) | Command::Export(_) | Command::Bench(_) => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Command::Reconcile(arguments) => Ok(reconcile::run(arguments).await),
+            Command::Replay(arguments) => replay::run(arguments).await,
+            Command::Recovery(arguments) => recovery::run(arguments).await,
+            Command::Restore(arguments) => backup::restore(arguments).await,
+            Command::Config(_)
+            | Command::Audit(_)
+            | Command::Export(_)
+            | Command::Bench(_)
+            | Command::Backup(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // What is still running on other threads has nothing left to finish.

@@ -79,6 +79,16 @@ pub const SETTINGS: &[Setting] = &[
         "BURSAR_AUTO_TOPUP_RETRY_MINUTES",
     ),
     plain("facade.credit_price", "BURSAR_FACADE_CREDIT_PRICE"),
+    plain(
+        "reconcile.events_seconds",
+        "BURSAR_RECONCILE_EVENTS_SECONDS",
+    ),
+    plain(
+        "reconcile.objects_seconds",
+        "BURSAR_RECONCILE_OBJECTS_SECONDS",
+    ),
+    plain("reconcile.max_count", "BURSAR_RECONCILE_MAX_COUNT"),
+    plain("reconcile.max_amount", "BURSAR_RECONCILE_MAX_AMOUNT"),
     secret("jwt.hs256_secret", "BURSAR_JWT_HS256_SECRET"),
     plain("jwt.public_key_file", "BURSAR_JWT_PUBLIC_KEY_FILE"),
     plain("jwt.jwks_file", "BURSAR_JWT_JWKS_FILE"),

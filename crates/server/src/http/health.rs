@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use bursar_store::query::PageRequest;
 use http::StatusCode;
 use serde_json::json;
 
@@ -15,23 +14,16 @@ pub(super) async fn live() -> impl IntoResponse {
     item(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: the database answers, and the server is not about to stop.
+/// `GET /readyz`: the database answers, and the server is not about to stop. In recovery mode it can serve, and says so.
 pub(super) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
-    let request = PageRequest {
-        limit: 1,
-        cursor: None,
+    let recovery = match app.engine().recovery().await {
+        Ok(recovery) if !app.is_stopping() => recovery,
+        _ => {
+            let message = "the server is stopping, or its database does not answer";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(ApiError::new(status, "not_ready", message));
+        }
     };
-    let asked = app
-        .engine()
-        .read(move |reader| reader.api_keys(&request))
-        .await;
-    if asked.is_err() || app.is_stopping() {
-        let message = "the server is stopping, or its database does not answer";
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not_ready",
-            message,
-        ));
-    }
-    Ok(item(json!({ "status": "ok" })))
+    let status = if recovery.is_some() { "recovery" } else { "ok" };
+    Ok(item(json!({ "status": status })))
 }

@@ -32,6 +32,7 @@ mod order;
 mod package;
 mod page;
 mod payment;
+mod reconcile;
 mod redirect;
 mod referral;
 mod refund;
@@ -110,6 +111,15 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment.stripe/refunds/approve", post(refund::approve))
         .route("/v1/payment.stripe/refunds/reject", post(refund::reject))
         .route("/v1/payment.stripe/events", get(payment::events))
+        .route("/v1/payment.stripe/events/replay", post(reconcile::replay))
+        .route(
+            "/v1/payment.stripe/reconcile",
+            get(reconcile::state).post(reconcile::begin),
+        )
+        .route(
+            "/v1/payment.stripe/recovery/end",
+            post(reconcile::end_recovery),
+        )
         .route("/v1/balance/me", get(balance::mine))
         .route("/v1/balance/history/me", get(balance::my_history))
         .route("/v1/balance/packages", get(package::all))
