@@ -82,6 +82,7 @@ pub(super) async fn named_payment(
 /// What is known of a payment at Stripe, whether by its session or by its intent.
 struct Verdict {
     object: String,
+    intent: Option<String>,
     standing: Standing,
     amount: Option<i64>,
     currency: Option<String>,
@@ -97,6 +98,7 @@ async fn judge_session(
 ) -> Result<(), EngineError> {
     let verdict = Verdict {
         object: fact.session.clone(),
+        intent: fact.intent.clone(),
         standing: fact.standing,
         amount: fact.amount,
         currency: fact.currency.clone(),
@@ -114,6 +116,7 @@ async fn judge_intent(
 ) -> Result<(), EngineError> {
     let verdict = Verdict {
         object: fact.intent.clone(),
+        intent: None,
         standing: fact.standing.unwrap_or(Standing::Open),
         amount: fact.amount,
         currency: fact.currency.clone(),
@@ -158,6 +161,10 @@ async fn judge(pass: &mut Pass<'_>, ours: &Payment, said: Verdict) -> Result<(),
         let amount = Some(ours.amount.minor);
         let found = found(Class::CreditedNotPaid, action);
         pass.tell(over(found, amount, Some(ours.amount.unit.code())));
+    }
+    // Its intent and its movements will be met later in this run.
+    if pass.is_told(&said.object) {
+        pass.note_told(said.intent.as_deref());
     }
     Ok(())
 }

@@ -4,24 +4,14 @@
 //! when Stripe has forgotten its events; one gets webhooks lost, doubled and out of order; one is an old copy, restored after the
 //! fact. `BURSAR_HISTORIES=20000` plays more of them, `BURSAR_SEED=7` begins with another seed.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::let_underscore_must_use,
-    reason = "a helper of a test fails the test"
-)]
-
-mod history;
-mod shop;
-
 use std::path::Path;
 
 use bursar_engine::Engine;
 use bursar_engine::reconcile::Options;
 use tempfile::TempDir;
 
-use history::{Draw, Step, play, steps};
-use shop::{Shop, books, copy, deliver, open, recover, settled};
+use crate::history::{Draw, Step, play, steps};
+use crate::shop::{Shop, books, copy, deliver, open, recover, settled};
 
 /// Histories in one world. More in one world make its lists longer, fewer start more engines.
 const BATCH: usize = 125;
@@ -127,7 +117,7 @@ async fn no_webhooks(shop: &Shop, base: &Path, with_events: bool) -> String {
     let report = engine.reconcile(&options).await.unwrap();
     assert!(report.agrees(), "{report}");
     let text = books(&engine).await;
-    second_look(shop, &engine, with_events, "no webhooks").await;
+    second_look(shop, &engine, false, "no webhooks").await;
     engine.shutdown().await;
     text
 }
@@ -147,17 +137,17 @@ async fn chaos(shop: &Shop, base: &Path, last: Option<String>, draw: &mut Draw) 
     assert!(report.agrees(), "{report}");
     deliver(&engine, &late).await;
     let text = books(&engine).await;
-    second_look(shop, &engine, true, "chaos").await;
+    second_look(shop, &engine, false, "chaos").await;
     engine.shutdown().await;
     text
 }
 
-async fn restored(shop: &Shop, backup: &Path) -> String {
+async fn restored(shop: &Shop, backup: &Path, with_events: bool) -> String {
     let engine = shop.engine(backup);
-    let report = recover(shop, &engine).await;
+    let report = recover(shop, &engine, with_events).await;
     assert!(report.agrees(), "{report}");
     let text = books(&engine).await;
-    second_look(shop, &engine, true, "restored").await;
+    second_look(shop, &engine, false, "restored").await;
     engine.shutdown().await;
     text
 }
@@ -231,7 +221,12 @@ async fn one_world(seed: u64) {
         &expected,
         &chaos(&shop, &base, last, &mut draw).await,
     );
-    same("restored", seed, &expected, &restored(&shop, &backup).await);
+    same(
+        "restored",
+        seed,
+        &expected,
+        &restored(&shop, &backup, seed % 2 == 0).await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -176,7 +176,7 @@ pub(crate) async fn books(engine: &Engine) -> String {
 }
 
 /// Reconciles as often as an old copy needs; the last report.
-pub(crate) async fn recover(shop: &Shop, engine: &Engine) -> Report {
+pub(crate) async fn recover(shop: &Shop, engine: &Engine, with_events: bool) -> Report {
     let newest = engine.read(|reader| reader.newest_moment()).await.unwrap();
     let why = "a test".to_owned();
     let step = Step::Begin {
@@ -185,7 +185,11 @@ pub(crate) async fn recover(shop: &Shop, engine: &Engine) -> Report {
     };
     assert!(engine.step_recovery(step).await.unwrap().is_some());
     for _ in 0..4 {
-        let report = engine.reconcile(&shop.all()).await.unwrap();
+        let options = Options {
+            with_events,
+            ..shop.all()
+        };
+        let report = engine.reconcile(&options).await.unwrap();
         if engine.recovery().await.unwrap().is_none() {
             return report;
         }
@@ -197,4 +201,15 @@ pub(crate) fn copy(from: &Path, name: &str) -> PathBuf {
     let to = from.with_file_name(format!("{name}.db"));
     std::fs::copy(from, &to).unwrap();
     to
+}
+
+/// A session as Stripe has it.
+pub(crate) fn session_of(shop: &Shop, id: &str) -> serde_json::Value {
+    let object = |world: &bursar_sandbox::World, _| {
+        world
+            .records
+            .get(bursar_sandbox::records::Collection::Object, id)
+            .cloned()
+    };
+    shop.sandbox.read(object).unwrap()
 }
