@@ -12,6 +12,7 @@ mod answer;
 mod batch;
 mod body;
 mod bonus;
+mod card;
 mod charge;
 mod credential;
 mod door;
