@@ -305,6 +305,19 @@ fn what_the_bank_will_never_pay_stops_at_once() {
     }
 }
 
+/// Canceled at Stripe, and then heard to have failed before: that is one attempt.
+#[test]
+fn an_attempt_fails_once_whatever_else_is_heard_of_it() {
+    let mut bench = Bench::new();
+    bench.set(terms("pm_1")).unwrap();
+    let id = bench.attempt().unwrap();
+    bench.tell(&id, Standing::Canceled, None);
+    assert_eq!(bench.row().breaker.failures, 1);
+    bench.decline(&id, "insufficient_funds", None);
+    assert_eq!(bench.status(&id), PaymentStatus::Failed);
+    assert_eq!(bench.row().breaker.failures, 1);
+}
+
 #[test]
 fn a_bank_that_wants_to_see_the_customer_is_a_failure() {
     let mut bench = Bench::new();

@@ -2,10 +2,11 @@
 
 use bursar_domain::amount::Unit;
 use bursar_domain::api_key::{IssueKey, Role};
+use bursar_domain::auto_topup::{AutoTopups, Cap, Refill, SetAutoTopup, Terms};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Adjust, AnswerKey, Command, Request, RequestHash};
 use bursar_domain::id::{ApiKeyId, PaymentId, TopupId};
-use bursar_domain::intent::OpenIntent;
+use bursar_domain::intent::{ChargeCard, OpenIntent};
 use bursar_domain::topup::{CreateTopup, Wish};
 use bursar_store::digest::request_hash;
 
@@ -57,6 +58,17 @@ impl World {
                     save_card: words.option("save").is_some(),
                 })
             }
+            "card" => Command::ChargeCard(ChargeCard {
+                topup: self.topup_id(words)?,
+                user: words.user()?,
+                card: words.next("a card")?,
+            }),
+            "auto" => self.set_auto(words)?,
+            "unauto" => Command::EndAutoTopup(words.user()?),
+            "due" => Command::AutoTopups(AutoTopups {
+                users: vec![words.user()?],
+                read_to: None,
+            }),
             "intent" => {
                 let (topup, user) = (self.topup_id(words)?, words.user()?);
                 principal = user.to_string();
@@ -128,6 +140,24 @@ impl World {
     pub(super) fn payment_id(&self, name: &str) -> Result<PaymentId, String> {
         let id = PaymentId::parse(self.names.id(name)?);
         id.ok_or_else(|| format!("{name} is no payment"))
+    }
+
+    fn set_auto(&mut self, words: &mut Words) -> Result<Command, String> {
+        let usual = Cap::default();
+        let user = words.user()?;
+        let terms = Terms {
+            enabled: true,
+            threshold: words.number("a threshold")?,
+            refill: Refill::Credits(words.number("credits")?),
+            card: words.next("a card")?,
+            cap: Cap {
+                topups: words
+                    .option("most")
+                    .map_or(usual.topups, |most| most.parse().ok()),
+                ..usual
+            },
+        };
+        Ok(Command::SetAutoTopup(SetAutoTopup { user, terms }))
     }
 
     fn issue_key(&mut self, words: &mut Words) -> Result<Command, String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::api_key::{ApiKey, Role};
+use bursar_domain::auto_topup::AutoTopup;
 use bursar_domain::command::Reply;
 use bursar_domain::journal::{Reason, Remark};
 use bursar_domain::payment::{Flow, Payment};
@@ -150,6 +151,7 @@ impl Names {
             Ok(Reply::Overdraft(None)) => "down to what the policy says".to_owned(),
             Ok(Reply::Refund(refund)) => self.refund(&refund),
             Ok(Reply::Usage(event)) => usage::written(&event),
+            Ok(Reply::AutoTopup(row)) => auto_topup(&row),
             Ok(Reply::Done) => "done".to_owned(),
             Ok(other) => format!("{other:?}"),
             Err(refusal) => self.refusal(&refusal),
@@ -169,6 +171,21 @@ impl Names {
             end.unwrap_or_default()
         )
     }
+}
+
+fn auto_topup(row: &AutoTopup) -> String {
+    let mut said = vec![format!(
+        "{} below {}, {:?} by {}",
+        if row.terms.enabled { "on" } else { "off" },
+        row.terms.threshold,
+        row.terms.refill,
+        row.terms.card
+    )];
+    if row.breaker.failures > 0 {
+        said.push(format!("failures {}", row.breaker.failures));
+    }
+    said.extend(row.breaker.stopped.map(|stop| stop.as_str().to_owned()));
+    said.join(", ")
 }
 
 /// A text without a prefix of Stripe's ids, which begins a word: there is one in the middle of `api_key`.
