@@ -91,6 +91,10 @@ fn load(state: &mut State, ask: impl Fn(&mut Wanted<'_>)) {
             .into_iter()
             .for_each(|key| state.disputes.load(key, None));
         needs
+            .members
+            .into_iter()
+            .for_each(|key| state.members.load(key, None));
+        needs
             .waiting_events
             .into_iter()
             .for_each(|key| state.waiting_events.load(key, None));
