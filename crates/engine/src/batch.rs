@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bursar_domain::command::{self, Context, Reply, Request};
+use bursar_domain::command::{self, Command, Context, Reply, Request};
 use bursar_domain::event::EventStatus;
 use bursar_domain::id::IdSource;
 use bursar_domain::policy::Policy;
+use bursar_domain::recovery::Step;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::state::{Needs, State};
 use bursar_store::{Store, StoreError};
@@ -23,6 +24,10 @@ const SETTLES_MAX: usize = 6;
 
 /// How often a batch is run again because another node was faster.
 const ATTEMPTS: u32 = 12;
+
+/// What Stripe knows from this long before is looked at again when the database has lost commits. No standby is so far behind
+/// and still takes over.
+const LOOK_BACK_SECONDS: i64 = 86_400;
 
 /// What is needed to run batches.
 #[expect(
@@ -64,10 +69,29 @@ impl Batch {
                     tracing::debug!(why, attempt, "another node was faster");
                     self.pause(attempt);
                 }
+                Err(StoreError::Lost(what)) => return self.recover(what),
                 done => return done,
             }
         }
         self.run_once(requests)
+    }
+
+    /// A standby that was behind has taken over. What was answered and is gone, Stripe may still know: recovery mode begins, and
+    /// whoever asks again is answered by what is there now.
+    fn recover(&mut self, what: String) -> Result<Outcome, StoreError> {
+        tracing::error!(
+            what,
+            "the database has lost commits that were answered: recovery mode"
+        );
+        self.store.accept_loss();
+        let since = self.clock.now().plus_seconds(-LOOK_BACK_SECONDS).0 / 1_000_000;
+        let why = format!("the database has lost commits: {what}");
+        let begin = Request {
+            command: Command::Recovery(Step::Begin { since, why }),
+            idempotency: None,
+        };
+        self.run_once(&[&begin])?;
+        Err(StoreError::Lost(what))
     }
 
     /// Each node waits another while, so that they do not meet again.

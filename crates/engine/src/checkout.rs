@@ -17,6 +17,9 @@ use crate::{Answered, CallEnd, Engine, EngineError, bridge};
 /// How long a caller waits for Stripe's answer. The job goes on without him.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
+/// Another node may have made the call, and nobody here is told.
+const LOOK: Duration = Duration::from_millis(700);
+
 impl Engine {
     /// Opens a checkout for a top-up, or gives the open one again, and waits until its address is known.
     ///
@@ -188,7 +191,10 @@ pub(crate) fn unanswered(error: bursar_stripe::Error) -> EngineError {
 /// Waits for the end of this call. Having missed some means looking again.
 pub(crate) async fn next_end(key: &JobKey, ends: &mut Receiver<(JobKey, CallEnd)>) -> CallEnd {
     loop {
-        match ends.recv().await {
+        let Ok(end) = tokio::time::timeout(LOOK, ends.recv()).await else {
+            return CallEnd::Done;
+        };
+        match end {
             Ok((ended, end)) if ended == *key => return end,
             Ok(_) => {}
             Err(RecvError::Lagged(_) | RecvError::Closed) => return CallEnd::Done,

@@ -5,14 +5,13 @@
 //! moved, which never happens by itself while commits keep coming. So when the log has become long, the writer moves the
 //! few pages that came during the last round, and the next commit starts at the log's beginning.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bursar_store::StoreError;
+use bursar_store::{Database, StoreError};
 
 use crate::EngineError;
 
@@ -35,9 +34,11 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread. The writer must have opened the file.
-    pub(crate) fn start(database: &Path) -> Result<Self, EngineError> {
-        let store = bursar_store::Checkpointer::open_sqlite(database)?;
+    /// Starts the thread, for a file. The writer must have opened it.
+    pub(crate) fn start(database: &Database) -> Result<Option<Self>, EngineError> {
+        let Some(store) = database.checkpointer()? else {
+            return Ok(None);
+        };
         let (wake, woken) = sync_channel(1);
         let log_is_long = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&log_is_long);
@@ -47,11 +48,11 @@ impl Checkpointer {
             .map_err(|error| {
                 StoreError::Unusable(format!("no thread for the checkpointer: {error}"))
             })?;
-        Ok(Self {
+        Ok(Some(Self {
             wake,
             log_is_long,
             thread,
-        })
+        }))
     }
 
     /// Says that something was committed.

@@ -22,7 +22,6 @@ mod ticker;
 mod wallet;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bursar_domain::command::{Command, Reply, Request};
@@ -32,8 +31,7 @@ use bursar_domain::policy::Policy;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_store::query::Reader;
-use bursar_store::sqlite::Sqlite;
-use bursar_store::{Store, StoreError};
+use bursar_store::{Database, StoreError};
 use bursar_stripe::client::Client;
 use tokio::sync::{Notify, OnceCell, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -48,8 +46,8 @@ pub use ids::RandomIds;
     reason = "the client keeps a secret key"
 )]
 pub struct EngineConfig {
-    /// The SQLite file; created if missing.
-    pub database: PathBuf,
+    /// The SQLite file (created if missing) or the PostgreSQL server.
+    pub database: Database,
     /// Limits and prices.
     pub policy: Policy,
     /// How Stripe is reached; none while it is not configured.
@@ -142,7 +140,7 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Opens the database, brings it up to date, and starts writer and workers. Needs a tokio runtime.
     pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
-        let store = Store::open(Box::new(Sqlite::open_writer(&config.database)?))?;
+        let store = config.database.store()?;
         let readers = readers::Readers::open(&config.database)?;
         let (events_wake, jobs_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let expiry_notice_seconds = config.policy.expiry_notice_seconds;

@@ -1,11 +1,10 @@
 //! A few connections that only read.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bursar_store::StoreError;
 use bursar_store::query::Reader;
+use bursar_store::{Database, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::EngineError;
@@ -16,18 +15,18 @@ const READERS: usize = 4;
 pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
-    database: Arc<Path>,
+    database: Arc<Database>,
 }
 
 impl Readers {
-    pub(crate) fn open(database: &Path) -> Result<Self, EngineError> {
+    pub(crate) fn open(database: &Database) -> Result<Self, EngineError> {
         let readers: Vec<Reader> = (0..READERS)
-            .map(|_| Reader::open_sqlite(database))
+            .map(|_| database.reader())
             .collect::<Result<_, _>>()?;
         Ok(Self {
             free: Arc::new(Mutex::new(readers)),
             permits: Arc::new(Semaphore::new(READERS)),
-            database: Arc::from(database),
+            database: Arc::new(database.clone()),
         })
     }
 
@@ -49,7 +48,7 @@ impl Readers {
             // A bug in a question must cost neither a reader nor look like a stop, at which workers end. The connection may
             // be in the middle of something: it is replaced.
             let answer = answer.unwrap_or_else(|_| {
-                reader = Reader::open_sqlite(&database)?;
+                reader = database.reader()?;
                 Err(StoreError::Unusable(
                     "a question to the database panicked: please report this".into(),
                 ))

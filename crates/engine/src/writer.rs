@@ -32,7 +32,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(
         batch: Batch,
-        checkpointer: Checkpointer,
+        checkpointer: Option<Checkpointer>,
         events_wake: Arc<Notify>,
         jobs_wake: Arc<Notify>,
     ) -> Result<Self, EngineError> {
@@ -95,7 +95,7 @@ impl Writer {
 
 struct Run {
     batch: Batch,
-    checkpointer: Checkpointer,
+    checkpointer: Option<Checkpointer>,
     events_wake: Arc<Notify>,
     jobs_wake: Arc<Notify>,
 }
@@ -109,14 +109,20 @@ impl Run {
                 submissions.push(next);
             }
             self.commit(submissions);
-            self.checkpointer.wake();
-            if self.checkpointer.log_is_long()
-                && let Err(error) = self.batch.store.begin_log_anew()
-            {
+            if let Some(checkpointer) = &self.checkpointer {
+                checkpointer.wake();
+            }
+            let is_long = self
+                .checkpointer
+                .as_ref()
+                .is_some_and(Checkpointer::log_is_long);
+            if is_long && let Err(error) = self.batch.store.begin_log_anew() {
                 tracing::warn!(%error, "the write-ahead log could not begin anew; trying again");
             }
         }
-        self.checkpointer.stop();
+        if let Some(checkpointer) = self.checkpointer {
+            checkpointer.stop();
+        }
         if let Err(error) = self.batch.store.catch_up() {
             tracing::warn!(%error, "the rows of wallets could not be written; the next start catches up");
         }
@@ -134,12 +140,21 @@ impl Run {
             .collect();
         match self.batch.run(&requests) {
             Ok(outcome) => self.answer(submissions, outcome),
-            Err(StoreError::Unavailable(why)) => {
+            Err(StoreError::Unavailable(why) | StoreError::Lost(why)) => {
                 let commands = submissions.len();
                 tracing::error!(why, commands, "nothing can be written");
                 for submission in submissions {
                     let unavailable = StoreError::Unavailable(why.clone());
                     let _ = submission.answer.send(Err(unavailable.into()));
+                }
+            }
+            // Done or not: to do it again might do it twice.
+            Err(StoreError::Unknown(why)) => {
+                let commands = submissions.len();
+                tracing::error!(why, commands, "nobody knows whether a batch was committed");
+                for submission in submissions {
+                    let unknown = StoreError::Unknown(why.clone());
+                    let _ = submission.answer.send(Err(unknown.into()));
                 }
             }
             Err(error) if submissions.len() == 1 => {

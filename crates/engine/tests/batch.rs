@@ -248,7 +248,7 @@ async fn a_decision_that_panics_costs_nobody_else_anything() {
     let mut policy = Policy::standard();
     policy.credit_price.denominator = 0;
     let engine = Engine::start(EngineConfig {
-        database: folder.path().join("bursar.db"),
+        database: folder.path().join("bursar.db").into(),
         policy,
         stripe: None,
         clock: Arc::new(SystemClock),
@@ -284,7 +284,7 @@ async fn a_locked_file_keeps_nobody_waiting_in_line() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("bursar.db");
     let engine = Engine::start(EngineConfig {
-        database: database.clone(),
+        database: database.clone().into(),
         policy: Policy::standard(),
         stripe: None,
         clock: Arc::new(SystemClock),

@@ -156,7 +156,7 @@ async fn the_total_at_stripe_is_ours_whatever_the_currency() {
 
 fn config(folder: &tempfile::TempDir, stripe: Client) -> EngineConfig {
     EngineConfig {
-        database: folder.path().join("bursar.db"),
+        database: folder.path().join("bursar.db").into(),
         policy: Policy::standard(),
         stripe: Some(stripe),
         clock: Arc::new(SystemClock),

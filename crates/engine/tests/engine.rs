@@ -33,7 +33,7 @@ use engine::stripe::{Mood, Stripe, client};
 
 fn config(folder: &TempDir, stripe: Option<&Stripe>) -> EngineConfig {
     EngineConfig {
-        database: folder.path().join("bursar.db"),
+        database: folder.path().join("bursar.db").into(),
         policy: Policy::standard(),
         stripe: stripe.map(Stripe::client),
         clock: Arc::new(SystemClock),

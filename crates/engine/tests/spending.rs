@@ -35,7 +35,7 @@ const DAY: i64 = 86_400;
 fn start(folder: &Path, clock: &Arc<FixedClock>) -> Engine {
     let clock = Arc::clone(clock);
     Engine::start(EngineConfig {
-        database: folder.join("bursar.db"),
+        database: folder.join("bursar.db").into(),
         policy: Policy::standard(),
         stripe: None,
         clock,

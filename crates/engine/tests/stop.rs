@@ -59,7 +59,7 @@ async fn more_calls_than_places_do_not_hold_up_a_stop() {
     let mut config = ClientConfig::new(SecretKey::new("sk_test_stop").unwrap());
     config.base_url = base;
     let engine = Engine::start(EngineConfig {
-        database: folder.path().join("bursar.db"),
+        database: folder.path().join("bursar.db").into(),
         policy: Policy::standard(),
         stripe: Some(Client::new(&config).unwrap()),
         clock: Arc::new(SystemClock),

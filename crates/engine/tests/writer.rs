@@ -44,7 +44,7 @@ impl Clock for Gate {
 fn start(folder: &TempDir, gate: &Arc<Gate>) -> Engine {
     let clock = Arc::clone(gate) as Arc<dyn Clock>;
     Engine::start(EngineConfig {
-        database: folder.path().join("bursar.db"),
+        database: folder.path().join("bursar.db").into(),
         policy: Policy::standard(),
         stripe: None,
         clock,

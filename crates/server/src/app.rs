@@ -92,7 +92,7 @@ impl App {
     ) -> Result<Self, StartError> {
         make_private_folder(&config.data)?;
         let engine = Engine::start(EngineConfig {
-            database: config.data.join(DATABASE),
+            database: config.database.clone(),
             policy: policy(&config),
             stripe: config.stripe.client()?,
             clock,

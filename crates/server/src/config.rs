@@ -15,6 +15,7 @@ use bursar_domain::charge::{ActionPrice, Actions};
 use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_domain::reversal::SpentCredit;
 use bursar_engine::reconcile::Schedule;
+use bursar_store::Database;
 use bursar_stripe::client::{BASE_URL, Client, ClientConfig, ClientError};
 use bursar_stripe::secret_key::{Mode, SecretKey};
 use bursar_stripe::signature;
@@ -24,6 +25,7 @@ pub use self::bonus::BonusConfig;
 pub use self::jwt::{JwtConfig, JwtKey};
 pub use self::shop::TopupConfig;
 pub use self::source::{DEFAULTS, Problems, Sources, Values};
+use crate::app::DATABASE;
 use crate::secret::Secret;
 
 /// Everything the server is told. Made by [`Config::load`], or from [`Values`] set by code.
@@ -31,8 +33,10 @@ use crate::secret::Secret;
 pub struct Config {
     /// Address and port to listen on.
     pub listen: String,
-    /// The folder with the database.
+    /// The folder with the database, if that is a file, and with credentials.
     pub data: PathBuf,
+    /// The database.
+    pub database: Database,
     /// The public address, if configured.
     pub base_url: Option<BaseUrl>,
     /// Origins besides the base URL that may be returned to.
@@ -175,6 +179,9 @@ impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         let listen = self.read("listen", listen_address);
         let data = self.read("data", |text| Ok(PathBuf::from(text)));
+        let database = self.optional("database_url", |text| {
+            Database::parse(text).map_err(|error| error.to_string())
+        });
         let base_url = self.optional("base_url", BaseUrl::parse);
         let allowed_origins = self.read("allowed_origins", origins);
         let webhook_body_max = self.read("webhook_body_max", |text| whole(text, 1024, 16_777_216));
@@ -188,9 +195,11 @@ impl Reader<'_> {
         let facade_price = self.facade_price();
         let reconcile = self.reconcile();
         let jwt = self.jwt();
+        let data = data?;
         Some(Config {
             listen: listen?,
-            data: data?,
+            database: database.unwrap_or_else(|| data.join(DATABASE).into()),
+            data,
             base_url,
             allowed_origins: allowed_origins?,
             webhook_body_max: usize::try_from(webhook_body_max?).ok()?,

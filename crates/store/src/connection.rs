@@ -298,6 +298,11 @@ pub trait Connection: Send {
         Dialect::Sqlite
     }
 
+    /// How often the database was connected to. What was read before the last time may be what another server had.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// Runs several queries, with as few waits as can be; for each of them, one answer for each row of parameters.
     fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Vec<Row>>>, StoreError> {
         let asked = questions.iter();

@@ -10,6 +10,7 @@ pub mod canon;
 mod commit;
 pub mod connection;
 pub mod copy;
+mod database;
 pub mod digest;
 mod inbox;
 mod key_index;
@@ -35,6 +36,7 @@ use bursar_domain::state::{Needs, Sequence, State};
 use answers::Answers;
 pub use connection::StoreError;
 use connection::{Connection, Dialect};
+pub use database::Database;
 use node::Node;
 use seal::Seal;
 use shared::UnderWay;
@@ -64,6 +66,8 @@ pub(crate) struct Memory {
     recovering: bool,
     /// None where there is only one writer.
     node: Option<Node>,
+    /// Over which of the connection's sessions memory was filled.
+    generation: u64,
 }
 
 impl std::fmt::Debug for Store {
@@ -236,6 +240,7 @@ impl Memory {
             limits: load::count_limits(connection)?,
             recovering: load::is_recovering(connection)?,
             node: None,
+            generation: 0,
         })
     }
 }

@@ -20,10 +20,11 @@ use session::{Done, Prepared, Session, Show, Trouble};
 use crate::connection::{Cells, Connection, Dialect, Parameters, Question, Row, StoreError, Value};
 
 /// A statement that runs longer is given up, and so is waiting for a lock. A transaction that stands still loses its locks: its
-/// process has been stopped, or a network has swallowed it.
+/// process has been stopped, or a network has swallowed it. A commit that is answered is on disk.
 const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
                         SET idle_in_transaction_session_timeout = '30s'; SET default_transaction_isolation = 'read committed'; \
-                        SET jit = off";
+                        SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
+                        WHERE current_setting('synchronous_commit') = 'off'";
 
 /// So many rows of parameters at most in one statement.
 const ROWS_MAX: usize = 4_096;
@@ -33,6 +34,7 @@ pub struct Postgres {
     address: Address,
     session: Option<Session>,
     in_transaction: bool,
+    generation: u64,
     /// Statements that were turned into statements over arrays.
     many: std::collections::HashMap<String, String>,
 }
@@ -59,6 +61,7 @@ impl Postgres {
             address,
             session: None,
             in_transaction: false,
+            generation: 0,
             many: std::collections::HashMap::new(),
         };
         opened.session()?;
@@ -78,6 +81,7 @@ impl Postgres {
             let set = session.script(SETTINGS);
             set.map_err(|trouble| trouble.error("the settings"))?;
             self.session = Some(session);
+            self.generation += 1;
         }
         self.session
             .as_mut()
@@ -223,6 +227,10 @@ impl Taken<'_> {
 impl Connection for Postgres {
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
     }
 
     fn query(&mut self, sql: &str, parameters: &[Parameters]) -> Result<Vec<Vec<Row>>, StoreError> {

@@ -97,6 +97,7 @@ impl Memory {
             limits: load::count_limits(connection)?,
             recovering: load::is_recovering(connection)?,
             node: Some(node),
+            generation: connection.generation(),
         })
     }
 }
@@ -151,6 +152,14 @@ impl Store {
             return Ok(false);
         }
         under_way.is_fenced |= changes;
+        // A new connection may lead to another server, whose wallets have versions of their own.
+        if memory.generation != connection.generation() {
+            memory.generation = connection.generation();
+            memory.accounts.clear();
+            memory.wallets = Wallets::of_sizes(memory.wallets.sizes(), true);
+            self.give_up()?;
+            return Ok(false);
+        }
         // A node that has just taken another slot has forgotten what the batch was given.
         let is_forgotten = |key: &&AccountKey| {
             memory.wallets.version(key).is_none() && state.wallets.get(key).is_some()
@@ -224,6 +233,13 @@ impl Store {
             self.memory = Memory::of_node(self.connection.as_mut(), sizes)?;
         }
         Ok(())
+    }
+
+    /// After [`StoreError::Lost`]: begins anew with what the database has now.
+    pub fn accept_loss(&mut self) {
+        if self.lost.take().is_some() {
+            self.memory.node = None;
+        }
     }
 
     /// What somebody else has done, memory must not go on contradicting.

@@ -99,7 +99,7 @@ impl Shop {
         let price = bursar_domain::charge::ActionPrice::parse("10").unwrap();
         policy.actions.insert("picture".to_owned(), price);
         let engine = Engine::start(EngineConfig {
-            database: folder.path().join("bursar.db"),
+            database: folder.path().join("bursar.db").into(),
             policy,
             stripe: None,
             clock: clock.clone(),

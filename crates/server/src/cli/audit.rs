@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use bursar_store::query::Reader;
 
-use super::{data_folder, say};
-use crate::app::DATABASE;
+use super::{database, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -31,9 +30,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let expected = expected(&arguments)?;
-    let database = data_folder(arguments.data).join(DATABASE);
-    let mut reader = Reader::open_sqlite(&database)
-        .with_context(|| format!("there is no database to audit at {}", database.display()))?;
+    let database = database(arguments.data)?;
+    let mut reader = database
+        .reader()
+        .with_context(|| format!("there is no database to audit at {database}"))?;
     let books_are_right = books(&mut reader)?;
     if arguments.digest {
         say(format_args!(

@@ -77,7 +77,7 @@ pub(super) async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitC
     }
     put(&arguments.from, &database)?;
     let engine = Engine::start(EngineConfig {
-        database: database.clone(),
+        database: database.clone().into(),
         policy: Policy::standard(),
         stripe: None,
         clock: Arc::new(SystemClock),

@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bursar_store::query::Reader;
 use bursar_stripe::client::Client;
 use bursar_stripe::object::{List, WebhookEndpoint};
 use bursar_stripe::request;
 
 use super::{SourceArguments, say, trigger};
+use bursar_store::Database;
+
 use crate::app::DATABASE;
 use crate::config::{Config, Values};
 use crate::http::{EVENTS, WEBHOOK_PATH};
@@ -78,7 +79,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             );
             check_settings(&config, &mut report);
             check_folder(&config.data, &mut report);
-            check_recovery(&config.data, &mut report);
+            check_database(&config.database, &mut report);
+            check_recovery(&config.database, &mut report);
             if arguments.offline {
                 report.warn("Stripe, address", "not asked (--offline)");
             } else {
@@ -190,8 +192,8 @@ fn check_folder(data: &Path, report: &mut Report) {
 }
 
 /// An old copy that was restored asks Stripe for nothing until it knows what happened since.
-fn check_recovery(data: &Path, report: &mut Report) {
-    let Ok(mut reader) = Reader::open_sqlite(&data.join(DATABASE)) else {
+fn check_recovery(database: &Database, report: &mut Report) {
+    let Ok(mut reader) = database.reader() else {
         return;
     };
     if let Ok(Some(recovery)) = reader.recovery() {
@@ -202,6 +204,20 @@ fn check_recovery(data: &Path, report: &mut Report) {
                 recovery.why, recovery.passes
             ),
         );
+    }
+}
+
+/// Whether a server lets us in and takes writes.
+fn check_database(database: &Database, report: &mut Report) {
+    if database.file().is_some() {
+        return;
+    }
+    match database.reader() {
+        Ok(_) => report.ok(
+            "database",
+            format!("{database} lets us in, and takes writes"),
+        ),
+        Err(error) => report.fail("database", error.to_string()),
     }
 }
 

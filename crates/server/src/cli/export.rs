@@ -18,8 +18,7 @@ use bursar_store::query::{Progress, Reader, Recorded};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::data_folder;
-use crate::app::DATABASE;
+use super::database;
 use books::{Books, Standing};
 
 #[derive(Debug, clap::Args)]
@@ -99,9 +98,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     {
         bail!("--from {from} is not before --until {until}");
     }
-    let database = data_folder(arguments.data).join(DATABASE);
-    let mut reader = Reader::open_sqlite(&database)
-        .with_context(|| format!("there is no database to export at {}", database.display()))?;
+    let database = database(arguments.data)?;
+    let mut reader = database
+        .reader()
+        .with_context(|| format!("there is no database to export at {database}"))?;
     let paper = arguments.format.paper();
     let range = (arguments.from, arguments.until);
     match &arguments.to {

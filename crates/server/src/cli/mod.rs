@@ -21,8 +21,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bursar_store::Database;
 use clap::{Args, Parser, Subcommand};
 
+use crate::app::DATABASE;
 use crate::config::{Sources, Values};
 
 /// Self-hosted billing between a product and Stripe: customers buy credits by card, and every credit is accounted for.
@@ -105,6 +107,15 @@ fn data_folder(flag: Option<String>) -> PathBuf {
             .get("data")
             .map_or("./bursar-data", |found| &found.value),
     )
+}
+
+/// The database in effect, for commands that need nothing else. A data folder that is named means the file in it.
+fn database(flag: Option<String>) -> anyhow::Result<Database> {
+    let (values, _) = Values::read(&Sources::of_process(None));
+    match values.get("database_url") {
+        Some(url) if flag.is_none() && !url.value.is_empty() => Ok(Database::parse(&url.value)?),
+        _ => Ok(data_folder(flag).join(DATABASE).into()),
+    }
 }
 
 /// Writes to standard output. `println!` would panic when the reader has gone, as in `bursar audit | head -1`: the command

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bursar_domain::recovery::{PASSES_NEEDED, Recovery, Step};
 use bursar_domain::time::Time;
-use bursar_store::query::Reader;
 use serde_json::json;
 
-use super::{SourceArguments, data_folder, say, trigger};
-use crate::app::{App, DATABASE};
+use super::{SourceArguments, data_folder, database, say, trigger};
+use crate::app::App;
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
@@ -50,9 +49,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn show(data: Option<String>) -> anyhow::Result<()> {
-    let database = data_folder(data).join(DATABASE);
-    let mut reader = Reader::open_sqlite(&database)
-        .with_context(|| format!("there is no database at {}", database.display()))?;
+    let mut reader = database(data)?
+        .reader()
+        .context("the database cannot be read")?;
     match reader.recovery()? {
         None => say(format_args!("not in recovery mode\n")),
         Some(recovery) => say(format_args!("{}\n", told(&recovery))),

@@ -35,6 +35,7 @@ const fn secret(key: &'static str, env: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     plain("listen", "BURSAR_LISTEN"),
     plain("data", "BURSAR_DATA"),
+    secret("database_url", "DATABASE_URL"),
     Setting {
         aliases: &["DOWNCITY_CITY_BASE_URL"],
         ..plain("base_url", "BURSAR_BASE_URL")

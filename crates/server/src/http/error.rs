@@ -312,6 +312,11 @@ impl From<EngineError> for ApiError {
                                leads to the reason in the log";
                 unavailable("database_unavailable", message.to_owned()).with_retry_after(5)
             }
+            EngineError::Store(StoreError::Unknown(_)) => {
+                let message = "the database did not say whether this was done: ask again with the same idempotency key, or \
+                               look before you ask without one";
+                unavailable("outcome_unknown", message.to_owned()).with_retry_after(5)
+            }
             EngineError::Store(error) => Self::internal(&error),
         }
     }

@@ -87,7 +87,7 @@ impl Shop {
             ..ClientConfig::new(SecretKey::new(KEY).unwrap())
         });
         Engine::start(EngineConfig {
-            database: database.to_owned(),
+            database: database.to_owned().into(),
             policy: Policy::standard(),
             stripe: Some(client.unwrap()),
             clock: Arc::clone(&self.clock) as _,

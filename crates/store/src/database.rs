@@ -1,0 +1,84 @@
+//! Which database: a SQLite file, or a PostgreSQL server.
+
+use std::path::{Path, PathBuf};
+
+use crate::connection::{Connection, StoreError};
+use crate::postgres::{Address, Postgres};
+use crate::query::Reader;
+use crate::sqlite::Sqlite;
+use crate::{Checkpointer, Store};
+
+/// Where the books are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file, for one process at a time.
+    File(PathBuf),
+    /// A PostgreSQL server, for several nodes at the same time.
+    Server(Box<Address>),
+}
+
+impl From<PathBuf> for Database {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<Address> for Database {
+    fn from(address: Address) -> Self {
+        Self::Server(Box::new(address))
+    }
+}
+
+/// Without passwords.
+impl std::fmt::Display for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Database {
+    /// Reads `postgres://…`, or `sqlite://` with a path behind it.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        match url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Address::parse(url).map(Self::from),
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Server(_) => None,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        Ok(match self {
+            Self::File(path) => Box::new(Sqlite::open_writer(path)?),
+            Self::Server(address) => Box::new(Postgres::open(address.as_ref().clone())?),
+        })
+    }
+
+    /// Opens the database for writing, and brings it up to date. A file is made if it is missing, a server's database is not.
+    pub fn store(&self) -> Result<Store, StoreError> {
+        Store::open(self.connect()?)
+    }
+
+    /// Opens the database for reading. A store must have brought it up to date.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        match self {
+            Self::File(path) => Reader::open_sqlite(path),
+            Self::Server(_) => Ok(Reader::over(self.connect()?)),
+        }
+    }
+
+    /// What moves the write-ahead log of a file into it; a server does that by itself.
+    pub fn checkpointer(&self) -> Result<Option<Checkpointer>, StoreError> {
+        let file = self.file();
+        file.map(Checkpointer::open_sqlite).transpose()
+    }
+}
