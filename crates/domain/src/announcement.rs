@@ -41,6 +41,8 @@ pub enum Happening {
     },
     #[serde(rename = "limit.reached")]
     LimitReached { limit: LimitId, spent: i64 },
+    #[serde(rename = "payment.fraud_warned")]
+    PaymentFraudWarned { payment: PaymentId },
     #[serde(rename = "payment.returned")]
     PaymentReturned {
         payment: PaymentId,
@@ -71,6 +73,7 @@ impl Happening {
             Self::GrantExpired { .. } => "grant.expired",
             Self::HoldExpired { .. } => "hold.expired",
             Self::LimitReached { .. } => "limit.reached",
+            Self::PaymentFraudWarned { .. } => "payment.fraud_warned",
             Self::PaymentReturned { .. } => "payment.returned",
             Self::PaymentSurplus { .. } => "payment.surplus",
             Self::AutoTopupDue { .. } => "auto_topup.due",

@@ -27,6 +27,7 @@ pub mod customer;
 pub mod dispute;
 pub mod event;
 pub mod exchange;
+pub mod fraud;
 mod gift;
 pub mod grant;
 pub mod hold;

@@ -7,6 +7,7 @@
 use crate::command::Context;
 use crate::dispute::{self, DisputeFact};
 use crate::event::{EventStatus, StoredEvent};
+use crate::fraud;
 use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{self, Flow, Payment};
@@ -55,6 +56,11 @@ pub enum Notice {
         /// The payment intent.
         intent: String,
     },
+    /// The card's network takes a payment intent for fraud.
+    FraudWarning {
+        /// The payment intent.
+        intent: String,
+    },
     /// Nothing we act on.
     Foreign {
         /// Why.
@@ -84,7 +90,8 @@ impl Notice {
             Self::Intent { fact, .. } => Some(&fact.intent),
             Self::Refund { intent, .. }
             | Self::Dispute { intent, .. }
-            | Self::Returns { intent } => Some(intent),
+            | Self::Returns { intent }
+            | Self::FraudWarning { intent } => Some(intent),
             Self::Foreign { .. } | Self::Unreadable { .. } => None,
         }
     }
@@ -183,7 +190,8 @@ fn work_off(
         Notice::Intent { .. }
         | Notice::Refund { .. }
         | Notice::Dispute { .. }
-        | Notice::Returns { .. } => {
+        | Notice::Returns { .. }
+        | Notice::FraudWarning { .. } => {
             let intent = notice.object();
             intent.and_then(|intent| state.payment_of_intent.get(intent))
         }
@@ -219,6 +227,7 @@ fn work_off(
             read_returns(state, context, &id);
             Ok(Ok(()))
         }
+        Notice::FraudWarning { .. } => fraud::warned(state, context, &id).map(Ok),
         Notice::Foreign { .. } | Notice::Unreadable { .. } => Ok(Ok(())),
     };
     match taken {

@@ -16,6 +16,7 @@ use crate::announcement::{self, Happening};
 use crate::auto_topup;
 use crate::command::Context;
 use crate::coupon;
+use crate::fraud;
 use crate::grant::{self, words};
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::intent::OPEN_SECONDS_MAX;
@@ -100,6 +101,8 @@ pub struct Returned {
     pub disputed: i64,
     /// How much of both has been posted.
     pub posted: i64,
+    /// When the card's network first took it for fraud, if it did. Moves nothing by itself.
+    pub warned_at: Option<Time>,
 }
 
 /// Why an attempt to pay did not work, in the provider's words. Never card data.
@@ -337,6 +340,7 @@ fn advance(
     if next == PaymentStatus::Paid {
         // Money may have gone back before we heard that it came.
         reversal::settle(state, context, &payment.id)?;
+        fraud::answer(state, context, &payment.id)?;
     }
     if !next.is_open() {
         state.jobs.remove(&payment.job_to_read());

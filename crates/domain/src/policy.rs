@@ -3,6 +3,7 @@
 use crate::amount::{CreditPrice, Unit};
 use crate::charge::Actions;
 use crate::currency::OwnLimits;
+use crate::fraud::OnFraudWarning;
 use crate::hold::Overage;
 use crate::package::Package;
 use crate::referral::ReferralTerms;
@@ -48,6 +49,8 @@ pub struct Policy {
     pub expiry_notice_seconds: i64,
     /// What happens to credit that has been spent when its money goes back.
     pub spent_credit: SpentCredit,
+    /// What an early fraud warning leads to.
+    pub on_fraud_warning: OnFraudWarning,
     /// Refunds of one payment of more than so much together, in smallest steps of its currency, need a second administrator. None:
     /// no refund does.
     pub refund_approval_above: Option<i64>,
@@ -99,6 +102,7 @@ impl Policy {
             hold_overage: Overage::Charge,
             expiry_notice_seconds: 7 * 86_400,
             spent_credit: SpentCredit::Debt,
+            on_fraud_warning: OnFraudWarning::Nothing,
             refund_approval_above: None,
             auto_topup_retry_seconds: 3_600,
         }

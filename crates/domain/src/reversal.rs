@@ -142,6 +142,7 @@ pub(crate) fn settle(
             refunded: standing.refunded,
             disputed: standing.disputed,
             posted: standing.returned(),
+            ..payment.returned
         };
     });
     let key = AccountKey::wallet(&payment.user);

@@ -215,6 +215,7 @@ fn policy(config: &Config) -> Policy {
         hold_overage: config.wallet.hold_overage,
         expiry_notice_seconds: config.wallet.expiry_notice_days * 86_400,
         spent_credit: config.refund.spent_credit,
+        on_fraud_warning: config.refund.on_fraud_warning,
         refund_approval_above: config.refund.approval_above,
         auto_topup_retry_seconds: config.auto_topup.retry_minutes * 60,
     }

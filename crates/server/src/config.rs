@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use bursar_domain::amount::{CreditPrice, Unit};
 use bursar_domain::charge::{ActionPrice, Actions};
+use bursar_domain::fraud::OnFraudWarning;
 use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_domain::reversal::SpentCredit;
 use bursar_engine::reconcile::Schedule;
@@ -108,6 +109,8 @@ impl StripeConfig {
 pub struct RefundConfig {
     /// What happens to credit that has been spent when its money goes back.
     pub spent_credit: SpentCredit,
+    /// What an early fraud warning leads to.
+    pub on_fraud_warning: OnFraudWarning,
     /// A refund of more than so much, in smallest steps of its currency, needs a second administrator.
     pub approval_above: Option<i64>,
 }
@@ -272,10 +275,14 @@ impl Reader<'_> {
         let spent_credit = self.read("refund.spent_credit", |text| {
             SpentCredit::parse(text).ok_or_else(|| "must be debt, freeze or absorb".to_owned())
         });
+        let on_fraud_warning = self.read("refund.on_fraud_warning", |text| {
+            OnFraudWarning::parse(text).ok_or_else(|| "must be nothing or refund".to_owned())
+        });
         let approval_above =
             self.optional("refund.approval_above", |text| whole(text, 0, CREDITS_MAX));
         Some(RefundConfig {
             spent_credit: spent_credit?,
+            on_fraud_warning: on_fraud_warning?,
             approval_above,
         })
     }

@@ -15,7 +15,7 @@ use bursar_stripe::object::{
 
 use super::kept::kept;
 use super::outbound::PAYMENT_ID;
-use super::returns::{dispute_notice, refund_notice, returns_notice};
+use super::returns::{dispute_notice, fraud_notice, refund_notice, returns_notice};
 use crate::card::Card;
 
 /// An event as it is to be stored, from the bytes of its delivery, without what it says about persons. The signature was verified
@@ -63,6 +63,9 @@ pub fn notice(body: &[u8]) -> Notice {
         (kind, Some("refund")) if is_about_refund(kind) => refund_notice(body),
         (kind, Some("dispute")) if kind.starts_with("charge.dispute.") => dispute_notice(body),
         ("charge.refunded", Some("charge")) => returns_notice(body),
+        ("radar.early_fraud_warning.created", Some("radar.early_fraud_warning")) => {
+            fraud_notice(body)
+        }
         (kind, object) if is_ours_without_object(kind) => Notice::Unreadable {
             why: format!("{kind} carries {}", object.unwrap_or("no object")),
         },

@@ -5,8 +5,8 @@ use bursar_domain::id::RefundId;
 use bursar_domain::notice::Notice;
 use bursar_domain::refund::{RefundFact, RefundStatus};
 use bursar_stripe::object::{
-    BalanceTransaction, Charge, Dispute, DisputeStatus as StripeDisputeStatus, Expandable,
-    PaymentIntent, Refund, RefundStatus as StripeRefundStatus,
+    BalanceTransaction, Charge, Dispute, DisputeStatus as StripeDisputeStatus, EarlyFraudWarning,
+    Expandable, PaymentIntent, Refund, RefundStatus as StripeRefundStatus,
 };
 
 use super::inbound::read_object;
@@ -127,6 +127,15 @@ pub(super) fn dispute_notice(body: &[u8]) -> Notice {
         Ok(Notice::Dispute {
             intent: intent_of(dispute.payment_intent.as_ref())?,
             fact: dispute_fact(dispute).ok_or_else(says_too_little)?,
+        })
+    })
+}
+
+/// The card's network takes a payment for fraud.
+pub(super) fn fraud_notice(body: &[u8]) -> Notice {
+    notice::<EarlyFraudWarning>(body, |warning| {
+        Ok(Notice::FraudWarning {
+            intent: intent_of(warning.payment_intent.as_ref())?,
         })
     })
 }

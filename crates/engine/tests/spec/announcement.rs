@@ -52,6 +52,7 @@ impl Names {
                     plain(*rolled_over, unit)
                 )
             }
+            Happening::PaymentFraudWarned { payment } => self.of('P', payment.as_str()),
             Happening::PaymentReturned {
                 payment,
                 status,

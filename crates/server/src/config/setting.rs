@@ -74,6 +74,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("wallet.hold_overage", "BURSAR_HOLD_OVERAGE"),
     plain("wallet.expiry_notice_days", "BURSAR_EXPIRY_NOTICE_DAYS"),
     plain("refund.spent_credit", "BURSAR_REFUND_SPENT_CREDIT"),
+    plain("refund.on_fraud_warning", "BURSAR_REFUND_ON_FRAUD_WARNING"),
     plain("refund.approval_above", "BURSAR_REFUND_APPROVAL_ABOVE"),
     plain(
         "auto_topup.retry_minutes",

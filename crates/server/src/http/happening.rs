@@ -72,6 +72,7 @@ fn data(happening: &Happening) -> Value {
         Happening::LimitReached { limit, spent } => {
             json!({ "limit_id": limit.to_string(), "used": spent })
         }
+        Happening::PaymentFraudWarned { payment } => json!({ "payment_id": payment.to_string() }),
         Happening::PaymentReturned {
             payment,
             status,

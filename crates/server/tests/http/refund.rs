@@ -378,3 +378,50 @@ async fn a_frozen_wallet_spends_nothing_until_it_is_thawed() {
         .await
         .refused(400, "parameter_invalid", Some("frozen"));
 }
+
+#[tokio::test]
+async fn a_fraud_warning_is_noted_and_moves_nothing_by_itself() {
+    let shop = Shop::open(&[]).await;
+    let bought = shop.buy_by("anna", 500, "4000000000005423").await;
+    let payment = shop.payment(&bought.payment).await;
+    assert_eq!(
+        (
+            &payment["status"],
+            &payment["fraud_warned_at"],
+            &payment["refunds"]
+        ),
+        (&json!("paid"), &json!("2027-01-15T08:00:00Z"), &json!([]))
+    );
+    let happened = shop.door.get("/v1/balance/events").await.ok();
+    let warned = happened["items"].as_array().unwrap();
+    let warned: Vec<&Value> = warned
+        .iter()
+        .filter(|it| it["type"] == "payment.fraud_warned")
+        .collect();
+    assert_eq!(warned.len(), 1);
+    assert_eq!(warned[0]["data"], json!({"payment_id": bought.payment}));
+    assert_eq!(
+        (shop.refunded_at_stripe(), shop.credits("anna").await),
+        (0, 500)
+    );
+}
+
+#[tokio::test]
+async fn a_fraud_warning_gives_all_back_where_the_operator_says_so() {
+    let shop = Shop::open(&[("BURSAR_REFUND_ON_FRAUD_WARNING", "refund")]).await;
+    let bought = shop.buy_by("anna", 500, "4000000000005423").await;
+    shop.eventually(async || shop.payment(&bought.payment).await["status"] == "refunded")
+        .await;
+    shop.deliver().await;
+    let payment = shop.payment(&bought.payment).await;
+    let refunds = payment["refunds"].as_array().unwrap();
+    assert_eq!(refunds.len(), 1);
+    assert_eq!(
+        (&refunds[0]["requested_by"], &refunds[0]["reason"]),
+        (&json!("fraud_warning"), &json!("fraudulent"))
+    );
+    assert_eq!(
+        (shop.refunded_at_stripe(), shop.credits("anna").await),
+        (500, 0)
+    );
+}

@@ -121,6 +121,26 @@ impl Shop {
         purchase
     }
 
+    /// A purchase by this card, with what its bank does once time passes.
+    pub(crate) async fn buy_by(&self, user: &str, credits: i64, card: &str) -> Purchase {
+        let purchase = self.checkout(user, credits).await;
+        assert_eq!(self.pay(&purchase.session, card), PayOutcome::Succeeded);
+        self.sandbox.change(bursar_sandbox::World::tick).unwrap();
+        self.deliver().await;
+        purchase
+    }
+
+    /// Waits for what workers do by themselves, ten seconds at most.
+    pub(crate) async fn eventually(&self, is_so: impl AsyncFn() -> bool) {
+        for _ in 0..2_000 {
+            if is_so().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it did not happen");
+    }
+
     pub(crate) async fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {token}");
         let headers = [

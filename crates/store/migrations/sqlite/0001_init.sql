@@ -263,7 +263,8 @@ CREATE TABLE payment (
     posted          INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
-    paid_at         INTEGER
+    paid_at         INTEGER,
+    warned_at       INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX payment_number ON payment (number);
 CREATE INDEX payment_user ON payment (user_id, id);

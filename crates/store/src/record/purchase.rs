@@ -13,7 +13,7 @@ pub(crate) const TOPUP: &str = "id, user_id, credits, bonus, package, coupon, di
                                 meta, created_at, updated_at, paid_at";
 pub(crate) const PAYMENT: &str = "id, number, flow, provider, topup_id, user_id, amount_minor, amount_unit, livemode, item_name, \
                                   success_url, cancel_url, save_card, card, status, session, checkout_url, intent, failure_code, \
-                                  failure_message, failure_advice, failed_at, refunded, disputed, posted, created_at, updated_at, paid_at";
+                                  failure_message, failure_advice, failed_at, refunded, disputed, posted, created_at, updated_at, paid_at, warned_at";
 pub(crate) const EVENT: &str = "number, id, kind, created, livemode, api_version, object, status, reason, payment_id, waits_for, \
                                 received_at, worked_at";
 pub(crate) const JOB: &str =
@@ -125,6 +125,7 @@ pub(crate) fn write_payment(payment: &Payment) -> Parameters {
         payment.created_at.into(),
         payment.updated_at.into(),
         payment.paid_at.into(),
+        payment.returned.warned_at.into(),
     ]
 }
 
@@ -166,6 +167,7 @@ pub(crate) fn read_payment(row: &Row) -> Result<Payment, StoreError> {
             refunded: row.integer(22)?,
             disputed: row.integer(23)?,
             posted: row.integer(24)?,
+            warned_at: row.optional_time(28)?,
         },
         created_at: row.time(25)?,
         updated_at: row.time(26)?,
