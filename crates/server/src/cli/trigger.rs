@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::credentials::Credentials;
 use super::{data_folder, say};
+use crate::http::EVENTS;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -26,9 +27,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (base, key) = match arguments.api_base.zip(arguments.api_key) {
-        Some(given) => given,
-        None => of_dev(&data_folder(arguments.data))?,
+    let (base, key, dev) = match arguments.api_base.zip(arguments.api_key) {
+        Some((base, key)) => (base, key, None),
+        None => {
+            let dev = of_dev(&data_folder(arguments.data))?;
+            let (base, key) = (dev.stripe_api_base.clone(), dev.stripe_secret_key.clone());
+            (base, key, Some(dev))
+        }
     };
     let base = base.trim_end_matches('/').trim_end_matches("/v1");
     let answer = post(
@@ -37,27 +42,68 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         &json!({ "event": arguments.event }),
     )
     .await?;
-    let events = answer["events"].as_array().cloned().unwrap_or_default();
-    for event in events.iter().filter_map(Value::as_str) {
-        say(format_args!("{event}\n"));
+    let ids = answer["events"].as_array().cloned().unwrap_or_default();
+    let mut events = Vec::with_capacity(ids.len());
+    for id in ids.iter().filter_map(Value::as_str) {
+        let event = get(&format!("{base}/v1/events/{id}"), &key).await?;
+        let kind = event["type"].as_str().unwrap_or_default().to_owned();
+        say(format_args!("{id} {kind}\n"));
+        events.push((id.to_owned(), kind));
     }
     say(format_args!(
         "{} events of {} are on their way to every registered endpoint\n",
         events.len(),
         arguments.event
     ));
+    if let Some(dev) = dev {
+        tell_what_became(&dev, &events).await?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says of each event that `bursar dev` takes what became of it there; waits for that a moment.
+async fn tell_what_became(dev: &Credentials, events: &[(String, String)]) -> anyhow::Result<()> {
+    let taken = |(_, kind): &&(String, String)| EVENTS.contains(&kind.as_str());
+    let mut waiting: Vec<&str> = events.iter().filter(taken).map(|(id, _)| &**id).collect();
+    for _ in 0..PATIENCE {
+        let mut left = Vec::with_capacity(waiting.len());
+        for id in waiting {
+            let url = format!("{}/v1/payment.stripe/events?event_id={id}", dev.base_url);
+            let found = &get(&url, &dev.admin_key).await?["items"][0];
+            match found["status"].as_str() {
+                None | Some("pending") => left.push(id),
+                Some(status) => {
+                    let kind = found["type"].as_str().unwrap_or_default();
+                    let reason = found["reason"].as_str().map(|reason| format!(": {reason}"));
+                    let reason = reason.unwrap_or_default();
+                    say(format_args!("{kind} was {status} here{reason}\n"));
+                }
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        waiting = left;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    say(format_args!(
+        "{} have not arrived here yet\n",
+        waiting.join(", ")
+    ));
+    Ok(())
+}
+
+/// How often it is looked whether an event has arrived, ten times a second.
+const PATIENCE: u32 = 50;
+
 /// Address and key of the sandbox that `bursar dev` runs on this data folder.
-fn of_dev(data: &Path) -> anyhow::Result<(String, String)> {
-    let found = Credentials::read(data)?.with_context(|| {
+fn of_dev(data: &Path) -> anyhow::Result<Credentials> {
+    Credentials::read(data)?.with_context(|| {
         format!(
             "no credentials.json in {}: start `bursar dev`, or give --api-base and --api-key",
             data.display()
         )
-    })?;
-    Ok((found.stripe_api_base, found.stripe_secret_key))
+    })
 }
 
 /// Posts JSON with a bearer key and gives the answer; an error of the other side becomes one of ours, with its words.
