@@ -86,7 +86,7 @@ pub(crate) fn form_token(sandbox: &Sandbox) -> String {
 
 /// A refusal as the API words it.
 pub(crate) fn refusal(sandbox: &Sandbox, error: &ApiError) -> Response {
-    let id = sandbox.change(|world, _| world.ids.next("req"));
+    let id = sandbox.change(|world, _| world.ids.request());
     let id = id.unwrap_or_else(|_| "req_unwritten".to_owned());
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = error.body(&id);

@@ -9,6 +9,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 pub struct Ids {
     seed: [u8; 32],
     made: u64,
+    /// Ids of requests are a sequence of their own: reading does not change what is made next.
+    requests: u64,
 }
 
 impl Ids {
@@ -19,7 +21,11 @@ impl Ids {
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
-        Ok(Self { seed, made: 0 })
+        Ok(Self {
+            seed,
+            made: 0,
+            requests: 0,
+        })
     }
 
     /// Ids that follow from `seed` alone; `made` of them are skipped, so that a world that was saved and opened
@@ -28,12 +34,28 @@ impl Ids {
         Self {
             seed: Sha256::digest(seed.to_be_bytes()).into(),
             made: made.saturating_mul(64),
+            requests: made.saturating_mul(64),
         }
     }
 
     /// An id such as `pi_3Q2p…`: the prefix, an underscore and 24 letters and digits.
     pub fn next(&mut self, prefix: &str) -> String {
         format!("{prefix}_{}", self.text(24))
+    }
+
+    /// The id of a request, as in the header `Request-Id`.
+    pub fn request(&mut self) -> String {
+        let block = Sha256::new()
+            .chain_update(b"request")
+            .chain_update(self.seed)
+            .chain_update(self.requests.to_be_bytes());
+        self.requests = self.requests.wrapping_add(1);
+        let letters = block.finalize();
+        let letters = letters.iter().take(24);
+        let text: String = letters
+            .map(|byte| char::from(ALPHABET[usize::from(byte % 62)]))
+            .collect();
+        format!("req_{text}")
     }
 
     /// The id of a checkout session in test mode, which is longer than others.
@@ -73,5 +95,9 @@ mod tests {
         assert!(a.session().starts_with("cs_test_"));
         assert_ne!(Ids::seeded(8, 0).next("pi"), first);
         assert_ne!(Ids::seeded(7, 1).next("pi"), first);
+        let mut busy = Ids::seeded(7, 0);
+        let (one, two) = (busy.request(), busy.request());
+        assert!(one != two && one.starts_with("req_") && one.len() == 28);
+        assert_eq!(busy.next("pi"), first);
     }
 }

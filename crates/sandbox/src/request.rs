@@ -53,7 +53,7 @@ impl World {
     /// Answers one request at the moment `now` (seconds since 1970).
     pub fn request(&mut self, request: &ApiRequest, now: i64) -> ApiResponse {
         self.tick(now);
-        let request_id = self.ids.next("req");
+        let request_id = self.ids.request();
         let default = self.setup.default_version.clone();
         let version = request.version.clone().unwrap_or(default);
         let admitted = self.admit(request).and_then(|()| version::check(&version));
