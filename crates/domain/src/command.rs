@@ -151,7 +151,7 @@ pub enum Command {
     },
     RefundSent(RefundSent),
     ReturnsRead(ReturnsRead),
-    Adopt(Adopt),
+    Adopt(Box<Adopt>),
     Recovery(recovery::Step),
     Keep(Keep),
     /// Stored events, by number, to be worked off again.
@@ -329,13 +329,11 @@ pub fn decide(
         Command::CreateTopup(wish) => topup::create(state, context, wish).map(Reply::Topup),
         Command::FinishTopup { topup, remark } => {
             let finished = topup::finish_by_admin(state, context, topup, remark)?;
-            checkout::close_checkout(state, context.now, topup);
-            Ok(Reply::Topup(finished))
+            Ok(ended(state, context.now, finished))
         }
         Command::CancelTopup { topup, remark } => {
             let canceled = topup::cancel(state, context.now, topup, remark)?;
-            checkout::close_checkout(state, context.now, topup);
-            Ok(Reply::Topup(canceled))
+            Ok(ended(state, context.now, canceled))
         }
         Command::Adjust(adjust) => adjustment::adjust(state, context, adjust).map(Reply::Adjusted),
         Command::CreateGrant(_)
@@ -513,6 +511,12 @@ fn decide_repair(
         }
         _ => Ok(Reply::Done),
     }
+}
+
+/// An administrator has ended a top-up: nobody shall pay for it any more.
+fn ended(state: &mut State, now: Time, topup: Topup) -> Reply {
+    checkout::close_checkout(state, now, &topup.id);
+    Reply::Topup(topup)
 }
 
 fn set_overdraft(

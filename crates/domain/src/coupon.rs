@@ -102,10 +102,10 @@ impl Coupon {
     fn effect(&self, price: Amount, own: &OwnLimits) -> Result<Effect, Refusal> {
         let unfit = |why: String| Err(Refusal::CouponUnfit { why });
         let in_another = |unit: Unit| unit != price.unit;
-        if let Some(least) = self.terms.least_price {
-            if in_another(least.unit) || price.minor < least.minor {
-                return unfit(format!("it is for purchases of {least} or more"));
-            }
+        if let Some(least) = self.terms.least_price
+            && (in_another(least.unit) || price.minor < least.minor)
+        {
+            return unfit(format!("it is for purchases of {least} or more"));
         }
         let discount = match self.terms.benefit {
             Benefit::Percent(percent) => percent_rounded_down(price, percent).minor,

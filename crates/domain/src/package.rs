@@ -64,9 +64,9 @@ impl Package {
                 return refuse("has two prices in one currency");
             }
         }
-        match self.prices.is_empty() {
-            true => refuse("has no price"),
-            false => Ok(()),
+        if self.prices.is_empty() {
+            return refuse("has no price");
         }
+        Ok(())
     }
 }

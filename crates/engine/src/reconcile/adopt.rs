@@ -126,7 +126,7 @@ fn again(wish: Wish, said: Said) -> Repair {
         said,
     };
     Repair {
-        commands: vec![Command::Adopt(adopt), read],
+        commands: vec![Command::Adopt(Box::new(adopt)), read],
         has_worked: worked(is_paid),
     }
 }

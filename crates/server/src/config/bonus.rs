@@ -25,7 +25,7 @@ impl Reader<'_> {
         let signup = self.allowance("bonus.signup_credits", "bonus.signup_days");
         let trial = self.allowance("bonus.trial_credits", "bonus.trial_days");
         let credits = |text: &str| whole(text, 0, CREDITS_MAX);
-        let referrer = self.read("referral.referrer_credits", credits);
+        let bringer = self.read("referral.referrer_credits", credits);
         let referred = self.read("referral.referred_credits", credits);
         let minor = |text: &str| whole(text, 0, CREDITS_MAX);
         let usual = self.read("referral.min_price_minor", minor);
@@ -47,7 +47,7 @@ impl Reader<'_> {
             signup: signup?,
             trial: trial?,
             referral: ReferralTerms {
-                referrer_credits: referrer?,
+                referrer_credits: bringer?,
                 referred_credits: referred?,
                 least_prices,
             },

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use bursar_domain::command::{BonusCommand, Command, Reply};
-use bursar_domain::referral::{Join, normalized};
+use bursar_domain::referral::{Join, ReferralStatus, normalized};
 use bursar_domain::welcome::{ClaimWelcome, Welcome};
 use bursar_store::query::ReferralSum;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ pub(super) fn shown(sum: &ReferralSum) -> Value {
         "rewarded": sum.rewarded,
         "reward_credits": sum.credits,
         "was_brought": member.is_some_and(|member| member.referrer.is_some()),
-        "status": member.and_then(|member| member.status).map(|status| status.as_str()),
+        "status": member.and_then(|member| member.status).map(ReferralStatus::as_str),
     })
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn claim(
     let answered = app.submit(command, idempotency).await?;
     match answered.reply {
         Reply::Member(member) => {
-            let status = member.status.map(|status| status.as_str());
+            let status = member.status.map(ReferralStatus::as_str);
             Ok(answer(json!({ "status": status }), answered.replayed))
         }
         _ => Err(ApiError::internal(
