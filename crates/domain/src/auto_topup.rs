@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::AccountKey;
 use crate::announcement::{self, Happening};
 use crate::command::Context;
-use crate::grant::{self, AMOUNT_MAX, within, words};
+use crate::grant::{self, AMOUNT_MAX, within};
 use crate::id::{PaymentId, UserId};
 use crate::journal::Remark;
 use crate::limit::Period;
@@ -22,6 +22,7 @@ use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::topup::{self, CreateTopup};
 use crate::wallet;
+use crate::word::words;
 
 /// After so many failures in a row nothing is tried any more.
 pub const FAILURES_MAX: i64 = 3;

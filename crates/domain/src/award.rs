@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountKey, AccountKind};
-use crate::grant::words;
 use crate::id::{GrantId, PaymentId};
 use crate::state::State;
+use crate::word::words;
 
 /// What was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

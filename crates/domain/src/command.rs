@@ -7,6 +7,7 @@ mod adjustment;
 mod answer;
 mod bonus;
 mod charges;
+mod spending;
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::coupon::Coupon;
 use crate::customer::{self, Customer};
 use crate::event::{self, EventStatus, ReceiveEvent};
 use crate::exchange::{self, Exchange, Exchanged};
-use crate::grant::{self, AMOUNT_MAX, CreateGrant, Grant, within};
+use crate::grant::{self, CreateGrant, Grant};
 use crate::hold::{self, CreateHold, Hold};
 use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, RefundId, TopupId, UserId};
 use crate::intent::{self, ChargeCard, IntentOpened, IntentRead, OpenIntent};
@@ -45,7 +46,7 @@ use crate::sweep::{self, Sweep};
 use crate::time::Time;
 use crate::topup::{self, CreateTopup, Topup};
 use crate::usage::{self, RecordUsage, UsageEvent};
-use crate::wallet::{self, Wallet};
+use crate::wallet::Wallet;
 
 pub use adjustment::{Adjust, Adjusted};
 pub use answer::{Answer, AnswerKey, RequestHash};
@@ -352,7 +353,7 @@ pub fn decide(
         | Command::SetLimit(_)
         | Command::RemoveLimit(_)
         | Command::ReadWallets(_)
-        | Command::Sweep(_) => decide_wallet(state, context, command),
+        | Command::Sweep(_) => spending::decide(state, context, command),
         Command::RecordUsage(fact) => usage::record(state, context.now, fact).map(Reply::Usage),
         Command::Bonus(asked) => asked.decide(state, context),
         Command::OpenCheckout(_)
@@ -442,59 +443,6 @@ fn decide_payment(
     }
 }
 
-/// The commands about wallets.
-fn decide_wallet(
-    state: &mut State,
-    context: &mut Context<'_>,
-    command: &Command,
-) -> Result<Reply, Refusal> {
-    let now = context.now;
-    match command {
-        Command::CreateGrant(terms) => grant::create(state, context, terms).map(Reply::Grant),
-        Command::VoidGrant { grant, remark } => {
-            grant::void(state, now, *grant, remark).map(Reply::Grant)
-        }
-        Command::Charge(charge) => charge::charge(state, context, charge).map(Reply::Charged),
-        Command::ChargeAll(all) => charges::charge_all(state, context, all).map(Reply::ChargedAll),
-        Command::Precheck(asked) => charges::precheck(state, context, asked).map(Reply::Prechecked),
-        Command::CreateHold(wish) => hold::create(state, context, wish).map(Reply::Hold),
-        Command::ProgressHold { hold, used } => {
-            hold::progress(state, now, *hold, *used).map(Reply::Hold)
-        }
-        Command::ExtendHold {
-            hold,
-            more,
-            seconds,
-        } => hold::extend(state, context, *hold, *more, *seconds).map(Reply::Hold),
-        Command::SettleHold { hold, used, remark } => {
-            hold::settle(state, context, *hold, *used, remark).map(Reply::Hold)
-        }
-        Command::ReleaseHold { hold, remark } => {
-            hold::release(state, context, *hold, remark).map(Reply::Hold)
-        }
-        Command::SetOverdraft {
-            user,
-            unit,
-            overdraft,
-        } => set_overdraft(state, now, (user, *unit), *overdraft),
-        Command::SetFrozen { user, unit, frozen } => {
-            let key = AccountKey::wallet_in(user, *unit);
-            wallet::open(state, &key, now);
-            wallet::change(state, &key, |wallet| wallet.frozen = *frozen);
-            Ok(Reply::Done)
-        }
-        Command::Exchange(wish) => exchange::exchange(state, context, wish).map(Reply::Exchanged),
-        Command::SetLimit(wish) => limit::set(state, now, wish).map(Reply::Limit),
-        Command::RemoveLimit(limit) => limit::remove(state, *limit).map(Reply::Limit),
-        Command::Sweep(sweep) => sweep::sweep(state, context, sweep).map(|()| Reply::Done),
-        Command::ReadWallets(keys) => {
-            let wallets = keys.iter().map(|key| state.wallets.get(key).cloned());
-            Ok(Reply::Wallets(wallets.collect()))
-        }
-        _ => Ok(Reply::Done),
-    }
-}
-
 /// The commands that bring the books and the world together again.
 fn decide_repair(
     state: &mut State,
@@ -517,19 +465,4 @@ fn decide_repair(
 fn ended(state: &mut State, now: Time, topup: Topup) -> Reply {
     checkout::close_checkout(state, now, &topup.id);
     Reply::Topup(topup)
-}
-
-fn set_overdraft(
-    state: &mut State,
-    now: Time,
-    (user, unit): (&UserId, Unit),
-    overdraft: Option<i64>,
-) -> Result<Reply, Refusal> {
-    if let Some(overdraft) = overdraft {
-        within("overdraft", overdraft, 0, AMOUNT_MAX)?;
-    }
-    let key = AccountKey::wallet_in(user, unit);
-    wallet::open(state, &key, now);
-    wallet::change(state, &key, |wallet| wallet.overdraft = overdraft);
-    Ok(Reply::Overdraft(overdraft))
 }

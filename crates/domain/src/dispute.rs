@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::command::Context;
-use crate::grant::words;
 use crate::id::PaymentId;
 use crate::notice::Mismatch;
 use crate::refusal::Refusal;
 use crate::reversal;
 use crate::state::State;
 use crate::time::Time;
+use crate::word::words;
 
 /// Where a dispute stands, as Stripe names it (<https://docs.stripe.com/api/disputes/object>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

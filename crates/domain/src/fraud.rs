@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::account::AccountKey;
 use crate::announcement::{self, Happening};
 use crate::command::Context;
-use crate::grant::words;
 use crate::id::PaymentId;
 use crate::journal::Remark;
 use crate::refund::{self, RequestRefund};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::wallet;
+use crate::word::words;
 
 /// What a warning leads to, besides being announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

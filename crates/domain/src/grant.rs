@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::wallet;
+use crate::word::words;
 
 pub(crate) use end::{close_due, void};
 
@@ -64,26 +65,6 @@ pub enum GrantEnd {
     /// It was taken back.
     Voided,
 }
-
-macro_rules! words {
-    ($name:ident: $($variant:ident = $word:literal),*) => {
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// As written in the database and on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-
-            /// The one written as `text`.
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == text)
-            }
-        }
-    };
-}
-pub(crate) use words;
 
 words!(Category: Paid = "paid", Promotional = "promotional");
 words!(Source: Topup = "topup", Bonus = "bonus", Allowance = "allowance", Trial = "trial", Code = "code",

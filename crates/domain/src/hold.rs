@@ -12,7 +12,7 @@ use crate::account::AccountKey;
 use crate::announcement;
 use crate::charge::{self, Charge};
 use crate::command::Context;
-use crate::grant::{self, AMOUNT_MAX, Part, within, words};
+use crate::grant::{self, AMOUNT_MAX, Part, within};
 use crate::id::{HoldId, LimitId, TransactionId, UserId};
 use crate::journal::{Cause, Remark};
 use crate::limit::{self, Spender, SpendingLimit, Subject, Use};
@@ -20,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::wallet::{self, Reservation};
+use crate::word::words;
 
 pub(crate) use end::{expire, release, settle};
 

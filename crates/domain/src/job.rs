@@ -7,12 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::Context;
-use crate::grant::words;
 use crate::id::{PaymentId, RefundId};
 use crate::recovery;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
+use crate::word::words;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

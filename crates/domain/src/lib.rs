@@ -55,6 +55,7 @@ pub mod topup;
 pub mod usage;
 pub mod wallet;
 pub mod welcome;
+mod word;
 
 #[cfg(test)]
 mod world;

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::account::AccountKey;
 use crate::amount::{Amount, Unit};
 use crate::announcement::{self, Happening};
-use crate::grant::{AMOUNT_MAX, within, words};
+use crate::grant::{AMOUNT_MAX, within};
 use crate::id::{LimitId, UserId};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
+use crate::word::words;
 
 /// What kind of spender a limit is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

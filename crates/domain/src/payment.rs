@@ -17,7 +17,7 @@ use crate::auto_topup;
 use crate::command::Context;
 use crate::coupon;
 use crate::fraud;
-use crate::grant::{self, words};
+use crate::grant;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::intent::OPEN_SECONDS_MAX;
 use crate::job::{JobKey, JobKind};
@@ -29,6 +29,7 @@ use crate::reversal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::topup::{self, TopupStatus, Voucher};
+use crate::word::words;
 use fact::{Declined, Fact, Mismatch};
 use transition::News;
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
-use crate::grant::words;
 use crate::time::Time;
+use crate::word::words;
 
 /// What kind of thing it is that is had once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::attempt;
 use crate::award::{self, Award, AwardKind};
 use crate::command::Context;
 use crate::gift::{self, Gift};
-use crate::grant::{Source, words};
+use crate::grant::Source;
 use crate::id::{self, PaymentId, UserId};
 use crate::journal::{Cause, Remark};
 use crate::payment::Payment;
@@ -21,6 +21,7 @@ use crate::perk::{Perk, PerkKey, PerkKind, PerkStatus};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
+use crate::word::words;
 
 /// What the operator gives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::command::Context;
-use crate::grant::{within, words};
+use crate::grant::within;
 use crate::id::{PaymentId, RefundId};
 use crate::job::{self, Claim, JobKey, JobKind};
 use crate::journal::Remark;
@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::reversal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
+use crate::word::words;
 
 /// Where a refund stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::announcement::{self, Happening};
 use crate::award::Award;
 use crate::command::Context;
 use crate::dispute::{self, Dispute, DisputeFact};
-use crate::grant::{self, Category, CreateGrant, Grant, GrantEnd, Part, Source, words};
+use crate::grant::{self, Category, CreateGrant, Grant, GrantEnd, Part, Source};
 use crate::id::{PaymentId, UserId};
 use crate::job::{self, Claim, JobKey, JobKind};
 use crate::journal::{self, Posting, Reason, Remark, Transaction};
@@ -22,6 +22,7 @@ use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
 use crate::wallet;
+use crate::word::words;
 
 /// What happens to credit that has been spent when its money goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::grant::{AMOUNT_MAX, within, words};
+use crate::grant::{AMOUNT_MAX, within};
 use crate::id::UserId;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
+use crate::word::words;
 
 /// How what was used has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,13 +6,14 @@ use crate::account::AccountKey;
 use crate::amount::Amount;
 use crate::command::Context;
 use crate::gift::{self, Gift};
-use crate::grant::{self, Grant, Source, words};
+use crate::grant::{self, Grant, Source};
 use crate::id::UserId;
 use crate::journal::{Cause, Remark};
 use crate::perk::{Perk, PerkKey, PerkKind, PerkStatus};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::state::Wanted;
+use crate::word::words;
 
 /// Which credits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PaymentStatus;
-use crate::grant::words;
+use crate::word::words;
 
 /// What may be heard of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use super::{Change, Needs, Sequence, Slot, State, Table};
+use super::table::{Change, Slot, Table};
+use super::{Needs, Sequence, State};
 use crate::account::{Account, AccountKey};
 use crate::command::{Answer, AnswerKey};
 use crate::grant::Grant;
