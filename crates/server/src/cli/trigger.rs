@@ -27,13 +27,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (base, key, dev) = match arguments.api_base.zip(arguments.api_key) {
-        Some((base, key)) => (base, key, None),
-        None => {
-            let dev = of_dev(&data_folder(arguments.data))?;
-            let (base, key) = (dev.stripe_api_base.clone(), dev.stripe_secret_key.clone());
-            (base, key, Some(dev))
-        }
+    let given = arguments.api_base.zip(arguments.api_key);
+    let (base, key, dev) = if let Some((base, key)) = given {
+        (base, key, None)
+    } else {
+        let dev = of_dev(&data_folder(arguments.data))?;
+        let (base, key) = (dev.stripe_api_base.clone(), dev.stripe_secret_key.clone());
+        (base, key, Some(dev))
     };
     let base = base.trim_end_matches('/').trim_end_matches("/v1");
     let answer = post(

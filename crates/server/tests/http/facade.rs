@@ -107,6 +107,82 @@ async fn a_page_of_the_product_takes_the_card_itself() {
     told.end("facade/credits-intent.http");
 }
 
+/// What cannot be bought, or not like this.
+async fn wrong_wishes(told: &mut Transcript<'_>, anna: &Asker) {
+    told.title("Amounts");
+    for body in [
+        r#"{"currency":"USD"}"#,
+        r#"{"amount":0.1,"currency":"USD"}"#,
+        r#"{"amount":10.005,"currency":"USD"}"#,
+        r#"{"amount":"ten","currency":"USD"}"#,
+        r#"{"amount":-10,"currency":"USD"}"#,
+        r#"{"amount":100000,"currency":"USD"}"#,
+    ] {
+        told.ask(Some(anna), ("POST", SESSION), &[], body).await;
+    }
+    told.title("Currencies");
+    for body in [
+        r#"{"amount":10,"currency":"XXX"}"#,
+        r#"{"amount":10,"currency":"EUR"}"#,
+    ] {
+        told.ask(Some(anna), ("POST", SESSION), &[], body).await;
+    }
+    told.title("Pages that customers are not sent to");
+    for page in [
+        "https://evil.test/",
+        "javascript:alert(1)",
+        "https://shop.test@evil.test/",
+    ] {
+        let body = format!(r#"{{"amount":10,"success_url":"{page}"}}"#);
+        told.ask(Some(anna), ("POST", SESSION), &[], &body).await;
+    }
+    told.title("A field that is not known, and a body that is no JSON");
+    told.ask(
+        Some(anna),
+        ("POST", SESSION),
+        &[],
+        r#"{"amount":10,"credits":1000}"#,
+    )
+    .await;
+    told.ask(Some(anna), ("POST", SESSION), &[], r#"{"amount":10"#)
+        .await;
+}
+
+/// What cannot be given back.
+async fn wrong_refunds(told: &mut Transcript<'_>, (anna, admin): (&Asker, &Asker), session: &str) {
+    told.title("Refunds");
+    told.ask(Some(anna), ("POST", REFUND), &[], r#"{"payment_id":1}"#)
+        .await;
+    told.ask(Some(admin), ("POST", REFUND), &[], r#"{"payment_id":1}"#)
+        .await;
+    told.ask(Some(admin), ("POST", REFUND), &[], r#"{"payment_id":2}"#)
+        .await;
+    told.meanwhile("The customer pays on Stripe's page with card 4242 4242 4242 4242");
+    told.shop.pay(session, "4242424242424242");
+    told.deliver(&[HOOK]).await;
+    told.ask(
+        Some(admin),
+        ("POST", REFUND),
+        &[],
+        r#"{"payment_id":1,"amount":10.01}"#,
+    )
+    .await;
+    told.ask(
+        Some(admin),
+        ("POST", REFUND),
+        &[],
+        r#"{"payment_id":1,"amount":10}"#,
+    )
+    .await;
+    told.ask(
+        Some(admin),
+        ("POST", REFUND),
+        &[],
+        r#"{"payment_id":1,"amount":10}"#,
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn what_a_newcomer_does_wrong_is_said() {
     let shop = Shop::open(&[]).await;
@@ -127,43 +203,7 @@ async fn what_a_newcomer_does_wrong_is_said() {
     told.ask(None, ("GET", BALANCE), &[], "").await;
     let wrong = [("Authorization", "Bearer bursar_user_0000")];
     told.ask(None, ("GET", BALANCE), &wrong, "").await;
-    told.title("Amounts");
-    for body in [
-        r#"{"currency":"USD"}"#,
-        r#"{"amount":0.1,"currency":"USD"}"#,
-        r#"{"amount":10.005,"currency":"USD"}"#,
-        r#"{"amount":"ten","currency":"USD"}"#,
-        r#"{"amount":-10,"currency":"USD"}"#,
-        r#"{"amount":100000,"currency":"USD"}"#,
-    ] {
-        told.ask(Some(&anna), ("POST", SESSION), &[], body).await;
-    }
-    told.title("Currencies");
-    for body in [
-        r#"{"amount":10,"currency":"XXX"}"#,
-        r#"{"amount":10,"currency":"EUR"}"#,
-    ] {
-        told.ask(Some(&anna), ("POST", SESSION), &[], body).await;
-    }
-    told.title("Pages that customers are not sent to");
-    for page in [
-        "https://evil.test/",
-        "javascript:alert(1)",
-        "https://shop.test@evil.test/",
-    ] {
-        let body = format!(r#"{{"amount":10,"success_url":"{page}"}}"#);
-        told.ask(Some(&anna), ("POST", SESSION), &[], &body).await;
-    }
-    told.title("A field that is not known, and a body that is no JSON");
-    told.ask(
-        Some(&anna),
-        ("POST", SESSION),
-        &[],
-        r#"{"amount":10,"credits":1000}"#,
-    )
-    .await;
-    told.ask(Some(&anna), ("POST", SESSION), &[], r#"{"amount":10"#)
-        .await;
+    wrong_wishes(&mut told, &anna).await;
     told.title("What is not there, and what is somebody else's");
     told.ask(Some(&anna), ("GET", "/api/stripe/payments/1"), &[], "")
         .await;
@@ -180,37 +220,7 @@ async fn what_a_newcomer_does_wrong_is_said() {
         "",
     )
     .await;
-    told.title("Refunds");
-    told.ask(Some(&anna), ("POST", REFUND), &[], r#"{"payment_id":1}"#)
-        .await;
-    told.ask(Some(&admin), ("POST", REFUND), &[], r#"{"payment_id":1}"#)
-        .await;
-    told.ask(Some(&admin), ("POST", REFUND), &[], r#"{"payment_id":2}"#)
-        .await;
-    told.meanwhile("The customer pays on Stripe's page with card 4242 4242 4242 4242");
-    shop.pay(&session, "4242424242424242");
-    told.deliver(&[HOOK]).await;
-    told.ask(
-        Some(&admin),
-        ("POST", REFUND),
-        &[],
-        r#"{"payment_id":1,"amount":10.01}"#,
-    )
-    .await;
-    told.ask(
-        Some(&admin),
-        ("POST", REFUND),
-        &[],
-        r#"{"payment_id":1,"amount":10}"#,
-    )
-    .await;
-    told.ask(
-        Some(&admin),
-        ("POST", REFUND),
-        &[],
-        r#"{"payment_id":1,"amount":10}"#,
-    )
-    .await;
+    wrong_refunds(&mut told, (&anna, &admin), &session).await;
     told.title("An administrator has no balance, and no webhook is believed without a signature");
     told.ask(Some(&admin), ("GET", BALANCE), &[], "").await;
     told.ask(

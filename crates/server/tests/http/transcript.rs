@@ -18,7 +18,7 @@ pub(crate) struct Asker {
 }
 
 pub(crate) struct Transcript<'a> {
-    shop: &'a Shop,
+    pub(crate) shop: &'a Shop,
     text: String,
 }
 
