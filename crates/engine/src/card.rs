@@ -15,6 +15,7 @@ use bursar_stripe::secret_key::Mode;
 
 use crate::checkout::unanswered;
 use crate::jobs::{CallError, intents};
+use crate::outside::Live;
 use crate::{Engine, EngineError, RandomIds, bridge};
 
 /// What may be shown of a saved card.
@@ -83,7 +84,11 @@ impl Engine {
         idempotency: Option<(AnswerKey, RequestHash)>,
     ) -> Result<CardSetup, EngineError> {
         let (client, customer) = self.customer_key(user)?;
-        let customer = intents::customer(self, client, customer).await;
+        let live = Live {
+            engine: self.clone(),
+            client: client.clone(),
+        };
+        let customer = intents::customer(&live, customer).await;
         let customer = customer.map_err(|error| match error {
             CallError::Stripe(error) => unanswered(error),
             CallError::Engine(error) => error,

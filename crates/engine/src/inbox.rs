@@ -11,6 +11,7 @@ use bursar_store::StoreError;
 use bursar_store::query::Reader;
 use tokio::sync::watch;
 
+use crate::outside::Books;
 use crate::{Engine, EngineError, bridge};
 
 /// Most events in one command, so that others get their turn in between.
@@ -44,7 +45,7 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 }
 
 /// Applies the oldest pending events; how many there were.
-async fn work_off(engine: &Engine) -> Result<usize, EngineError> {
+pub async fn work_off(books: &impl Books) -> Result<usize, EngineError> {
     // The bodies are parsed where they are read, apart from the threads that take in requests.
     let read = |reader: &mut Reader| {
         let pending = reader.pending_events(BATCH_MAX)?;
@@ -54,28 +55,28 @@ async fn work_off(engine: &Engine) -> Result<usize, EngineError> {
         });
         Ok(understood.collect())
     };
-    let events: Vec<ApplyEvent> = engine.read(read).await?;
+    let events: Vec<ApplyEvent> = books.read(read).await?;
     if events.is_empty() {
         return Ok(0);
     }
     let count = events.len();
-    match engine.submit(Command::ApplyEvents(events.clone())).await {
+    match books.submit(Command::ApplyEvents(events.clone())).await {
         Ok(_) => Ok(count),
         Err(error @ EngineError::Store(StoreError::Unavailable(_))) => Err(error),
         Err(EngineError::Store(error)) if count > 1 => {
             tracing::warn!(%error, events = count, "stored events could not be worked off together; trying one by one");
-            one_by_one(engine, events).await
+            one_by_one(books, events).await
         }
         Err(error) => Err(error),
     }
 }
 
 /// One event that the database does not take must not hold up all others.
-async fn one_by_one(engine: &Engine, events: Vec<ApplyEvent>) -> Result<usize, EngineError> {
+async fn one_by_one(books: &impl Books, events: Vec<ApplyEvent>) -> Result<usize, EngineError> {
     let mut done = 0;
     for event in events {
         let number = event.number;
-        match engine.submit(Command::ApplyEvents(vec![event])).await {
+        match books.submit(Command::ApplyEvents(vec![event])).await {
             Ok(_) => done += 1,
             Err(EngineError::Store(error)) => {
                 tracing::error!(%error, event.number = number, "a stored event could not be worked off; trying again");

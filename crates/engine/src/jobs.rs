@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use bursar_domain::checkout::{SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
-use bursar_domain::job::{self, Claim, JobKind};
+use bursar_domain::job::{self, Claim, JobKey, JobKind};
 use bursar_domain::payment::Payment;
 use bursar_store::query::Reader;
-use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
 use bursar_stripe::object::Metadata;
 use bursar_stripe::secret_key::Mode;
 use tokio::sync::{Semaphore, watch};
 
+use crate::outside::{Books, Live, Provider};
 use crate::{CallEnd, Engine, EngineError, bridge};
 
 /// As many calls to Stripe at the same time. Stripe allows 25 a second for one operation.
@@ -33,9 +33,11 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let Some(client) = engine.stripe().cloned() else {
         return;
     };
+    let live = Live { engine, client };
+    let engine = &live.engine;
     let calls = Arc::new(Semaphore::new(CALLS_MAX));
     while !*stopped.borrow() {
-        let pause = match start_due(&engine, &client, &calls).await {
+        let pause = match start_due(&live, &calls).await {
             Ok(pause) => pause,
             Err(EngineError::Stopping) => break,
             Err(error) => {
@@ -56,11 +58,8 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 
 /// Starts as many due jobs as there is room for; how long to wait until the next look. Never waits for a call to end: that
 /// wakes us, and a stop must not wait for Stripe.
-async fn start_due(
-    engine: &Engine,
-    client: &Client,
-    calls: &Arc<Semaphore>,
-) -> Result<Duration, EngineError> {
+async fn start_due(live: &Live, calls: &Arc<Semaphore>) -> Result<Duration, EngineError> {
+    let engine = &live.engine;
     let now = engine.now();
     let (due, next) = engine
         .read(move |reader| reader.due_jobs(now, CALLS_MAX))
@@ -69,17 +68,18 @@ async fn start_due(
         let Ok(permit) = Arc::clone(calls).try_acquire_owned() else {
             return Ok(PAUSE_MAX);
         };
-        let claimed = engine.submit(Command::ClaimJob(key)).await;
-        let claim = match claimed {
-            Ok(Reply::Claimed(claim)) => claim,
-            Ok(_) | Err(EngineError::Refused(_)) => continue,
-            Err(error) => return Err(error),
+        let Some(claim) = claim(engine, key).await? else {
+            continue;
         };
-        let (engine, client) = (engine.clone(), client.clone());
+        let live = live.clone();
         tokio::spawn(async move {
-            work(&engine, &client, claim).await;
+            let key = claim.key.clone();
+            if let Some(end) = work(&live, claim).await {
+                // Nobody may be waiting for it.
+                let _ = live.engine.shared.call_ends.send((key, end));
+            }
             drop(permit);
-            engine.shared.jobs_wake.notify_one();
+            live.engine.shared.jobs_wake.notify_one();
         });
     }
     let until_next = next.map(|next| next.0.saturating_sub(engine.now().0).max(0));
@@ -89,22 +89,29 @@ async fn start_due(
         .clamp(Duration::from_millis(5), PAUSE_MAX))
 }
 
-async fn work(engine: &Engine, client: &Client, claim: Claim) {
-    let key = claim.key.clone();
-    let end = match call(engine, client, claim.clone()).await {
-        Ok(()) => CallEnd::Done,
-        Err(CallError::Engine(EngineError::Refused(_) | EngineError::Stopping)) => return,
+/// Claims a job that was found to be due; none if somebody was faster.
+pub async fn claim(books: &impl Books, key: JobKey) -> Result<Option<Claim>, EngineError> {
+    match books.submit(Command::ClaimJob(key)).await {
+        Ok(Reply::Claimed(claim)) => Ok(Some(claim)),
+        Ok(_) | Err(EngineError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Does a claimed job; how it has ended, if anybody may want to know.
+pub async fn work(provider: &impl Provider, claim: Claim) -> Option<CallEnd> {
+    match call(provider, claim.clone()).await {
+        Ok(()) => Some(CallEnd::Done),
+        Err(CallError::Engine(EngineError::Refused(_) | EngineError::Stopping)) => None,
         Err(CallError::Engine(error)) => {
-            tracing::error!(%error, job.subject = %key.subject, "the result of a call could not be stored");
-            CallEnd::Deferred {
+            tracing::error!(%error, job.subject = %claim.key.subject, "the result of a call could not be stored");
+            Some(CallEnd::Deferred {
                 code: "not_stored",
                 message: error.to_string(),
-            }
+            })
         }
-        Err(CallError::Stripe(error)) => defer(engine, claim, &error).await,
-    };
-    // Nobody may be waiting for it.
-    let _ = engine.shared.call_ends.send((key, end));
+        Err(CallError::Stripe(error)) => Some(defer(provider, claim, &error).await),
+    }
 }
 
 pub(crate) enum CallError {
@@ -118,7 +125,7 @@ impl From<EngineError> for CallError {
     }
 }
 
-async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), CallError> {
+async fn call(provider: &impl Provider, claim: Claim) -> Result<(), CallError> {
     let result = match claim.key.kind {
         JobKind::OpenSession
         | JobKind::ReadSession
@@ -127,63 +134,56 @@ async fn call(engine: &Engine, client: &Client, claim: Claim) -> Result<(), Call
         | JobKind::ChargeCard
         | JobKind::ReadIntent
         | JobKind::CancelIntent
-        | JobKind::ReadReturns => call_for_payment(engine, client, claim).await?,
-        JobKind::SendRefund => returns::send_refund(engine, client, claim).await?,
+        | JobKind::ReadReturns => call_for_payment(provider, claim).await?,
+        JobKind::SendRefund => returns::send_refund(provider, claim).await?,
     };
-    engine.submit(result).await?;
+    provider.submit(result).await?;
     Ok(())
 }
 
-async fn call_for_payment(
-    engine: &Engine,
-    client: &Client,
-    claim: Claim,
-) -> Result<Command, CallError> {
+async fn call_for_payment(provider: &impl Provider, claim: Claim) -> Result<Command, CallError> {
     let id = claim.key.payment();
     let read = move |reader: &mut Reader| match &id {
         Some(id) => reader.payment(id),
         None => Ok(None),
     };
-    let Some(payment) = engine.read(read).await? else {
+    let Some(payment) = provider.read(read).await? else {
         return Ok(Command::DropJob(claim));
     };
     match claim.key.kind {
-        JobKind::OpenSession => open_session(engine, client, claim, &payment).await,
-        JobKind::CloseSession => close_session(client, claim, &payment).await,
-        JobKind::ReadReturns => returns::read(client, claim, &payment).await,
-        JobKind::OpenIntent | JobKind::ChargeCard => {
-            intents::open(engine, client, claim, &payment).await
-        }
-        JobKind::ReadIntent => intents::read(client, claim, &payment).await,
-        JobKind::CancelIntent => intents::cancel(client, claim, &payment).await,
-        _ => read_session(client, claim, &payment).await,
+        JobKind::OpenSession => open_session(provider, claim, &payment).await,
+        JobKind::CloseSession => close_session(provider, claim, &payment).await,
+        JobKind::ReadReturns => returns::read(provider, claim, &payment).await,
+        JobKind::OpenIntent | JobKind::ChargeCard => intents::open(provider, claim, &payment).await,
+        JobKind::ReadIntent => intents::read(provider, claim, &payment).await,
+        JobKind::CancelIntent => intents::cancel(provider, claim, &payment).await,
+        _ => read_session(provider, claim, &payment).await,
     }
 }
 
 async fn open_session(
-    engine: &Engine,
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
-    if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
+    if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < provider.now() {
         let message = "no session could be opened within a day: ask for a new checkout".to_owned();
         return Ok(refused(claim, "open_timed_out", message));
     }
-    if let Some(message) = wrong_mode(client, payment) {
+    if let Some(message) = wrong_mode(provider, payment) {
         return Ok(refused(claim, "key_mode_changed", message));
     }
-    let discount = match take_off(engine, client, payment).await {
+    let discount = match take_off(provider, payment).await {
         Ok(discount) => discount,
         Err(CallError::Stripe(bursar_stripe::Error::Refused(refusal))) => {
             return Ok(refused_by(claim, &refusal));
         }
         Err(error) => return Err(error),
     };
-    let customer = intents::customer_of(engine, client, payment).await?;
-    let carried = carried(engine, payment).await?;
+    let customer = intents::customer_of(provider, payment).await?;
+    let carried = carried(provider, payment).await?;
     let asked = bridge::outbound::open_session(payment, customer.as_ref(), discount, carried);
-    match client.call(&asked).await {
+    match provider.call(&asked).await {
         Ok(session) => {
             let fact = bridge::inbound::session_fact(&session);
             Ok(Command::SessionOpened(SessionOpened {
@@ -198,19 +198,19 @@ async fn open_session(
 }
 
 /// What Stripe is to carry for a payment, so that it can be made again after a loss.
-async fn carried(engine: &Engine, payment: &Payment) -> Result<Metadata, EngineError> {
-    let key = engine.stamp_key().await?;
+async fn carried(provider: &impl Provider, payment: &Payment) -> Result<Metadata, EngineError> {
+    let key = provider.stamp_key().await?;
     let id = payment.topup.clone();
-    let topup = engine.read(move |reader| reader.topup(&id)).await?;
+    let topup = provider.read(move |reader| reader.topup(&id)).await?;
     Ok(topup.map_or_else(Metadata::default, |topup| {
         bridge::stamp::write(&key, &bridge::stamp::Wish::of(payment, &topup))
     }))
 }
 
 /// What the coupon of a payment's top-up takes off the price. Stripe is told of it first, as a coupon for this payment alone.
-async fn take_off(engine: &Engine, client: &Client, payment: &Payment) -> Result<i64, CallError> {
+async fn take_off(provider: &impl Provider, payment: &Payment) -> Result<i64, CallError> {
     let id = payment.topup.clone();
-    let topup = engine.read(move |reader| reader.topup(&id)).await?;
+    let topup = provider.read(move |reader| reader.topup(&id)).await?;
     let Some((code, discount)) = topup
         .filter(|topup| topup.discount > 0)
         .and_then(|topup| Some((topup.coupon?, topup.discount)))
@@ -218,7 +218,10 @@ async fn take_off(engine: &Engine, client: &Client, payment: &Payment) -> Result
         return Ok(0);
     };
     let request = bridge::outbound::create_coupon(payment, discount, &code);
-    match client.call::<bursar_stripe::object::Coupon>(&request).await {
+    match provider
+        .call::<bursar_stripe::object::Coupon>(&request)
+        .await
+    {
         Ok(_) => Ok(discount),
         Err(bursar_stripe::Error::Refused(refusal))
             if refusal.code.as_deref() == Some("resource_already_exists") =>
@@ -244,21 +247,21 @@ fn refused_by(claim: Claim, refusal: &bursar_stripe::error::Refusal) -> Command 
 }
 
 /// Why the key that is configured cannot open this payment, if it cannot.
-fn wrong_mode(client: &Client, payment: &Payment) -> Option<String> {
-    let is_right = payment.livemode == (client.mode() == Mode::Live);
+fn wrong_mode(provider: &impl Provider, payment: &Payment) -> Option<String> {
+    let is_right = payment.livemode == (provider.mode() == Mode::Live);
     let message = "the key was changed between test and live: ask for a new checkout";
     (!is_right).then(|| message.to_owned())
 }
 
 async fn read_session(
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
     let Some(session) = &payment.session else {
         return Ok(Command::DropJob(claim));
     };
-    let session = client
+    let session = provider
         .call(&bridge::outbound::read_session(session))
         .await
         .map_err(CallError::Stripe)?;
@@ -272,14 +275,14 @@ async fn read_session(
 
 /// Stripe refuses to close a session that has ended by itself; how, the session says.
 async fn close_session(
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
     let Some(session) = &payment.session else {
         return Ok(Command::DropJob(claim));
     };
-    match client
+    match provider
         .call(&bridge::outbound::close_session(payment, session))
         .await
     {
@@ -291,13 +294,13 @@ async fn close_session(
                 fact,
             }))
         }
-        Err(bursar_stripe::Error::Refused(_)) => read_session(client, claim, payment).await,
+        Err(bursar_stripe::Error::Refused(_)) => read_session(provider, claim, payment).await,
         Err(error) => Err(CallError::Stripe(error)),
     }
 }
 
 /// Puts the job back with a growing pause. Whatever the call did at Stripe, the next try uses the same key.
-async fn defer(engine: &Engine, claim: Claim, error: &bursar_stripe::Error) -> CallEnd {
+async fn defer(provider: &impl Provider, claim: Claim, error: &bursar_stripe::Error) -> CallEnd {
     tracing::warn!(%error, job.subject = %claim.key.subject, job.kind = claim.key.kind.as_str(), "a call to Stripe failed");
     let asked_for = match error.retry() {
         Retry::SameKey { after } => after.and_then(|after| i64::try_from(after.as_secs()).ok()),
@@ -306,8 +309,8 @@ async fn defer(engine: &Engine, claim: Claim, error: &bursar_stripe::Error) -> C
     };
     let exponent = u32::try_from(claim.attempt.clamp(0, 9)).unwrap_or(0);
     let pause = asked_for.unwrap_or(0).max(2_i64.pow(exponent) / 2);
-    let run_at = engine.now().plus_seconds(pause);
-    if let Err(error) = engine
+    let run_at = provider.now().plus_seconds(pause);
+    if let Err(error) = provider
         .submit(Command::DeferJob {
             claim,
             run_at,

@@ -12,13 +12,14 @@ mod checkout;
 mod checkpointer;
 pub mod clock;
 mod ids;
-mod inbox;
-mod jobs;
+pub mod inbox;
+pub mod jobs;
+pub mod outside;
 mod readers;
 pub mod reconcile;
 mod refund;
 pub mod service;
-mod ticker;
+pub mod ticker;
 mod wallet;
 mod writer;
 
@@ -103,11 +104,16 @@ pub struct Answered {
 
 /// How a call to the provider for a payment has ended.
 #[derive(Debug, Clone)]
-pub(crate) enum CallEnd {
+pub enum CallEnd {
     /// Its result has been taken in.
     Done,
     /// It will be tried again.
-    Deferred { code: &'static str, message: String },
+    Deferred {
+        /// A stable code for why.
+        code: &'static str,
+        /// Why, without secrets.
+        message: String,
+    },
 }
 
 pub(crate) struct Shared {

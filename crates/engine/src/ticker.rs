@@ -9,6 +9,7 @@ use bursar_domain::sweep::Sweep;
 use bursar_store::StoreError;
 use tokio::sync::watch;
 
+use crate::outside::Books;
 use crate::{Engine, EngineError};
 
 /// How often.
@@ -19,7 +20,7 @@ const SWEEP_MAX: usize = 128;
 
 pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
-        match tick(&engine).await {
+        match tick(&engine, engine.shared.expiry_notice_seconds).await {
             Ok(SWEEP_MAX..) => continue,
             Ok(_) => {}
             Err(EngineError::Stopping) => return,
@@ -35,21 +36,21 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 }
 
 /// Books what is due; how much of the fuller kind there was.
-async fn tick(engine: &Engine) -> Result<usize, EngineError> {
-    let now = engine.now();
-    let soon = now.plus_seconds(engine.shared.expiry_notice_seconds);
-    let due = engine
+pub async fn tick(books: &impl Books, expiry_notice_seconds: i64) -> Result<usize, EngineError> {
+    let now = books.now();
+    let soon = now.plus_seconds(expiry_notice_seconds);
+    let due = books
         .read(move |reader| reader.due(now, soon, SWEEP_MAX))
         .await?;
     if due.is_empty() {
         return Ok(0);
     }
     let count = due.holds.len().max(due.wallets.len());
-    match engine.submit(Command::Sweep(due.clone())).await {
+    match books.submit(Command::Sweep(due.clone())).await {
         Ok(_) => Ok(count),
         Err(EngineError::Store(error)) if !matches!(error, StoreError::Unavailable(_)) => {
             tracing::warn!(%error, count, "what has ended could not be booked together; trying one by one");
-            one_by_one(engine, due).await;
+            one_by_one(books, due).await;
             Ok(0)
         }
         Err(error) => Err(error),
@@ -57,7 +58,7 @@ async fn tick(engine: &Engine) -> Result<usize, EngineError> {
 }
 
 /// One that the database does not take must not hold up all others.
-async fn one_by_one(engine: &Engine, due: Sweep) {
+async fn one_by_one(books: &impl Books, due: Sweep) {
     let holds = due.holds.into_iter().map(|hold| Sweep {
         holds: vec![hold],
         wallets: vec![],
@@ -67,7 +68,7 @@ async fn one_by_one(engine: &Engine, due: Sweep) {
         wallets: vec![wallet],
     });
     for sweep in holds.chain(wallets) {
-        if let Err(error) = engine.submit(Command::Sweep(sweep.clone())).await {
+        if let Err(error) = books.submit(Command::Sweep(sweep.clone())).await {
             tracing::error!(%error, ?sweep, "what has ended could not be booked; trying again");
         }
     }

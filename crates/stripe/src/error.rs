@@ -216,7 +216,7 @@ impl Error {
     /// Sorts an answer that is not 2xx. `body` may be anything, also nothing of Stripe's.
     ///
     /// 408 is treated as 5xx is: a proxy gave up on a request that may have arrived.
-    pub(crate) fn from_answer(
+    pub fn from_answer(
         status: u16,
         request_id: Option<String>,
         after: Option<Duration>,

@@ -5,12 +5,12 @@ use bursar_domain::customer::{Customer, CustomerKey};
 use bursar_domain::intent::{IntentOpened, IntentRead};
 use bursar_domain::job::Claim;
 use bursar_domain::payment::{Flow, Payment};
-use bursar_stripe::client::Client;
 use bursar_stripe::object::{List, PaymentIntent};
 use bursar_stripe::request::{self, Pages, Window};
 
 use super::{CallError, OPEN_SECONDS_MAX, carried, refused, refused_by, wrong_mode};
-use crate::{Engine, bridge};
+use crate::bridge;
+use crate::outside::Provider;
 
 /// Before the first request for a payment, its row was written; how far Stripe's clock and ours may be apart, in seconds.
 const CLOCKS_APART_SECONDS: i64 = 600;
@@ -19,21 +19,20 @@ const CLOCKS_APART_SECONDS: i64 = 600;
 /// intent and one charge; it is looked for among those there are before it is given up after so long that Stripe may have forgotten
 /// the key.
 pub(super) async fn open(
-    engine: &Engine,
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
-    if let Some(message) = wrong_mode(client, payment) {
+    if let Some(message) = wrong_mode(provider, payment) {
         return Ok(refused(claim, "key_mode_changed", message));
     }
-    if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
-        return look_for(client, claim, payment).await;
+    if payment.created_at.plus_seconds(OPEN_SECONDS_MAX) < provider.now() {
+        return look_for(provider, claim, payment).await;
     }
-    let customer = customer_of(engine, client, payment).await?;
-    let carried = carried(engine, payment).await?;
+    let customer = customer_of(provider, payment).await?;
+    let carried = carried(provider, payment).await?;
     let asked = bridge::outbound::open_intent(payment, customer.as_ref(), carried);
-    match client.call(&asked).await {
+    match provider.call(&asked).await {
         Ok(intent) => Ok(opened(claim, &intent)),
         Err(bursar_stripe::Error::Refused(refusal)) => {
             match bridge::inbound::declined_fact(&refusal) {
@@ -51,7 +50,11 @@ fn opened(claim: Claim, intent: &PaymentIntent) -> Command {
 }
 
 /// Whether an intent that was asked for a day ago was made after all.
-async fn look_for(client: &Client, claim: Claim, payment: &Payment) -> Result<Command, CallError> {
+async fn look_for(
+    provider: &impl Provider,
+    claim: Claim,
+    payment: &Payment,
+) -> Result<Command, CallError> {
     let created = payment.created_at.seconds();
     let mut pages = Pages::new(Window {
         created_from: Some(created - CLOCKS_APART_SECONDS),
@@ -61,7 +64,7 @@ async fn look_for(client: &Client, claim: Claim, payment: &Payment) -> Result<Co
     });
     while let Some(window) = pages.window() {
         let asked = request::list_payment_intents(window, false);
-        let page: List<PaymentIntent> = client.call(&asked).await.map_err(CallError::Stripe)?;
+        let page: List<PaymentIntent> = provider.call(&asked).await.map_err(CallError::Stripe)?;
         let is_ours = |intent: &&PaymentIntent| bridge::outbound::is_intent_of(intent, payment);
         if let Some(intent) = page.data.iter().find(is_ours) {
             return Ok(opened(claim, intent));
@@ -74,8 +77,7 @@ async fn look_for(client: &Client, claim: Claim, payment: &Payment) -> Result<Co
 
 /// Who the payer is at Stripe, where his card is charged or kept. Opened when he is first needed.
 pub(super) async fn customer_of(
-    engine: &Engine,
-    client: &Client,
+    provider: &impl Provider,
     payment: &Payment,
 ) -> Result<Option<Customer>, CallError> {
     if !payment.save_card && payment.flow != Flow::OffSession {
@@ -85,24 +87,26 @@ pub(super) async fn customer_of(
         user: payment.user.clone(),
         livemode: payment.livemode,
     };
-    customer(engine, client, key).await.map(Some)
+    customer(provider, key).await.map(Some)
 }
 
 /// The customer for a user.
 pub(crate) async fn customer(
-    engine: &Engine,
-    client: &Client,
+    provider: &impl Provider,
     key: CustomerKey,
 ) -> Result<Customer, CallError> {
     let wanted = key.clone();
-    if let Some(known) = engine.read(move |reader| reader.customer(&wanted)).await? {
+    if let Some(known) = provider
+        .read(move |reader| reader.customer(&wanted))
+        .await?
+    {
         return Ok(known);
     }
     let asked = bridge::outbound::open_customer(&key);
     let made: bursar_stripe::object::Customer =
-        client.call(&asked).await.map_err(CallError::Stripe)?;
+        provider.call(&asked).await.map_err(CallError::Stripe)?;
     let customer = Customer { key, id: made.id };
-    match engine
+    match provider
         .submit(Command::CustomerOpened(customer.clone()))
         .await?
     {
@@ -112,7 +116,7 @@ pub(crate) async fn customer(
 }
 
 pub(super) async fn read(
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
@@ -120,13 +124,13 @@ pub(super) async fn read(
         return Ok(Command::DropJob(claim));
     };
     let asked = bridge::outbound::read_intent(intent);
-    let intent = client.call(&asked).await.map_err(CallError::Stripe)?;
+    let intent = provider.call(&asked).await.map_err(CallError::Stripe)?;
     Ok(told(claim, payment, &intent))
 }
 
 /// Stripe refuses to cancel an intent that has ended, or whose money is on its way; how it stands, it says itself.
 pub(super) async fn cancel(
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
@@ -134,9 +138,9 @@ pub(super) async fn cancel(
         return Ok(Command::DropJob(claim));
     };
     let asked = bridge::outbound::cancel_intent(payment, intent);
-    match client.call(&asked).await {
+    match provider.call(&asked).await {
         Ok(intent) => Ok(told(claim, payment, &intent)),
-        Err(bursar_stripe::Error::Refused(_)) => read(client, claim, payment).await,
+        Err(bursar_stripe::Error::Refused(_)) => read(provider, claim, payment).await,
         Err(error) => Err(CallError::Stripe(error)),
     }
 }

@@ -6,18 +6,17 @@ use bursar_domain::payment::Payment;
 use bursar_domain::refund::{Refund, RefundSent, RefundStatus};
 use bursar_domain::reversal::ReturnsRead;
 use bursar_store::query::Reader;
-use bursar_stripe::client::Client;
 use bursar_stripe::object::{Dispute as StripeDispute, List, Refund as StripeRefund};
 use bursar_stripe::request;
 
 use super::{CallError, OPEN_SECONDS_MAX};
-use crate::{Engine, bridge};
+use crate::bridge;
+use crate::outside::Provider;
 
 /// Asks for a refund. The refund's id is the idempotency key, so that however often it is sent it is one refund; and it is looked for
 /// among those there are before it is sent again after so long that Stripe may have forgotten the key.
 pub(super) async fn send_refund(
-    engine: &Engine,
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
 ) -> Result<Command, CallError> {
     let id = claim.key.refund();
@@ -29,7 +28,7 @@ pub(super) async fn send_refund(
         let payment = reader.payment(&refund.payment)?;
         Ok(payment.map(|payment| (refund, payment)))
     };
-    let Some((refund, payment)) = engine.read(read).await? else {
+    let Some((refund, payment)) = provider.read(read).await? else {
         return Ok(Command::DropJob(claim));
     };
     if refund.status != RefundStatus::Requested {
@@ -39,11 +38,11 @@ pub(super) async fn send_refund(
         let message = "the payment has no payment intent to refund".to_owned();
         return Ok(refused(claim, "no_payment_intent", message));
     };
-    if refund.updated_at.plus_seconds(OPEN_SECONDS_MAX) < engine.now() {
-        return look_for(client, claim, &refund, intent).await;
+    if refund.updated_at.plus_seconds(OPEN_SECONDS_MAX) < provider.now() {
+        return look_for(provider, claim, &refund, intent).await;
     }
     let asked = bridge::outbound::create_refund(&refund, intent);
-    match client.call::<StripeRefund>(&asked).await {
+    match provider.call::<StripeRefund>(&asked).await {
         Ok(made) => Ok(told(claim, &made)),
         Err(bursar_stripe::Error::Refused(refusal)) => {
             let code = refusal.code.clone();
@@ -56,12 +55,12 @@ pub(super) async fn send_refund(
 
 /// Whether a refund that was asked for a day ago was made after all.
 async fn look_for(
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     refund: &Refund,
     intent: &str,
 ) -> Result<Command, CallError> {
-    let made: List<StripeRefund> = list(client, &bridge::outbound::list_refunds(intent)).await?;
+    let made: List<StripeRefund> = list(provider, &bridge::outbound::list_refunds(intent)).await?;
     let ours = |made: &&StripeRefund| bridge::returns::is_refund(made, &refund.id);
     if let Some(made) = made.data.iter().find(ours) {
         return Ok(told(claim, made));
@@ -93,16 +92,17 @@ fn refused(claim: Claim, code: &str, message: String) -> Command {
 
 /// Reads all refunds and disputes of a payment.
 pub(super) async fn read(
-    client: &Client,
+    provider: &impl Provider,
     claim: Claim,
     payment: &Payment,
 ) -> Result<Command, CallError> {
     let Some(intent) = &payment.intent else {
         return Ok(Command::DropJob(claim));
     };
-    let refunds: List<StripeRefund> = list(client, &bridge::outbound::list_refunds(intent)).await?;
+    let refunds: List<StripeRefund> =
+        list(provider, &bridge::outbound::list_refunds(intent)).await?;
     let disputes: List<StripeDispute> =
-        list(client, &bridge::outbound::list_disputes(intent)).await?;
+        list(provider, &bridge::outbound::list_disputes(intent)).await?;
     Ok(Command::ReturnsRead(ReturnsRead {
         payment: payment.id.clone(),
         claim: Some(claim),
@@ -120,9 +120,9 @@ pub(super) async fn read(
 }
 
 /// One page is enough: Stripe makes no hundred refunds of one payment, and a hundred is what it gives.
-async fn list<T: serde::de::DeserializeOwned>(
-    client: &Client,
+async fn list<T: serde::de::DeserializeOwned + Send>(
+    provider: &impl Provider,
     request: &request::Request,
 ) -> Result<List<T>, CallError> {
-    client.call(request).await.map_err(CallError::Stripe)
+    provider.call(request).await.map_err(CallError::Stripe)
 }

@@ -1,0 +1,105 @@
+//! What a worker reaches: rows, the writer, the time, and Stripe.
+//!
+//! Jobs, inbox and ticker are written against these two traits. In the program they are the [`Engine`] and its client; in the
+//! simulator (crate `bursar-sim`) they are places where the run can stop, so that the very same steps are driven one by one, lose an
+//! answer, or die in between.
+
+use bursar_domain::command::{Command, Reply};
+use bursar_domain::mark::StampKey;
+use bursar_domain::time::Time;
+use bursar_store::StoreError;
+use bursar_store::query::Reader;
+use bursar_stripe::client::Client;
+use bursar_stripe::request::Request;
+use bursar_stripe::secret_key::Mode;
+use serde::de::DeserializeOwned;
+
+use crate::{Engine, EngineError};
+
+/// The books: rows to read, a writer to ask, and the time it is there.
+pub trait Books: Send + Sync {
+    /// What time it is.
+    fn now(&self) -> Time;
+
+    /// Asks the database. Sees everything that was answered before.
+    fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, EngineError>> + Send;
+
+    /// Asks the writer; the answer comes when it is on disk.
+    fn submit(&self, command: Command) -> impl Future<Output = Result<Reply, EngineError>> + Send;
+}
+
+/// The books, and Stripe beside them.
+pub trait Provider: Books {
+    /// Whether the key is for real money.
+    fn mode(&self) -> Mode;
+
+    /// Asks Stripe.
+    fn call<T: DeserializeOwned + Send>(
+        &self,
+        request: &Request,
+    ) -> impl Future<Output = Result<T, bursar_stripe::Error>> + Send;
+
+    /// The key of this database for stamps.
+    fn stamp_key(&self) -> impl Future<Output = Result<StampKey, EngineError>> + Send;
+}
+
+impl Books for Engine {
+    fn now(&self) -> Time {
+        Self::now(self)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        Self::read(self, question).await
+    }
+
+    async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
+        Self::submit(self, command).await
+    }
+}
+
+/// An engine with the client that it calls Stripe by.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) engine: Engine,
+    pub(crate) client: Client,
+}
+
+impl Books for Live {
+    fn now(&self) -> Time {
+        self.engine.now()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.engine.read(question).await
+    }
+
+    async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
+        self.engine.submit(command).await
+    }
+}
+
+impl Provider for Live {
+    fn mode(&self) -> Mode {
+        self.client.mode()
+    }
+
+    async fn call<T: DeserializeOwned + Send>(
+        &self,
+        request: &Request,
+    ) -> Result<T, bursar_stripe::Error> {
+        self.client.call(request).await
+    }
+
+    async fn stamp_key(&self) -> Result<StampKey, EngineError> {
+        self.engine.stamp_key().await
+    }
+}
