@@ -34,7 +34,7 @@ use bursar_engine::clock::FixedClock;
 use bursar_store::connection::Connection as _;
 use bursar_store::postgres::{Address, Postgres};
 use bursar_store::query::Reader;
-use bursar_store::{Store, StoreError, audit};
+use bursar_store::{Database, Store, StoreError, audit, transfer};
 use nodes::cutter::{Cable, Cut};
 use server::server;
 
@@ -392,4 +392,53 @@ fn a_server_that_has_forgotten_commits_begins_recovery_mode() {
         .unwrap();
     assert!(mark.unwrap().contains("has lost commits"));
     are_right(&address);
+}
+
+/// Books that were moved from a file go on on several nodes, and the chain of seals goes on with them.
+#[test]
+fn books_that_were_moved_from_a_file_go_on_on_several_nodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Database::from(folder.path().join("bursar.db"));
+    let mut one = Batch {
+        store: file.store().unwrap(),
+        ids: Box::new(RandomIds::default()),
+        policy: Policy::standard(),
+        clock: Arc::new(FixedClock::at(Time::from_seconds(1_767_225_600))),
+    };
+    for name in ["anna", "bob", "carol"] {
+        give(&mut one, name, 1_000);
+    }
+    for n in 0..200 {
+        charged(
+            &ask(&mut one, &charge("anna", 1, &format!("file-{n}")))
+                .unwrap()
+                .0,
+        );
+    }
+    let address = server().fresh();
+    let to = Database::from(address.clone());
+    let refused = transfer::run(&file, &to).unwrap_err().to_string();
+    assert!(refused.contains("another process is using"), "{refused}");
+    drop(one);
+    let moved = transfer::run(&file, &to).unwrap();
+    assert!(moved.rows > 600, "{moved:?}");
+    are_right(&address);
+    let mut nodes = [node(&address), node(&address)];
+    on_both(&mut nodes, |place, node| {
+        for n in 0..30 {
+            let (_, replayed) = ask(node, &charge("anna", 1, &format!("file-{n}"))).unwrap();
+            assert!(replayed, "what was answered before the move is remembered");
+            charged(
+                &ask(node, &charge("anna", 1, &format!("moved-{place}-{n}")))
+                    .unwrap()
+                    .0,
+            );
+            give(node, &format!("new-{place}-{n}"), 5);
+        }
+    });
+    assert_eq!(balance(&mut nodes[1], "anna"), 740);
+    are_right(&address);
+    drop(nodes);
+    let again = transfer::run(&file, &to).unwrap_err().to_string();
+    assert!(again.contains("has been used already"), "{again}");
 }

@@ -23,6 +23,7 @@ mod record;
 pub mod seal;
 mod shared;
 pub mod sqlite;
+pub mod transfer;
 mod wallets;
 
 use std::collections::HashMap;

@@ -266,6 +266,11 @@ const fn tick_of(number: i64) -> i64 {
     number / (BLOCK * SLOTS)
 }
 
+/// The highest number that has the tick of this one.
+pub(crate) const fn end_of_tick(number: i64) -> i64 {
+    base(tick_of(number) + 1, 0) - 1
+}
+
 const fn base(tick: i64, slot: i64) -> i64 {
     (tick * SLOTS + slot) * BLOCK
 }

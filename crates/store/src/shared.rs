@@ -87,7 +87,8 @@ impl Memory {
             // Nobody else is there who could be at work on a job.
             connection.execute(crate::RELEASE_CLAIMS, &[vec![]])?;
         }
-        let sequence = node.follow(load::sequence(connection)?);
+        let history = node::history(connection)?;
+        let sequence = node.follow(load::sequence(connection)?.at_least(history));
         Ok(Self {
             sequence,
             accounts: std::collections::HashMap::new(),

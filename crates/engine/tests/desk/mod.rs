@@ -149,6 +149,7 @@ impl Desk {
         .0
     }
 
+    #[allow(dead_code, reason = "not every test that has a desk looks at wallets")]
     /// Wallets as they stand, asked of the writer: their rows may be older than the journal. None where nothing ever touched one.
     pub(crate) fn wallets(&mut self, keys: Vec<AccountKey>) -> Vec<Option<Arc<Wallet>>> {
         match self.ask(Command::ReadWallets(keys)) {

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod bench;
 mod config;
+mod copy;
 mod credentials;
 mod dev;
 mod doctor;
@@ -56,6 +57,8 @@ enum Command {
     Recovery(recovery::Arguments),
     /// Write a consistent copy of the database while the service runs.
     Backup(backup::Arguments),
+    /// Move the books from a SQLite file to a PostgreSQL server, and prove that they are the same there.
+    Copy(copy::Arguments),
     /// Put a copy into an empty data folder, to be started in recovery mode.
     Restore(backup::RestoreArguments),
     /// Write the whole journal for hledger, Beancount, or as JSON lines.
@@ -156,6 +159,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(arguments) => return export::run(arguments),
         Command::Bench(arguments) => return bench::run(arguments),
         Command::Backup(arguments) => return backup::run(arguments),
+        Command::Copy(arguments) => return copy::run(&arguments),
         _ => {}
     }
     // The writer is a thread of its own and keeps a core busy when there is much to do; a worker more than there are cores left
@@ -181,7 +185,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             | Command::Audit(_)
             | Command::Export(_)
             | Command::Bench(_)
-            | Command::Backup(_) => Ok(ExitCode::SUCCESS),
+            | Command::Backup(_)
+            | Command::Copy(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // What is still running on other threads has nothing left to finish.
