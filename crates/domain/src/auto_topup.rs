@@ -326,6 +326,10 @@ pub(crate) fn attempt(
     context: &mut Context<'_>,
     user: &UserId,
 ) -> Result<Option<PaymentId>, Refusal> {
+    // Nobody is charged unasked by a database that is older than the world.
+    if state.recovering {
+        return Ok(None);
+    }
     let Some(row) = state.auto_topups.get(user).cloned() else {
         return Ok(None);
     };

@@ -1,4 +1,4 @@
-//! `bursar bench`: how fast events are taken in and credits are spent, with everything on as in production.
+//! `bursar bench`: how fast events are taken in, credits are spent and a year is reconciled, with everything on as in production.
 //!
 //! Server, load and disk share this machine. A second server, whose handler does nothing, is driven in turns with the real
 //! one by the same load: it says what the machine and the HTTP stack give at most.
@@ -8,6 +8,7 @@ mod figures;
 mod load;
 mod machine;
 mod nothing;
+mod reconcile;
 mod wallet;
 mod webhooks;
 
@@ -32,6 +33,11 @@ enum What {
     Webhooks(webhooks::Arguments),
     /// Spend credits at a server of its own, and report charges per second, latencies, and whether the books are right.
     Wallet(wallet::Arguments),
+    /// Compare a year of payments at a sandbox with the books, and report how long it takes, with how many calls and how much memory.
+    Reconcile(reconcile::Arguments),
+    /// The part of that which is measured, in a process of its own.
+    #[command(hide = true)]
+    ReconcileOnly(reconcile::OnlyArguments),
     /// Serve the handler that does nothing.
     #[command(hide = true)]
     Nothing,
@@ -41,6 +47,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.what {
         What::Webhooks(webhooks) => on_one_thread(webhooks::run(&webhooks)),
         What::Wallet(wallet) => on_one_thread(wallet::run(&wallet)),
+        What::Reconcile(year) => on_threads(reconcile::run(&year)),
+        What::ReconcileOnly(only) => on_threads(reconcile::only(&only)),
         What::Nothing => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
@@ -55,6 +63,18 @@ fn on_one_thread(
     bench: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            code = bench => code,
+            () = listener::asked_to_stop() => bail!("stopped"),
+        }
+    })
+}
+
+fn on_threads(bench: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
