@@ -199,3 +199,6 @@ fn not_adoptable(why: &str) -> Refusal {
         why: why.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
