@@ -166,7 +166,7 @@ pub(super) async fn only(arguments: &OnlyArguments) -> anyhow::Result<ExitCode> 
     };
     let clock = FixedClock::at(bursar_domain::time::Time::from_seconds(span.to));
     let engine = Engine::start(EngineConfig {
-        database: arguments.database.clone(),
+        database: bursar_store::Database::File(arguments.database.clone()),
         policy: Policy::standard(),
         stripe: Some(client(&arguments.base)?),
         clock: Arc::new(clock),

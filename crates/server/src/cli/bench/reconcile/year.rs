@@ -75,7 +75,7 @@ impl Year {
         let router = sandbox.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         let engine = Engine::start(EngineConfig {
-            database: database.to_owned(),
+            database: bursar_store::Database::File(database.to_owned()),
             policy: Policy::standard(),
             stripe: Some(client(&base)?),
             clock: Arc::clone(&clock) as _,
