@@ -338,8 +338,8 @@ fn what_is_missing_and_what_is_too_much_is_named() {
          FROM ledger_transaction WHERE number = 1; \
          INSERT INTO posting SELECT 8, 7, amount, from_account, from_previous, from_balance, to_account, to_previous, \
          to_balance, grant_number FROM posting WHERE number = 1; \
-         INSERT INTO account SELECT 6, kind, 'other', unit, balance, entries, head, overdraft, frozen, opened_at, updated_at \
-         FROM account WHERE number = 2",
+         INSERT INTO account (number, kind, owner, unit, balance, entries, head, opened_at, updated_at) \
+         SELECT 6, kind, 'other', unit, balance, entries, head, opened_at, updated_at FROM account WHERE number = 2",
     );
     let rest =
         |what| format!("no seal covers {what} and what comes after it; the newest seal is 6");
