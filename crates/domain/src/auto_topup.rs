@@ -362,11 +362,11 @@ pub(crate) fn attempt(
         pages: (String::new(), String::new()),
     };
     let payment = opening::open(state, context, (&topup.id, user), way)?;
-    let mut used = row.used_at(now);
-    used.topups += 1;
-    used.credits = used.credits.saturating_add(credits);
+    let mut counted = row.used_at(now);
+    counted.topups += 1;
+    counted.credits = counted.credits.saturating_add(credits);
     let row = AutoTopup {
-        used,
+        used: counted,
         payment: Some(payment.id.clone()),
         updated_at: now,
         ..row

@@ -181,6 +181,10 @@ impl Engine {
 }
 
 /// What a caller who waits is told of a call that gave no result.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "made for map_err, which hands the error over"
+)]
 pub(crate) fn unanswered(error: bursar_stripe::Error) -> EngineError {
     EngineError::Provider {
         code: error.code(),

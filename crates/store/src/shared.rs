@@ -63,16 +63,35 @@ impl UnderWay {
     pub(crate) fn note(&mut self, needs: &mut Needs, state: &mut State) {
         self.wallets.extend(needs.wallets.iter().cloned());
         for key in std::mem::take(&mut needs.answers) {
-            match self.answers.get(&key) {
-                Some(known) => state.answers.load(key, known.clone()),
-                None => {
-                    state.answers.load(key.clone(), None);
-                    self.unasked.push(key);
-                }
+            if let Some(known) = self.answers.get(&key) {
+                state.answers.load(key, known.clone());
+            } else {
+                state.answers.load(key.clone(), None);
+                self.unasked.push(key);
             }
         }
         self.counts_payments |= needs.marks.contains(mark::PAYMENTS_SEEN);
         self.is_settled = false;
+    }
+
+    /// Takes in what is remembered under the keys that were asked for.
+    fn answered(
+        &mut self,
+        connection: &mut dyn Connection,
+        state: &mut State,
+        found: Vec<Vec<Row>>,
+    ) -> Result<(), StoreError> {
+        for (key, rows) in self.unasked.drain(..).zip(found) {
+            let row = rows.first();
+            let answer = row
+                .map(|row| Answers::of_row(connection, row))
+                .transpose()?;
+            if let Some(answer) = &answer {
+                state.answers.set(key.clone(), answer.clone());
+            }
+            self.answers.insert(key, answer);
+        }
+        Ok(())
     }
 }
 
@@ -177,16 +196,7 @@ impl Store {
         }
         let mut is_right = behind.is_empty();
         memory.wallets.read(connection, &behind)?;
-        for (key, rows) in under_way.unasked.drain(..).zip(asked.answers) {
-            let row = rows.first();
-            let answer = row
-                .map(|row| Answers::of_row(connection, row))
-                .transpose()?;
-            if let Some(answer) = &answer {
-                state.answers.set(key.clone(), answer.clone());
-            }
-            under_way.answers.insert(key, answer);
-        }
+        under_way.answered(connection, state, asked.answers)?;
         if (asked.has_limits, asked.recovering) != (memory.limits > 0, memory.recovering) {
             memory.limits = i64::from(asked.has_limits);
             memory.recovering = asked.recovering;

@@ -156,5 +156,6 @@ fn journal(connection: &mut dyn Connection) -> Result<String, StoreError> {
         digest.update(sealing.finish());
     }
     let digest = digest.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let hex = |written, byte: &u8| format!("{written}{byte:02x}");
+    Ok(digest.iter().fold(String::new(), hex))
 }

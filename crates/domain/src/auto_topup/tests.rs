@@ -158,7 +158,7 @@ impl Bench {
     /// Stripe says how the charge stands.
     fn tell(&mut self, id: &PaymentId, standing: Standing, failure: Option<Declined>) {
         load(&mut self.state, |wanted| {
-            payment::needs_to_observe(wanted, id)
+            payment::needs_to_observe(wanted, id);
         });
         let intent = format!("pi_{id}");
         let known = intent.clone();

@@ -1,7 +1,7 @@
 //! Our own side: the books against themselves, each payment against what it has given, and against what Stripe has of it.
 
 use bursar_domain::reversal::{Standing, share_rounded_down};
-use bursar_store::query::Purchase;
+use bursar_store::query::{Purchase, Reader};
 use bursar_stripe::object::{IntentStatus, PaymentIntent};
 use bursar_stripe::secret_key::Mode;
 
@@ -27,10 +27,7 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
         );
         pass.tell(found);
     }
-    pass.report.finished_by_hand = pass
-        .engine
-        .read(|reader| reader.count_finished_by_hand())
-        .await?;
+    pass.report.finished_by_hand = pass.engine.read(Reader::count_finished_by_hand).await?;
     let mut after = 0;
     loop {
         let from = after;

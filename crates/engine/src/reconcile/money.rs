@@ -61,7 +61,9 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
     let request = |window: &_| list_balance_transactions(None, window, true);
     while let Some(page) = pass.turn::<BalanceTransaction>(&mut pages, request).await? {
         pass.report.looked.movements += page.len() as u64;
-        page.iter().for_each(|movement| sum_up(pass, movement));
+        for movement in &page {
+            sum_up(pass, movement);
+        }
         let intents = page
             .iter()
             .filter_map(|movement| intent_of(pass, movement))

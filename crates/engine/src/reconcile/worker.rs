@@ -100,7 +100,6 @@ async fn work(
             count_max: schedule.count_max,
             amount_max: schedule.amount_max,
             with_events: false,
-            ..Options::until(now)
         };
         engine.reconcile(&options).await?;
         *objects_at = now;

@@ -58,17 +58,7 @@ impl World {
                     save_card: words.option("save").is_some(),
                 })
             }
-            "card" => Command::ChargeCard(ChargeCard {
-                topup: self.topup_id(words)?,
-                user: words.user()?,
-                card: words.next("a card")?,
-            }),
-            "auto" => self.set_auto(words)?,
-            "unauto" => Command::EndAutoTopup(words.user()?),
-            "due" => Command::AutoTopups(AutoTopups {
-                users: vec![words.user()?],
-                read_to: None,
-            }),
+            "card" | "auto" | "unauto" | "due" => self.card_command(verb, words)?,
             "intent" => {
                 let (topup, user) = (self.topup_id(words)?, words.user()?);
                 principal = user.to_string();
@@ -142,22 +132,20 @@ impl World {
         id.ok_or_else(|| format!("{name} is no payment"))
     }
 
-    fn set_auto(&mut self, words: &mut Words) -> Result<Command, String> {
-        let usual = Cap::default();
-        let user = words.user()?;
-        let terms = Terms {
-            enabled: true,
-            threshold: words.number("a threshold")?,
-            refill: Refill::Credits(words.number("credits")?),
-            card: words.next("a card")?,
-            cap: Cap {
-                topups: words
-                    .option("most")
-                    .map_or(usual.topups, |most| most.parse().ok()),
-                ..usual
-            },
-        };
-        Ok(Command::SetAutoTopup(SetAutoTopup { user, terms }))
+    fn card_command(&self, verb: &str, words: &mut Words) -> Result<Command, String> {
+        Ok(match verb {
+            "card" => Command::ChargeCard(ChargeCard {
+                topup: self.topup_id(words)?,
+                user: words.user()?,
+                card: words.next("a card")?,
+            }),
+            "auto" => set_auto(words)?,
+            "unauto" => Command::EndAutoTopup(words.user()?),
+            _ => Command::AutoTopups(AutoTopups {
+                users: vec![words.user()?],
+                read_to: None,
+            }),
+        })
     }
 
     fn issue_key(&mut self, words: &mut Words) -> Result<Command, String> {
@@ -174,4 +162,22 @@ impl World {
             label: words.next("a label")?,
         }))
     }
+}
+
+fn set_auto(words: &mut Words) -> Result<Command, String> {
+    let usual = Cap::default();
+    let user = words.user()?;
+    let terms = Terms {
+        enabled: true,
+        threshold: words.number("a threshold")?,
+        refill: Refill::Credits(words.number("credits")?),
+        card: words.next("a card")?,
+        cap: Cap {
+            topups: words
+                .option("most")
+                .map_or(usual.topups, |most| most.parse().ok()),
+            ..usual
+        },
+    };
+    Ok(Command::SetAutoTopup(SetAutoTopup { user, terms }))
 }

@@ -121,7 +121,9 @@ impl World {
 
 /// Stands in for a digest: the same for the same text only.
 fn digest(text: &str) -> String {
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = text
+        .bytes()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     format!("{hex:0<64}")
 }
 
@@ -145,7 +147,7 @@ fn end(most: Option<i64>, uses: i64, ends: [(&str, Option<String>); 2]) -> Strin
 }
 
 impl Names {
-    pub(super) fn coupon(&self, coupon: &Coupon) -> String {
+    pub(super) fn coupon(coupon: &Coupon) -> String {
         let terms = &coupon.terms;
         let benefit = match terms.benefit {
             Benefit::Percent(percent) => format!("{percent} % off"),
@@ -160,7 +162,7 @@ impl Names {
         format!("{} {benefit}, {used}", terms.code)
     }
 
-    pub(super) fn code(&self, code: &RedeemCode) -> String {
+    pub(super) fn code(code: &RedeemCode) -> String {
         let ends = [
             ("expires", code.terms.expires_at.map(time)),
             ("disabled", code.disabled_at.map(time)),

@@ -98,7 +98,7 @@ pub(super) async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitC
 
 /// The mode first, so that whatever becomes of this program, nothing is asked of Stripe by an old copy.
 async fn begin(engine: &Engine) -> anyhow::Result<Time> {
-    let newest = engine.read(|reader| reader.newest_moment()).await?;
+    let newest = engine.read(Reader::newest_moment).await?;
     let since = newest.saturating_sub(BEFORE_SECONDS).max(0);
     let why = format!(
         "a copy that ends at {} was restored",

@@ -52,7 +52,9 @@ pub(super) struct Arguments {
 
 /// `2026-11-26`, `2026-11-26T08:15:00Z`, as seconds since 1970.
 pub(super) fn moment(text: &str) -> Result<i64, String> {
-    if let Ok(date) = text.parse::<Date>() {
+    // A time without its zone reads as its day; it is more likely to be meant as something else.
+    let is_day = !text.contains('T');
+    if is_day && let Ok(date) = text.parse::<Date>() {
         let midnight = date.to_zoned(TimeZone::UTC);
         return midnight
             .map(|zoned| zoned.timestamp().as_second())

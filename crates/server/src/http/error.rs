@@ -160,20 +160,20 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::PriceOutOfRange { .. }
         | Refusal::PriceNotChargeable { .. }
         | Refusal::CurrencyNotOffered { .. }
-        | Refusal::BalanceOutOfRange => StatusCode::BAD_REQUEST,
-        Refusal::ActionUnknown { .. } | Refusal::Misfit { .. } | Refusal::SameUnit => {
-            StatusCode::BAD_REQUEST
-        }
+        | Refusal::BalanceOutOfRange
+        | Refusal::ActionUnknown { .. }
+        | Refusal::Misfit { .. }
+        | Refusal::SameUnit
+        | Refusal::CouponInvalid
+        | Refusal::CouponUnfit { .. }
+        | Refusal::CodeInvalid
+        | Refusal::ReferralInvalid
+        | Refusal::SelfReferral => StatusCode::BAD_REQUEST,
         Refusal::InsufficientCredits { .. }
         | Refusal::SpendingLimitReached { .. }
         | Refusal::WalletFrozen => StatusCode::PAYMENT_REQUIRED,
         Refusal::SecondApproverNeeded => StatusCode::FORBIDDEN,
         Refusal::BatchRefused { why, .. } => status(why),
-        Refusal::CouponInvalid
-        | Refusal::CouponUnfit { .. }
-        | Refusal::CodeInvalid
-        | Refusal::ReferralInvalid
-        | Refusal::SelfReferral => StatusCode::BAD_REQUEST,
         Refusal::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::PackageNotFound { .. }
         | Refusal::CouponNotFound
@@ -206,8 +206,8 @@ pub fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::HoldEnded { .. }
         | Refusal::HoldExceeded { .. }
         | Refusal::IdempotencyKeyReused
+        | Refusal::NotAdoptable { .. }
         | Refusal::ClaimLost => StatusCode::CONFLICT,
-        Refusal::NotAdoptable { .. } => StatusCode::CONFLICT,
         Refusal::RecoveryMode => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unbalanced => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -40,6 +40,10 @@ fn data(happening: &Happening) -> Value {
         Happening::BalanceLow {
             available,
             threshold,
+        }
+        | Happening::AutoTopupDue {
+            available,
+            threshold,
         } => json!({ "available": available, "threshold": threshold }),
         Happening::BalanceNegative { available } => json!({ "available": available }),
         Happening::GrantExpiring {
@@ -84,10 +88,6 @@ fn data(happening: &Happening) -> Value {
             "refunded_minor": refunded,
             "disputed_minor": disputed,
         }),
-        Happening::AutoTopupDue {
-            available,
-            threshold,
-        } => json!({ "available": available, "threshold": threshold }),
         Happening::AutoTopupFailed { payment, code } => json!({
             "payment_id": payment.as_ref().map(ToString::to_string),
             "code": code,

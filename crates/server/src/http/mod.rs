@@ -84,6 +84,26 @@ pub fn router(app: App) -> Router {
         .route("/assets/{name}", get(site::asset))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
+        .merge(payments())
+        .merge(purchases())
+        .merge(balances())
+        .merge(spending())
+        .merge(usage_and_keys())
+        .merge(facade::routes());
+    if app.demo().is_some() {
+        routes = routes.route("/demo/session", post(demo::session));
+    }
+    routes
+        .fallback(nowhere)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(from_fn_with_state(app.clone(), answer::finish))
+        .with_state(app)
+}
+
+/// Paying, and what becomes of payments.
+fn payments() -> Router<App> {
+    Router::new()
         .route("/v1/payment/methods", get(payment::methods))
         .route("/v1/payment.stripe/checkout/create", post(checkout::create))
         .route("/v1/payment.stripe/intent/create", post(intent::create))
@@ -91,9 +111,6 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment.stripe/cards/setup", post(card::set_up))
         .route("/v1/payment.stripe/cards/detach", post(card::detach))
         .route("/v1/payment.stripe/cards/charge", post(card::charge))
-        .route("/v1/balance/auto_topup", get(auto_topup::one))
-        .route("/v1/balance/auto_topup/set", post(auto_topup::set))
-        .route("/v1/balance/auto_topup/remove", post(auto_topup::remove))
         .route(WEBHOOK_PATH, post(webhook::receive))
         .route(
             "/v1/payment.stripe/redirect/success",
@@ -120,8 +137,14 @@ pub fn router(app: App) -> Router {
             "/v1/payment.stripe/recovery/end",
             post(reconcile::end_recovery),
         )
-        .route("/v1/balance/me", get(balance::mine))
-        .route("/v1/balance/history/me", get(balance::my_history))
+}
+
+/// What can be bought, and what comes with it.
+fn purchases() -> Router<App> {
+    Router::new()
+        .route("/v1/balance/auto_topup", get(auto_topup::one))
+        .route("/v1/balance/auto_topup/set", post(auto_topup::set))
+        .route("/v1/balance/auto_topup/remove", post(auto_topup::remove))
         .route("/v1/balance/packages", get(package::all))
         .route("/v1/balance/coupons", get(coupon::all))
         .route("/v1/balance/coupons/create", post(coupon::create))
@@ -137,15 +160,31 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance/bonuses", get(code::had))
         .route("/v1/balance/topups/me", get(topup::mine))
         .route("/v1/balance/topups/create", post(topup::create))
+        .route("/v1/balance/topups", get(topup::all))
+        .route("/v1/balance/topups/finish", post(topup::finish))
+        .route("/v1/balance/topups/cancel", post(topup::cancel))
+}
+
+/// What is in wallets, and why.
+fn balances() -> Router<App> {
+    Router::new()
+        .route("/v1/balance/me", get(balance::mine))
+        .route("/v1/balance/history/me", get(balance::my_history))
         .route("/v1/balance/users", get(balance::users))
         .route("/v1/balance/history", get(balance::history))
-        .route("/v1/balance/topups", get(topup::all))
         .route("/v1/balance/add", post(balance::add))
         .route("/v1/balance/sub", post(balance::sub))
         .route("/v1/balance/at", get(wallet::at))
         .route("/v1/balance/explain", get(explain::explain))
         .route("/v1/balance/overdraft/set", post(wallet::set_overdraft))
         .route("/v1/balance/freeze", post(wallet::freeze))
+        .route("/v1/balance/events", get(happening::list))
+        .route("/v1/balance/checkpoint", get(wallet::checkpoint))
+}
+
+/// What is given, reserved and spent.
+fn spending() -> Router<App> {
+    Router::new()
         .route("/v1/balance/charge", post(charge::create))
         .route("/v1/balance/charge/batch", post(charge::batch))
         .route("/v1/balance/precheck", post(charge::precheck))
@@ -165,27 +204,18 @@ pub fn router(app: App) -> Router {
         .route("/v1/balance/limits/set", post(limit::set))
         .route("/v1/balance/limits/remove", post(limit::remove))
         .route("/v1/balance/exchange", post(exchange::create))
-        .route("/v1/balance/events", get(happening::list))
-        .route("/v1/balance/checkpoint", get(wallet::checkpoint))
+}
+
+/// What was used, and who may ask.
+fn usage_and_keys() -> Router<App> {
+    Router::new()
         .route("/v1/usage/record", post(usage::record))
         .route("/v1/usage/events", get(usage::all))
         .route("/v1/usage/me", get(usage::mine))
         .route("/v1/usage/summary", get(usage::summary))
-        .route("/v1/balance/topups/finish", post(topup::finish))
-        .route("/v1/balance/topups/cancel", post(topup::cancel))
         .route("/v1/keys", get(key::all))
         .route("/v1/keys/create", post(key::create))
-        .route("/v1/keys/revoke", post(key::revoke));
-    if app.demo().is_some() {
-        routes = routes.route("/demo/session", post(demo::session));
-    }
-    routes
-        .merge(facade::routes())
-        .fallback(nowhere)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(answer::panicked))
-        .layer(from_fn_with_state(app.clone(), answer::finish))
-        .with_state(app)
+        .route("/v1/keys/revoke", post(key::revoke))
 }
 
 async fn nowhere() -> ApiError {

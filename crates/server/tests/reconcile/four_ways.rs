@@ -225,7 +225,7 @@ async fn one_world(seed: u64) {
         "restored",
         seed,
         &expected,
-        &restored(&shop, &backup, seed % 2 == 0).await,
+        &restored(&shop, &backup, seed.is_multiple_of(2)).await,
     );
 }
 

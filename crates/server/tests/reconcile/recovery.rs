@@ -65,7 +65,10 @@ fn schedule() -> Schedule {
 async fn a_restored_copy_asks_for_nothing_until_it_has_caught_up() {
     let (shop, text, folder) = with_old_copy().await;
     let engine = shop.engine(&folder.path().join("copy.db"));
-    let newest = engine.read(|reader| reader.newest_moment()).await.unwrap();
+    let newest = engine
+        .read(bursar_store::query::Reader::newest_moment)
+        .await
+        .unwrap();
     let step = Step::Begin {
         since: newest - 10,
         why: "a test".to_owned(),

@@ -177,7 +177,10 @@ pub(crate) async fn books(engine: &Engine) -> String {
 
 /// Reconciles as often as an old copy needs; the last report.
 pub(crate) async fn recover(shop: &Shop, engine: &Engine, with_events: bool) -> Report {
-    let newest = engine.read(|reader| reader.newest_moment()).await.unwrap();
+    let newest = engine
+        .read(bursar_store::query::Reader::newest_moment)
+        .await
+        .unwrap();
     let why = "a test".to_owned();
     let step = Step::Begin {
         since: newest - 86_400,

@@ -139,10 +139,7 @@ fn a_dispute_with_its_movements() {
         (movement.amount, movement.fee, movement.net),
         (Some(-500), Some(1500), Some(-2000))
     );
-    assert_eq!(
-        movement.source.as_ref().map(|source| source.id()),
-        Some("du_1")
-    );
+    assert_eq!(movement.source.as_ref().map(Expandable::id), Some("du_1"));
     assert_eq!(movement.status, Some(BalanceStatus::Pending));
     assert_eq!(movement.kind.as_deref(), Some("adjustment"));
     let bare: Dispute = read(json!({"id": "du_1", "balance_transactions": null}));

@@ -266,7 +266,9 @@ proptest! {
         }
         let end = |heard: &[News]| {
             let mut bench = Bench::at(PaymentStatus::Pending);
-            heard.iter().for_each(|news| bench.tell(*news));
+            for news in heard {
+                bench.tell(*news);
+            }
             bench.status()
         };
         prop_assert_eq!(end(&heard), end(&shuffled));
@@ -280,7 +282,9 @@ proptest! {
     ) {
         let mut bench = Bench::at(PaymentStatus::Pending);
         let all: Vec<News> = before.into_iter().chain([News::Paid]).chain(after).collect();
-        all.iter().for_each(|news| bench.tell(*news));
+        for news in &all {
+            bench.tell(*news);
+        }
         let back = all.iter().rev().find(|news| standing(**news).is_none());
         let expected = back.map_or(PaymentStatus::Paid, |back| next(PaymentStatus::Paid, *back));
         prop_assert_eq!(bench.status(), expected);
