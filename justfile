@@ -8,6 +8,10 @@ test *part:
 fast:
     ./scripts/test fast
 
+# The simulator, until morning or for so many seconds.
+sim-night seconds="28800":
+    SIM_SECONDS={{ seconds }} cargo test -p bursar-sim --test sim -- --nocapture
+
 # Bursar with the sandbox, ready to buy credits.
 dev *args:
     cargo run --release -- dev {{ args }}

@@ -1,0 +1,322 @@
+//! What each verb of a script does.
+
+use bursar_domain::checkout::SessionRead;
+use bursar_domain::command::{Command, Request};
+use bursar_domain::id::PaymentId;
+use bursar_engine::bridge::inbound;
+use bursar_engine::outside::{Books as _, Provider as _};
+use bursar_engine::{inbox, jobs, ticker};
+use bursar_store::digest::request_hash;
+use bursar_stripe::object::CheckoutSession;
+use bursar_stripe::request::retrieve_checkout_session;
+
+use crate::client;
+use crate::fault::Trouble;
+use crate::node::Task;
+use crate::reach::{From, put};
+use crate::run::{Next, Run, text};
+use crate::script::{Step, Verb};
+use crate::stripe::{Told, pick};
+
+/// Most jobs that are begun at once.
+const JOBS_MAX: usize = 8;
+
+/// How long a wait may be, in seconds.
+const WAITS: [i64; 12] = [1, 1, 1, 2, 5, 30, 70, 130, 400, 1_000, 4_000, 30_000];
+
+impl Run {
+    /// Does one step. What is impossible at the moment does not happen.
+    pub(crate) fn step(&mut self, step: Step) -> Result<(), String> {
+        match step.verb {
+            Verb::Buy
+            | Verb::Checkout
+            | Verb::Charge
+            | Verb::Hold
+            | Verb::Progress
+            | Verb::Extend
+            | Verb::Settle
+            | Verb::Release
+            | Verb::Grant
+            | Verb::Refund
+            | Verb::Cancel => {
+                if let Some(command) = client::command(step, &self.model) {
+                    let number = self.clients.ask(command);
+                    self.send(number);
+                }
+            }
+            Verb::Retry => {
+                let number = step.which as usize % self.clients.asked.len().max(1);
+                if self.clients.asked.len() > number {
+                    self.send(number);
+                }
+            }
+            Verb::Reuse => self.reuse(step),
+            Verb::Return => self.come_back(step),
+            Verb::Pay
+            | Verb::Decline
+            | Verb::PayDelayed
+            | Verb::Arrive
+            | Verb::Bounce
+            | Verb::Expire
+            | Verb::RefundThere
+            | Verb::RefundTurns
+            | Verb::Dispute
+            | Verb::Inquire
+            | Verb::Escalate
+            | Verb::Win
+            | Verb::Lose => {
+                let sessions: Vec<&String> = self.model.sessions.keys().collect();
+                if let Some(session) = pick(&sessions, step.which) {
+                    let session = (*session).clone();
+                    self.stripe.act(&session, step);
+                }
+            }
+            Verb::Deliver => {
+                self.listen();
+                if let Some(told) = pick(&self.told, step.which).cloned() {
+                    self.deliver(&told)?;
+                }
+            }
+            Verb::DeliverNewest => {
+                self.listen();
+                let newest: Vec<Told> = self
+                    .told
+                    .iter()
+                    .rev()
+                    .take(1 + step.how as usize % 6)
+                    .cloned()
+                    .collect();
+                newest.iter().try_for_each(|told| self.deliver(told))?;
+            }
+            _ => return self.work(step),
+        }
+        Ok(())
+    }
+
+    /// What happens inside of the process and to it.
+    fn work(&mut self, step: Step) -> Result<(), String> {
+        match step.verb {
+            Verb::Write => {
+                let most = if step.how.is_multiple_of(4) {
+                    1 + step.which as usize % 4
+                } else {
+                    usize::MAX
+                };
+                self.write(most)?;
+            }
+            Verb::Mute => self.mute = true,
+            Verb::Inbox => self.begin_inbox(),
+            Verb::Tick => self.begin_tick(),
+            Verb::Jobs => self.begin_jobs()?,
+            Verb::Work => self.go_well(1 + step.how as usize % 8)?,
+            Verb::Reach => self.arrive(step.which, true),
+            Verb::Answer => self.bring(step.which),
+            Verb::TimeOut => self.time_out(step.which),
+            Verb::Fail => self.arrive(step.which, false),
+            Verb::Crash => self.crash()?,
+            Verb::DieBefore => self.next = Next::Trouble(step.which % 24, Trouble::Die),
+            Verb::Full => self.next = Next::Trouble(step.which % 24, Trouble::Full),
+            Verb::DieAfter => self.next = Next::DieAfter,
+            Verb::Wait => self.wait(WAITS[step.which as usize % WAITS.len()]),
+            Verb::Jump => {
+                self.ahead = i64::from(step.which % 1_200) - 600;
+                self.wait(0);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A client sends a request, the first time or again.
+    pub(crate) fn send(&mut self, number: usize) {
+        let asked = &self.clients.asked[number];
+        if asked.waits {
+            return;
+        }
+        let request = asked.request.clone();
+        if self.submit(request, From::Client(number)) {
+            self.clients.asked[number].waits = true;
+        }
+    }
+
+    /// A client uses a key for something else.
+    fn reuse(&mut self, step: Step) {
+        let Some(asked) = pick(&self.clients.asked, step.which) else {
+            return;
+        };
+        let mut request = asked.request.clone();
+        // Where the first request was never written, this would be the first.
+        let Some((key, hash)) = &mut request.idempotency else {
+            return;
+        };
+        if self.model.answer(&key.key).is_some() {
+            *hash = request_hash(b"something else");
+            self.submit(request, From::Nobody);
+        }
+    }
+
+    /// The customer's browser comes to the success page, which reads the session.
+    fn come_back(&mut self, step: Step) {
+        let sessions: Vec<(&String, &PaymentId)> = self.model.sessions.iter().collect();
+        let Some((session, payment)) = pick(&sessions, step.which) else {
+            return;
+        };
+        let (session, payment) = ((*session).clone(), (*payment).clone());
+        let reach = self.node.reach.clone();
+        self.node.spawn(Task::Job, async move {
+            let asked = retrieve_checkout_session(&session);
+            if let Ok(session) = reach.call::<CheckoutSession>(&asked).await {
+                let fact = inbound::session_fact(&session);
+                let read = SessionRead {
+                    payment,
+                    claim: None,
+                    fact,
+                };
+                drop(reach.submit(Command::SessionRead(read)).await);
+            }
+        });
+    }
+
+    /// Takes note of what Stripe has told since the last time.
+    pub(crate) fn listen(&mut self) {
+        let last = self.told.last().map(|told| told.id.clone());
+        let new = self.stripe.events_after(last.as_deref());
+        self.told.extend(new);
+    }
+
+    /// Delivers an event.
+    pub(crate) fn deliver(&mut self, told: &Told) -> Result<(), String> {
+        let body = told.body.clone().into();
+        let event = inbound::event(&body).map_err(|error| format!("{}: {error}", told.id))?;
+        let request = Request {
+            command: Command::ReceiveEvent(event),
+            idempotency: None,
+        };
+        self.submit(request, From::Nobody);
+        Ok(())
+    }
+
+    pub(crate) fn begin_inbox(&mut self) {
+        if !self.node.has(Task::Inbox) {
+            let reach = self.node.reach.clone();
+            self.node.spawn(Task::Inbox, async move {
+                drop(inbox::work_off(&reach).await);
+            });
+        }
+    }
+
+    pub(crate) fn begin_tick(&mut self) {
+        if !self.node.has(Task::Ticker) {
+            let reach = self.node.reach.clone();
+            let notice = self.node.policy.expiry_notice_seconds;
+            self.node.spawn(Task::Ticker, async move {
+                drop(ticker::tick(&reach, notice).await);
+            });
+        }
+    }
+
+    pub(crate) fn begin_jobs(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let due = self.node.reach.ask(|reader| reader.due_jobs(now, JOBS_MAX));
+        for key in due.map_err(text)?.0 {
+            let reach = self.node.reach.clone();
+            self.node.spawn(Task::Job, async move {
+                if let Ok(Some(claim)) = jobs::claim(&reach, key).await {
+                    jobs::work(&reach, claim).await;
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Everybody does what there is to do, so many times.
+    fn go_well(&mut self, turns: usize) -> Result<(), String> {
+        self.write(usize::MAX)?;
+        self.begin_inbox();
+        self.begin_jobs()?;
+        for _ in 0..turns {
+            self.write(usize::MAX)?;
+            self.arrive(0, true);
+            self.bring(0);
+        }
+        Ok(())
+    }
+
+    /// A call arrives at Stripe, or it does not.
+    pub(crate) fn arrive(&mut self, which: u32, well: bool) {
+        let mut inner = self.node.reach.inner();
+        let sent = inner.calls.iter_mut().filter(|call| call.answer.is_none());
+        let mut sent: Vec<_> = sent.collect();
+        let Some(count) = sent.len().checked_sub(1) else {
+            return;
+        };
+        let call = &mut sent[which as usize % (count + 1)];
+        call.answer = Some(if well {
+            self.stripe.call(&call.request)
+        } else {
+            Err(failure(which))
+        });
+        // Nobody waits for what a dead process has asked.
+        inner
+            .calls
+            .retain(|call| call.answer.is_none() || call.slot.is_some());
+        drop(inner);
+        self.count(if well { "calls" } else { "calls_failed" });
+    }
+
+    /// Stripe's answer arrives.
+    pub(crate) fn bring(&mut self, which: u32) {
+        let mut inner = self.node.reach.inner();
+        let answered = inner.calls.iter().enumerate();
+        let answered = answered.filter(|(_, call)| call.answer.is_some());
+        let places: Vec<usize> = answered.map(|(place, _)| place).collect();
+        let Some(place) = pick(&places, which) else {
+            return;
+        };
+        let call = inner.calls.remove(*place);
+        drop(inner);
+        if let (Some(slot), Some(answer)) = (call.slot, call.answer) {
+            put(&slot, answer);
+        }
+        self.node.go_on();
+    }
+
+    /// Whoever waits gives up; the call may still arrive.
+    fn time_out(&mut self, which: u32) {
+        let mut inner = self.node.reach.inner();
+        let waits = inner.calls.iter_mut().filter(|call| call.slot.is_some());
+        let mut waits: Vec<_> = waits.collect();
+        let Some(count) = waits.len().checked_sub(1) else {
+            return;
+        };
+        let slot = waits[which as usize % (count + 1)].slot.take();
+        inner
+            .calls
+            .retain(|call| call.answer.is_none() || call.slot.is_some());
+        drop(inner);
+        self.count("time_outs");
+        if let Some(slot) = slot {
+            put(&slot, Err(unknown("no answer in time", None)));
+        }
+        self.node.go_on();
+    }
+}
+
+pub(crate) fn unknown(reason: &str, status: Option<u16>) -> bursar_stripe::Error {
+    bursar_stripe::Error::Unknown {
+        reason: reason.to_owned(),
+        status,
+        request_id: None,
+        after: None,
+    }
+}
+
+fn failure(which: u32) -> bursar_stripe::Error {
+    match which % 3 {
+        0 => bursar_stripe::Error::Unreachable {
+            reason: "no connection".to_owned(),
+        },
+        1 => unknown("503", Some(503)),
+        _ => bursar_stripe::Error::from_answer(429, None, None, b"{}"),
+    }
+}

@@ -1,0 +1,64 @@
+//! What has to be true after every step.
+
+use bursar_domain::account::AccountKey;
+use bursar_domain::command::{Command, Reply, Request};
+use bursar_domain::id::UserId;
+
+use crate::client::USERS;
+use crate::run::{Run, text};
+use crate::truth;
+
+/// Wallets are what the second ledger says, and nothing was credited that Stripe does not know to be paid.
+pub(crate) fn look(run: &mut Run) -> Result<(), String> {
+    wallets(run)?;
+    truth::nothing_invented(run)
+}
+
+fn wallets(run: &mut Run) -> Result<(), String> {
+    let users: Vec<UserId> = USERS
+        .iter()
+        .filter_map(|user| UserId::parse(user))
+        .collect();
+    let request = Request {
+        command: Command::ReadWallets(users.iter().map(AccountKey::wallet).collect()),
+        idempotency: None,
+    };
+    let now = run.now();
+    let outcome = run.node.write(&[&request]).map_err(text)?;
+    let Some((Ok(Reply::Wallets(wallets)), _)) = outcome.answers.into_iter().next() else {
+        return Err("wallets cannot be read".to_owned());
+    };
+    for (user, wallet) in users.iter().zip(wallets) {
+        let has = wallet.map_or((0, 0, 0), |wallet| {
+            (wallet.account.balance, wallet.held(), wallet.available(now))
+        });
+        let model = &run.model;
+        let should = (model.balance(user), model.held(user), model.available(user));
+        if has != should {
+            return Err(format!(
+                "{user} has (balance, held, available) {has:?}, and should have {should:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The journal adds up, rows agree with it, and the chain of seals is whole.
+pub(crate) fn audit(run: &mut Run) -> Result<(), String> {
+    let report = run.node.reach.ask(bursar_store::audit::run).map_err(text)?;
+    if let Some(difference) = report.differences.first() {
+        return Err(format!("the audit found: {difference:?}"));
+    }
+    if let Some((unit, sum)) = report.sums.iter().find(|(_, sum)| **sum != 0) {
+        return Err(format!("all balances in {unit} add up to {sum}"));
+    }
+    let chain = run
+        .node
+        .reach
+        .ask(|reader| bursar_store::audit::chain(reader, &[]))
+        .map_err(text)?;
+    if !chain.broken.is_empty() {
+        return Err(format!("the chain of seals is broken: {:?}", chain.broken));
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Clients: the product's server, customers' browsers, an administrator. What they ask has an idempotency key, and they ask again.
+
+use bursar_domain::amount::{Amount, Unit};
+use bursar_domain::charge::{Charge, Price};
+use bursar_domain::checkout::OpenCheckout;
+use bursar_domain::command::{AnswerKey, Command, Reply, Request};
+use bursar_domain::grant::{Category, CreateGrant, Source};
+use bursar_domain::hold::{CreateHold, Overage};
+use bursar_domain::id::UserId;
+use bursar_domain::journal::Remark;
+use bursar_domain::limit::Spender;
+use bursar_domain::refund::RequestRefund;
+use bursar_domain::refusal::Refusal;
+use bursar_domain::topup::CreateTopup;
+use bursar_store::digest::request_hash;
+
+use crate::model::Model;
+use crate::script::{Step, Verb};
+use crate::stripe::pick;
+
+/// Whose wallets there are.
+pub(crate) const USERS: [&str; 3] = ["anna", "ben", "cara"];
+
+pub(crate) fn user(which: u32) -> Option<UserId> {
+    UserId::parse(USERS[which as usize % USERS.len()])
+}
+
+/// Something a client has asked for.
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    /// What the client was answered, once an answer has reached it.
+    pub(crate) answered: Option<Result<Reply, Refusal>>,
+    /// Whether it waits for an answer.
+    pub(crate) waits: bool,
+}
+
+/// All that clients have asked for, in order.
+#[derive(Default)]
+pub(crate) struct Clients {
+    pub(crate) asked: Vec<Asked>,
+}
+
+impl Clients {
+    /// A new request; its number.
+    pub(crate) fn ask(&mut self, command: Command) -> usize {
+        let number = self.asked.len();
+        let key = AnswerKey {
+            key: format!("k-{number}"),
+            principal: "product".to_owned(),
+            route: "sim".to_owned(),
+        };
+        let hash = request_hash(format!("{command:?}").as_bytes());
+        let request = Request {
+            command,
+            idempotency: Some((key, hash)),
+        };
+        self.asked.push(Asked {
+            request,
+            answered: None,
+            waits: false,
+        });
+        number
+    }
+}
+
+/// What a step asks for, if there is something to ask about.
+pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
+    let user = user(step.which)?;
+    let how = i64::from(step.how);
+    let remark = Remark::default();
+    Some(match step.verb {
+        Verb::Buy => Command::CreateTopup(CreateTopup::plain(user, 40 + how)),
+        Verb::Checkout => {
+            let topups: Vec<_> = model.topups.keys().collect();
+            let topup = (*pick(&topups, step.which)?).clone();
+            let wrong = step.how.is_multiple_of(20);
+            let owner = model.topups.get(&topup)?.user.clone();
+            Command::OpenCheckout(OpenCheckout {
+                topup,
+                user: if wrong { user } else { owner },
+                success_url: "http://shop.test/paid".to_owned(),
+                cancel_url: "http://shop.test/canceled".to_owned(),
+                save_card: false,
+            })
+        }
+        Verb::Charge => Command::Charge(charge(user, 1 + how / 2, step.how.is_multiple_of(9))),
+        Verb::Hold => Command::CreateHold(CreateHold {
+            charge: charge(user, 1 + how / 3, false),
+            seconds: Some([20, 200, 2_000, 50_000][step.how as usize % 4]),
+            overage: Some([Overage::Charge, Overage::Refuse, Overage::Debt][step.how as usize % 3]),
+        }),
+        Verb::Progress | Verb::Extend | Verb::Settle | Verb::Release => {
+            let holds: Vec<_> = model.holds.keys().copied().collect();
+            let hold = *pick(&holds, step.which)?;
+            match step.verb {
+                Verb::Progress => Command::ProgressHold {
+                    hold,
+                    used: how / 3,
+                },
+                Verb::Extend => Command::ExtendHold {
+                    hold,
+                    more: how % 100,
+                    seconds: Some(100),
+                },
+                Verb::Settle => Command::SettleHold {
+                    hold,
+                    used: how / 3,
+                    remark,
+                },
+                _ => Command::ReleaseHold { hold, remark },
+            }
+        }
+        Verb::Grant => {
+            let amount = Amount::credits(1 + how);
+            let terms = CreateGrant::plain(user, amount, Category::Promotional, Source::Manual);
+            Command::CreateGrant(terms)
+        }
+        Verb::Refund => {
+            let payments: Vec<_> = model.payments.keys().collect();
+            Command::RequestRefund(RequestRefund {
+                payment: (*pick(&payments, step.which)?).clone(),
+                amount: (!step.how.is_multiple_of(3)).then_some(1 + how / 3),
+                reason: String::new(),
+                by: "admin".to_owned(),
+                remark,
+            })
+        }
+        Verb::Cancel => {
+            let topups: Vec<_> = model.topups.keys().collect();
+            Command::CancelTopup {
+                topup: (*pick(&topups, step.which)?).clone(),
+                remark,
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn charge(user: UserId, amount: i64, allow_debt: bool) -> Charge {
+    Charge {
+        user,
+        unit: Unit::CREDIT,
+        price: Price::Exactly(amount),
+        allow_debt,
+        spender: Spender::default(),
+        remark: Remark::default(),
+    }
+}

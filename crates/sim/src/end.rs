@@ -1,0 +1,143 @@
+//! The end of a run: all faults stop, everything is worked off, and the books say what Stripe says.
+
+use bursar_domain::event::EventStatus;
+use bursar_domain::job::JobKind;
+use bursar_domain::time::Time;
+use bursar_store::query::Reader;
+
+use crate::run::{Next, Run, text};
+use crate::{check, truth};
+
+/// So many rounds of work are enough for everything that a run leaves behind.
+const ROUNDS_MAX: usize = 400;
+
+/// How long a round takes where nothing was left to do, in seconds. With the rounds below it is longer than Stripe keeps a session
+/// open and than a job that waits.
+const QUIET_SECONDS: i64 = 7_200;
+
+/// So many quiet rounds.
+const QUIET_ROUNDS: usize = 30;
+
+pub(crate) fn settle(run: &mut Run) -> Result<(), String> {
+    run.next = Next::Well;
+    run.mute = false;
+    run.ahead = 0;
+    run.wait(0);
+    let mut delivered = 0;
+    for _ in 0..QUIET_ROUNDS {
+        calm(run, &mut delivered)?;
+        run.wait(QUIET_SECONDS);
+    }
+    calm(run, &mut delivered)?;
+    everything_is_done(run)?;
+    everybody_is_answered(run)?;
+    check::look(run)?;
+    check::audit(run)?;
+    truth::agrees(run)
+}
+
+/// Works until nothing is left that is due.
+fn calm(run: &mut Run, delivered: &mut usize) -> Result<(), String> {
+    for _ in 0..ROUNDS_MAX {
+        run.listen();
+        for told in run.told[*delivered..].to_vec() {
+            run.deliver(&told)?;
+            run.write(usize::MAX)?;
+        }
+        *delivered = run.told.len();
+        run.begin_inbox();
+        run.begin_tick();
+        run.begin_jobs()?;
+        let mut turns = 0;
+        while !run.node.is_idle() {
+            run.write(usize::MAX)?;
+            run.arrive(0, true);
+            run.bring(0);
+            turns += 1;
+            if turns > ROUNDS_MAX * 10 {
+                return Err("workers never come to an end".to_owned());
+            }
+        }
+        let now = run.now();
+        let left = run.node.reach.ask(|reader| {
+            let jobs = reader.due_jobs(now, 1)?.0.len();
+            let events = reader.event_count(Some(EventStatus::Pending))?;
+            Ok((jobs, events, reader.due(now, now, 1)?.is_empty()))
+        });
+        let has_news = !run
+            .stripe
+            .events_after(run.told.last().map(|told| &*told.id))
+            .is_empty();
+        if left.map_err(text)? == (0, 0, true) && !has_news {
+            return Ok(());
+        }
+    }
+    Err("there is always something left to do".to_owned())
+}
+
+/// Nothing is owed but to look again at what may still change.
+fn everything_is_done(run: &Run) -> Result<(), String> {
+    let jobs = run
+        .node
+        .reach
+        .ask(|reader| reader.due_jobs(Time(i64::MAX), 1_000));
+    // Stripe closes no session whose money is on its way: that job becomes a look, too.
+    let looks = [
+        JobKind::ReadSession,
+        JobKind::ReadReturns,
+        JobKind::CloseSession,
+    ];
+    if let Some(job) = jobs
+        .map_err(text)?
+        .0
+        .iter()
+        .find(|job| !looks.contains(&job.kind))
+    {
+        return Err(format!("{job:?} is never done"));
+    }
+    for status in [
+        EventStatus::Pending,
+        EventStatus::Waiting,
+        EventStatus::Failed,
+    ] {
+        let count = run
+            .node
+            .reach
+            .ask(|reader: &mut Reader| reader.event_count(Some(status)));
+        let count = count.map_err(text)?;
+        if count > 0 {
+            return Err(format!("{count} events are {} in the end", status.as_str()));
+        }
+    }
+    let open = run
+        .model
+        .refunds
+        .iter()
+        .find(|(_, owed)| owed.bound.is_none() && !owed.refused);
+    open.map_or(Ok(()), |(id, _)| {
+        Err(format!(
+            "{id} was asked for and is neither made nor refused"
+        ))
+    })
+}
+
+/// Whoever asks again gets an answer, and the one that counts.
+fn everybody_is_answered(run: &mut Run) -> Result<(), String> {
+    for number in 0..run.clients.asked.len() {
+        run.send(number);
+        run.write(usize::MAX)?;
+    }
+    // What was decided only now may be owed something.
+    let mut delivered = run.told.len();
+    calm(run, &mut delivered)?;
+    let unanswered = run
+        .clients
+        .asked
+        .iter()
+        .filter(|asked| asked.answered.is_none())
+        .count();
+    if unanswered > 0 {
+        return Err(format!("{unanswered} clients never get an answer"));
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! A connection to the database that fails on purpose.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bursar_store::connection::{Cells, Connection, Dialect, Parameters, Question, Row, StoreError};
+
+/// What will go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The process dies: from then on nothing works.
+    Die,
+    /// The disk is full for this one statement.
+    Full,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// After so many statements.
+    due: Option<(u32, Trouble)>,
+    dead: bool,
+}
+
+/// When the connection fails, shared with whoever plans it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults(Arc<Mutex<Plan>>);
+
+impl Faults {
+    fn with<T>(&self, act: impl FnOnce(&mut Plan) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Plans trouble after so many statements.
+    pub(crate) fn plan(&self, statements: u32, trouble: Trouble) {
+        self.with(|plan| plan.due = Some((statements, trouble)));
+    }
+
+    /// Whether the process is dead. What was planned is off.
+    pub(crate) fn end(&self) -> bool {
+        self.with(|plan| {
+            plan.due = None;
+            plan.dead
+        })
+    }
+
+    fn pass(&self) -> Result<(), StoreError> {
+        self.with(|plan| {
+            if plan.dead {
+                return Err(failed("the process is dead"));
+            }
+            match &mut plan.due {
+                Some((0, trouble)) => {
+                    plan.dead = *trouble == Trouble::Die;
+                    plan.due = None;
+                    Err(failed("the disk is full"))
+                }
+                Some((left, _)) => {
+                    *left -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+fn failed(why: &str) -> StoreError {
+    StoreError::Unavailable(format!("the simulator says: {why}"))
+}
+
+/// The connection underneath, and what happens to it.
+pub(crate) struct Faulty {
+    pub(crate) inner: Box<dyn Connection>,
+    pub(crate) faults: Faults,
+}
+
+impl Connection for Faulty {
+    fn dialect(&self) -> Dialect {
+        self.inner.dialect()
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Vec<Row>>>, StoreError> {
+        self.faults.pass()?;
+        self.inner.ask(questions)
+    }
+
+    fn write(&mut self, sql: &str, parameters: &[Parameters]) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.inner.write(sql, parameters)
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Parameters]) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.faults.pass()?;
+        self.inner.query(sql, parameters)
+    }
+
+    fn execute(&mut self, sql: &str, parameters: &[Parameters]) -> Result<usize, StoreError> {
+        self.faults.pass()?;
+        self.inner.execute(sql, parameters)
+    }
+
+    fn run_script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.inner.run_script(sql)
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.inner.begin()
+    }
+
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.inner.begin_reading()
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if let Err(error) = self.faults.pass() {
+            // As a commit that fails: the transaction is gone.
+            self.inner.rollback()?;
+            return Err(error);
+        }
+        self.inner.commit()
+    }
+
+    fn rollback(&mut self) -> Result<(), StoreError> {
+        self.inner.rollback()
+    }
+
+    fn fold(&mut self) -> Result<u64, StoreError> {
+        self.faults.pass()?;
+        self.inner.fold()
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.inner.checkpoint()
+    }
+
+    fn visit(
+        &mut self,
+        sql: &str,
+        parameters: &Parameters,
+        show: &mut dyn FnMut(&dyn Cells) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.inner.visit(sql, parameters, show)
+    }
+}

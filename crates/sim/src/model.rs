@@ -1,0 +1,205 @@
+//! The second ledger: plain maps, told what was asked and answered, and saying what should have been.
+//!
+//! It knows no grants, no postings and no jobs. What a user has is what was given to him, less what he spent, plus what each paid
+//! top-up bought, less the share of it that went back. It is naive on purpose: it can be read and believed.
+
+mod expect;
+mod wallet;
+
+use std::collections::BTreeMap;
+
+use bursar_domain::command::{Reply, RequestHash};
+use bursar_domain::dispute::DisputeFact;
+use bursar_domain::hold::{HoldStatus, Overage};
+use bursar_domain::id::{HoldId, PaymentId, RefundId, TopupId, UserId};
+use bursar_domain::job::JobKey;
+use bursar_domain::notice::{Notice, SessionFact, Standing};
+use bursar_domain::refund::{RefundFact, RefundStatus};
+use bursar_domain::refusal::Refusal;
+use bursar_domain::time::Time;
+
+/// A top-up.
+#[derive(Debug)]
+pub(crate) struct Bought {
+    pub(crate) user: UserId,
+    pub(crate) credits: i64,
+    /// The payment that was heard to be paid first.
+    pub(crate) paid_by: Option<PaymentId>,
+}
+
+/// A payment, with what was heard of it.
+#[derive(Debug)]
+pub(crate) struct Paying {
+    pub(crate) topup: TopupId,
+    pub(crate) amount: i64,
+    pub(crate) paid: bool,
+    pub(crate) session: Option<String>,
+    pub(crate) intent: Option<String>,
+    /// Amount and furthest status of each refund.
+    pub(crate) refunds: BTreeMap<String, (i64, RefundStatus)>,
+    /// What each movement of a dispute took.
+    pub(crate) movements: BTreeMap<String, i64>,
+}
+
+/// A refund that was asked for here.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    pub(crate) payment: PaymentId,
+    pub(crate) amount: i64,
+    /// Stripe's id of it, once heard.
+    pub(crate) bound: Option<String>,
+    pub(crate) refused: bool,
+}
+
+/// A hold.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) user: UserId,
+    pub(crate) amount: i64,
+    pub(crate) progress: i64,
+    pub(crate) overage: Overage,
+    pub(crate) expires_at: Time,
+    pub(crate) status: HoldStatus,
+    pub(crate) settled: i64,
+}
+
+/// Everything the second ledger knows.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) topups: BTreeMap<TopupId, Bought>,
+    pub(crate) payments: BTreeMap<PaymentId, Paying>,
+    pub(crate) holds: BTreeMap<HoldId, Held>,
+    pub(crate) refunds: BTreeMap<RefundId, Owed>,
+    pub(crate) sessions: BTreeMap<String, PaymentId>,
+    intents: BTreeMap<String, PaymentId>,
+    given: BTreeMap<UserId, i64>,
+    spent: BTreeMap<UserId, i64>,
+    answers: BTreeMap<String, (RequestHash, Result<Reply, Refusal>)>,
+    events: BTreeMap<String, i64>,
+    claims: BTreeMap<JobKey, (i64, Time)>,
+}
+
+impl Model {
+    /// The process has died: claims are void.
+    pub(crate) fn restart(&mut self) {
+        self.claims.clear();
+    }
+
+    /// How much of what there was.
+    pub(crate) fn count(&self, seen: &mut BTreeMap<&'static str, u64>) {
+        let mut count = |what, number: usize| *seen.entry(what).or_default() += number as u64;
+        let payments = || self.payments.values();
+        count("sessions", self.sessions.len());
+        count("payments", self.payments.len());
+        count("paid", payments().filter(|it| it.paid).count());
+        count("refunds", payments().map(|it| it.refunds.len()).sum());
+        count("refunds_ours", self.refunds.len());
+        count(
+            "disputed",
+            payments().filter(|it| !it.movements.is_empty()).count(),
+        );
+        count("holds", self.holds.len());
+        count("events", self.events.len());
+        count("answers", self.answers.len());
+    }
+
+    /// What was answered under a key.
+    pub(crate) fn answer(&self, key: &str) -> Option<&Result<Reply, Refusal>> {
+        self.answers.get(key).map(|(_, answer)| answer)
+    }
+
+    /// An event was taken into account.
+    fn hear(&mut self, notice: &Notice) -> Result<(), String> {
+        let unknown =
+            |what: &str| format!("an event about {what} was applied, but nothing of ours has that");
+        match notice {
+            Notice::Session { fact, .. } => {
+                let payment = self.sessions.get(&fact.session).cloned();
+                let payment = payment.ok_or_else(|| unknown(&fact.session))?;
+                self.hear_session(&payment, fact);
+            }
+            Notice::Refund { intent, fact } => {
+                let payment = self.intents.get(intent).cloned();
+                self.hear_refund(&payment.ok_or_else(|| unknown(intent))?, fact);
+            }
+            Notice::Dispute { intent, fact } => {
+                let payment = self.intents.get(intent).cloned();
+                self.hear_dispute(&payment.ok_or_else(|| unknown(intent))?, fact);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn hear_session(&mut self, id: &PaymentId, fact: &SessionFact) {
+        let Some(paying) = self.payments.get_mut(id) else {
+            return;
+        };
+        if let (None, Some(intent)) = (&paying.intent, &fact.intent) {
+            paying.intent = Some(intent.clone());
+            self.intents.insert(intent.clone(), id.clone());
+        }
+        if fact.standing == Standing::Paid {
+            paying.paid = true;
+            if let Some(bought) = self.topups.get_mut(&paying.topup) {
+                bought.paid_by.get_or_insert_with(|| id.clone());
+            }
+        }
+    }
+
+    fn hear_refund(&mut self, id: &PaymentId, fact: &RefundFact) {
+        let known = self
+            .refunds
+            .values()
+            .any(|owed| owed.bound.as_ref() == Some(&fact.provider_id));
+        let named = fact
+            .hint
+            .as_ref()
+            .and_then(|hint| self.refunds.get_mut(hint));
+        if let Some(owed) = named
+            && !known
+            && owed.bound.is_none()
+            && owed.amount == fact.amount
+        {
+            owed.bound = Some(fact.provider_id.clone());
+        }
+        let Some(paying) = self.payments.get_mut(id) else {
+            return;
+        };
+        let entry = paying.refunds.entry(fact.provider_id.clone());
+        let (_, status) = entry.or_insert((fact.amount, fact.status));
+        if status.is_behind(fact.status) {
+            *status = fact.status;
+        }
+    }
+
+    fn hear_dispute(&mut self, id: &PaymentId, fact: &DisputeFact) {
+        if let Some(paying) = self.payments.get_mut(id) {
+            let movements = fact.movements.iter();
+            paying
+                .movements
+                .extend(movements.map(|it| (it.id.clone(), it.withdrawn)));
+        }
+    }
+}
+
+impl Paying {
+    pub(crate) fn refunded(&self) -> i64 {
+        let stand = self.refunds.values().filter(|(_, status)| status.stands());
+        stand.map(|(amount, _)| amount).sum()
+    }
+
+    pub(crate) fn disputed(&self) -> i64 {
+        self.movements.values().sum()
+    }
+
+    /// How much of `granted` has to have gone back.
+    pub(crate) fn target(&self, granted: i64) -> i64 {
+        share(granted, self.refunded() + self.disputed(), self.amount)
+    }
+}
+
+/// The share of `granted` that is lost when `gone` of `paid` went back, rounded down.
+pub(crate) fn share(granted: i64, gone: i64, paid: i64) -> i64 {
+    granted * gone.clamp(0, paid) / paid.max(1)
+}

@@ -1,0 +1,389 @@
+//! What should have been answered, command by command.
+
+use bursar_domain::charge::{Charge, Price};
+use bursar_domain::command::{Command, Reply, Request};
+use bursar_domain::event::EventStatus;
+use bursar_domain::grant::CreateGrant;
+use bursar_domain::hold::{CreateHold, HoldStatus, Overage};
+use bursar_domain::job::{Claim, LEASE_SECONDS};
+use bursar_domain::refund::{RefundStatus, RequestRefund};
+use bursar_domain::refusal::Refusal;
+use bursar_domain::time::Time;
+use bursar_domain::topup::{CreateTopup, Wish};
+
+use super::wallet::{OVERDRAFT, out_of_range};
+use super::{Bought, Held, Model, Owed, Paying};
+
+/// An answer as it was given.
+pub(crate) type Outcome = Result<Reply, Refusal>;
+
+impl Model {
+    /// Compares an answer of the writer with what it should be, and takes in what has happened by it.
+    pub(crate) fn compare(
+        &mut self,
+        request: &Request,
+        (outcome, replayed): (&Outcome, bool),
+        now: Time,
+    ) -> Result<(), String> {
+        if let Some((key, hash)) = &request.idempotency
+            && let Some((known, before)) = self.answers.get(&key.key)
+        {
+            let expected = if known == hash {
+                (before, true)
+            } else {
+                (&Err(Refusal::IdempotencyKeyReused), false)
+            };
+            return if (outcome, replayed) == expected {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{} was answered {expected:?} before, and now {outcome:?}",
+                    key.key
+                ))
+            };
+        }
+        if replayed {
+            return Err("an answer was repeated that was never given".to_owned());
+        }
+        self.take(&request.command, outcome, now)?;
+        if let Some((key, hash)) = &request.idempotency
+            && !outcome.as_ref().is_err_and(Refusal::is_transient)
+        {
+            self.answers
+                .insert(key.key.clone(), (*hash, outcome.clone()));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, command: &Command, outcome: &Outcome, now: Time) -> Result<(), String> {
+        match command {
+            Command::CreateTopup(wish) => self.create_topup(wish, outcome),
+            Command::OpenCheckout(wish) => self.open_checkout(&wish.topup, wish, outcome),
+            Command::Charge(charge) => self.charge(charge, outcome),
+            Command::CreateHold(wish) => self.create_hold(wish, outcome, now),
+            Command::ProgressHold { hold, used } => {
+                let expected = self.progress(*hold, *used, now);
+                same(command, expected, outcome)
+            }
+            Command::ExtendHold {
+                hold,
+                more,
+                seconds,
+            } => {
+                let until = now.plus_seconds(seconds.unwrap_or(0));
+                let expected = self.extend(*hold, *more, until, now);
+                same(command, expected, outcome)
+            }
+            Command::SettleHold { hold, used, .. } => {
+                let expected = self.settle(*hold, *used, now);
+                same(command, expected, outcome)
+            }
+            Command::ReleaseHold { hold, .. } => {
+                let expected = self.release(*hold, now);
+                same(command, expected, outcome)
+            }
+            Command::Sweep(sweep) => {
+                sweep.holds.iter().for_each(|hold| self.expire(*hold, now));
+                same(command, Ok(()), outcome)
+            }
+            Command::CreateGrant(terms) => self.create_grant(terms, outcome),
+            Command::RequestRefund(wish) => self.request_refund(wish, outcome),
+            _ => self.take_told(command, outcome, now),
+        }
+    }
+
+    /// What comes from Stripe, and what workers bring.
+    fn take_told(&mut self, command: &Command, outcome: &Outcome, now: Time) -> Result<(), String> {
+        match (command, outcome) {
+            (Command::ReceiveEvent(event), outcome) => {
+                let known = self.events.get(&event.id).copied();
+                match outcome {
+                    Ok(Reply::Received { number, duplicate })
+                        if known.is_none_or(|known| known == *number)
+                            && *duplicate == known.is_some() =>
+                    {
+                        self.events.insert(event.id.clone(), *number);
+                        Ok(())
+                    }
+                    other => Err(format!(
+                        "event {} known as {known:?} was received as {other:?}",
+                        event.id
+                    )),
+                }
+            }
+            (Command::ApplyEvents(events), Ok(Reply::Applied(statuses))) => {
+                let applied = events.iter().zip(statuses);
+                let mut applied = applied.filter(|(_, status)| **status == EventStatus::Applied);
+                applied.try_for_each(|(event, _)| self.hear(&event.notice))
+            }
+            (Command::ClaimJob(key), Ok(Reply::Claimed(claim))) => {
+                let held = self.claims.get(key).filter(|(_, until)| *until > now);
+                if held.is_some() {
+                    return Err(format!("{key:?} was claimed while somebody held it"));
+                }
+                let until = now.plus_seconds(LEASE_SECONDS);
+                self.claims.insert(key.clone(), (claim.token, until));
+                Ok(())
+            }
+            (Command::SessionOpened(opened), Ok(_)) => {
+                self.fence(&opened.claim)?;
+                if let Some(payment) = opened.claim.key.payment() {
+                    let session = &opened.fact.session;
+                    self.sessions.insert(session.clone(), payment.clone());
+                    if let Some(paying) = self.payments.get_mut(&payment) {
+                        paying.session.get_or_insert_with(|| session.clone());
+                    }
+                    self.hear_session(&payment, &opened.fact);
+                }
+                Ok(())
+            }
+            (Command::SessionRead(read), Ok(_)) => {
+                read.claim
+                    .as_ref()
+                    .map_or(Ok(()), |claim| self.fence(claim))?;
+                self.hear_session(&read.payment, &read.fact);
+                Ok(())
+            }
+            (Command::ReturnsRead(read), Ok(_)) => {
+                read.claim
+                    .as_ref()
+                    .map_or(Ok(()), |claim| self.fence(claim))?;
+                read.refunds
+                    .iter()
+                    .for_each(|fact| self.hear_refund(&read.payment, fact));
+                read.disputes
+                    .iter()
+                    .for_each(|fact| self.hear_dispute(&read.payment, fact));
+                Ok(())
+            }
+            (Command::RefundSent(sent), Ok(_)) => {
+                self.fence(&sent.claim)?;
+                let id = sent.claim.key.refund();
+                let Some((id, owed)) =
+                    id.and_then(|id| Some((id.clone(), self.refunds.get_mut(&id)?)))
+                else {
+                    return Err("a refund was sent that nobody asked for".to_owned());
+                };
+                match &sent.outcome {
+                    Ok(fact) => {
+                        let mut fact = fact.clone();
+                        fact.hint = Some(id);
+                        let payment = owed.payment.clone();
+                        self.hear_refund(&payment, &fact);
+                    }
+                    Err(_) => owed.refused = true,
+                }
+                Ok(())
+            }
+            (
+                Command::DeferJob { claim, .. }
+                | Command::DropJob(claim)
+                | Command::SessionRefused { claim, .. },
+                Ok(_),
+            ) => self.fence(claim),
+            _ => Ok(()),
+        }
+    }
+
+    /// Only who claimed a job last may bring its result, and once.
+    fn fence(&mut self, claim: &Claim) -> Result<(), String> {
+        let last = self.claims.remove(&claim.key).map(|(token, _)| token);
+        if last == Some(claim.token) {
+            return Ok(());
+        }
+        Err(format!(
+            "the result of {:?} was taken from somebody who had lost it",
+            claim.key
+        ))
+    }
+
+    fn create_topup(&mut self, wish: &CreateTopup, outcome: &Outcome) -> Result<(), String> {
+        let Wish::Credits(credits) = wish.wish else {
+            return Ok(());
+        };
+        match outcome {
+            // One credit is one cent, by the operator's standard.
+            Ok(Reply::Topup(topup))
+                if credits >= 50 && topup.credits == credits && topup.price.minor == credits =>
+            {
+                let bought = Bought {
+                    user: wish.user.clone(),
+                    credits,
+                    paid_by: None,
+                };
+                self.topups.insert(topup.id.clone(), bought);
+                Ok(())
+            }
+            Err(Refusal::OutOfRange { .. }) if credits < 50 => Ok(()),
+            other => Err(format!(
+                "a top-up of {credits} credits was answered {other:?}"
+            )),
+        }
+    }
+
+    fn open_checkout(
+        &mut self,
+        id: &bursar_domain::id::TopupId,
+        wish: &bursar_domain::checkout::OpenCheckout,
+        outcome: &Outcome,
+    ) -> Result<(), String> {
+        let bought = self
+            .topups
+            .get(id)
+            .filter(|bought| bought.user == wish.user);
+        let Some(bought) = bought else {
+            return same(
+                &"a checkout of nothing",
+                Err(Refusal::TopupNotFound),
+                outcome,
+            );
+        };
+        match outcome {
+            Ok(Reply::Payment(payment))
+                if bought.paid_by.is_none() && payment.amount.minor == bought.credits =>
+            {
+                let paying = Paying {
+                    topup: id.clone(),
+                    amount: payment.amount.minor,
+                    paid: false,
+                    session: None,
+                    intent: None,
+                    refunds: std::collections::BTreeMap::new(),
+                    movements: std::collections::BTreeMap::new(),
+                };
+                self.payments.entry(payment.id.clone()).or_insert(paying);
+                Ok(())
+            }
+            // Canceled, expired and failed ones are refused too.
+            Err(Refusal::TopupNotPending { .. }) => Ok(()),
+            other => Err(format!("a checkout of {bought:?} was answered {other:?}")),
+        }
+    }
+
+    fn charge(&mut self, charge: &Charge, outcome: &Outcome) -> Result<(), String> {
+        let Price::Exactly(amount) = charge.price else {
+            return Ok(());
+        };
+        let floor = if charge.allow_debt { OVERDRAFT } else { 0 };
+        let expected = self.covers(&charge.user, amount, floor);
+        let is_allowed = expected.is_ok();
+        same(charge, expected, outcome)?;
+        if is_allowed {
+            self.spend(&charge.user, amount);
+        }
+        let balance = self.balance(&charge.user);
+        match outcome {
+            Ok(Reply::Charged(charged))
+                if charged.amount != amount || charged.balance != balance =>
+            {
+                Err(format!(
+                    "a charge of {amount} that leaves {balance} was answered {charged:?}"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn create_hold(
+        &mut self,
+        wish: &CreateHold,
+        outcome: &Outcome,
+        now: Time,
+    ) -> Result<(), String> {
+        let Price::Exactly(amount) = wish.charge.price else {
+            return Ok(());
+        };
+        same(wish, self.covers(&wish.charge.user, amount, 0), outcome)?;
+        if let Ok(Reply::Hold(hold)) = outcome {
+            let held = Held {
+                user: wish.charge.user.clone(),
+                amount,
+                progress: 0,
+                overage: wish.overage.unwrap_or(Overage::Charge),
+                expires_at: now.plus_seconds(wish.seconds.unwrap_or(0)),
+                status: HoldStatus::Open,
+                settled: 0,
+            };
+            if self.holds.insert(hold.id, held).is_some() {
+                return Err(format!("hold {} was made twice", hold.id));
+            }
+        }
+        Ok(())
+    }
+
+    fn create_grant(&mut self, terms: &CreateGrant, outcome: &Outcome) -> Result<(), String> {
+        same(terms, Ok(()), outcome)?;
+        self.give(&terms.user, terms.amount.minor);
+        Ok(())
+    }
+
+    fn request_refund(&mut self, wish: &RequestRefund, outcome: &Outcome) -> Result<(), String> {
+        let expected = self.refundable(wish);
+        match (&expected, outcome) {
+            (Ok(amount), Ok(Reply::Refund(refund)))
+                if refund.amount.minor == *amount && refund.status == RefundStatus::Requested =>
+            {
+                let owed = Owed {
+                    payment: wish.payment.clone(),
+                    amount: *amount,
+                    bound: None,
+                    refused: false,
+                };
+                self.refunds.insert(refund.id.clone(), owed);
+                Ok(())
+            }
+            (Ok(_), _) => Err(format!(
+                "{wish:?} should be {expected:?} and was answered {outcome:?}"
+            )),
+            (Err(_), _) => same(wish, expected.map(drop), outcome),
+        }
+    }
+
+    fn refundable(&self, wish: &RequestRefund) -> Result<i64, Refusal> {
+        let paying = self
+            .payments
+            .get(&wish.payment)
+            .ok_or(Refusal::PaymentNotFound)?;
+        if !paying.paid {
+            let status = bursar_domain::payment::PaymentStatus::Pending;
+            return Err(Refusal::PaymentNotPaid { status });
+        }
+        let owed = self
+            .refunds
+            .values()
+            .filter(|owed| owed.payment == wish.payment && owed.bound.is_none() && !owed.refused);
+        let owed: i64 = owed.map(|owed| owed.amount).sum();
+        let left = paying.amount - owed - paying.refunded() - paying.disputed().max(0);
+        if left <= 0 {
+            return Err(Refusal::NothingToRefund);
+        }
+        let amount = wish.amount.unwrap_or(left);
+        if (1..=left).contains(&amount) {
+            Ok(amount)
+        } else {
+            Err(out_of_range())
+        }
+    }
+}
+
+/// Whether it was allowed or refused as it should be. What is said about a lack of credits has to be right to the last credit.
+fn same(
+    what: &impl std::fmt::Debug,
+    expected: Result<(), Refusal>,
+    outcome: &Outcome,
+) -> Result<(), String> {
+    let is_same = match (&expected, outcome) {
+        (Ok(()), Ok(_)) => true,
+        (Err(Refusal::InsufficientCredits { .. }), Err(given)) => {
+            expected.as_ref().err() == Some(given)
+        }
+        (Err(expected), Err(given)) => expected.code() == given.code(),
+        _ => false,
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(format!(
+        "{what:?} should be {expected:?} and was answered {outcome:?}"
+    ))
+}

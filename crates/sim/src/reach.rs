@@ -1,0 +1,176 @@
+//! What a worker of the engine reaches here: places where the run stops until a later step goes on.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bursar_domain::command::{Command, Reply, Request as Asked};
+use bursar_domain::mark::{self, Keep, StampKey};
+use bursar_domain::time::Time;
+use bursar_engine::clock::{Clock as _, FixedClock};
+use bursar_engine::outside::{Books, Provider};
+use bursar_engine::{Answered, EngineError};
+use bursar_store::StoreError;
+use bursar_store::query::Reader;
+use bursar_stripe::request::Request;
+use bursar_stripe::secret_key::Mode;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Where an answer will be.
+pub(crate) type Slot<T> = Arc<Mutex<Option<T>>>;
+
+pub(crate) type Written = Result<Answered, EngineError>;
+pub(crate) type Called = Result<Value, bursar_stripe::Error>;
+
+/// Who waits for the writer.
+#[derive(Debug, Clone)]
+pub(crate) enum From {
+    /// The request of a client, by its number.
+    Client(usize),
+    /// Nobody who would remember the answer: a delivery of Stripe's, a client that makes a mistake.
+    Nobody,
+    /// A worker.
+    Worker(Slot<Written>),
+}
+
+/// A request that waits for the writer.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) request: Asked,
+    pub(crate) from: From,
+}
+
+/// A call to Stripe under way.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request: Request,
+    /// When it was sent.
+    pub(crate) at: i64,
+    /// Stripe's answer, once the call has reached it.
+    pub(crate) answer: Option<Called>,
+    /// Who waits; nobody after a time-out or a crash, and then it may still reach Stripe.
+    pub(crate) slot: Option<Slot<Called>>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) reader: Option<Reader>,
+    pub(crate) queue: Vec<Waiting>,
+    pub(crate) calls: Vec<Call>,
+    stamp_key: Option<StampKey>,
+}
+
+/// What all workers of one process share.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    inner: Arc<Mutex<Inner>>,
+    pub(crate) clock: Arc<FixedClock>,
+}
+
+impl Reach {
+    pub(crate) fn new(clock: Arc<FixedClock>) -> Self {
+        let inner = Inner {
+            reader: None,
+            queue: Vec::new(),
+            calls: Vec::new(),
+            stamp_key: None,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            clock,
+        }
+    }
+
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads at once: nothing happens in between.
+    pub(crate) fn ask<T>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut inner = self.inner();
+        let closed = || StoreError::Unusable("the process is dead".to_owned());
+        question(inner.reader.as_mut().ok_or_else(closed)?)
+    }
+}
+
+/// Waits for an answer. Whoever puts it there polls again.
+struct Wait<T>(Slot<T>);
+
+impl<T> Future for Wait<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// Puts an answer where somebody waits for it.
+pub(crate) fn put<T>(slot: &Slot<T>, answer: T) {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+}
+
+impl Books for Reach {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        Ok(self.ask(question)?)
+    }
+
+    async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
+        let slot = Slot::default();
+        let request = Asked {
+            command,
+            idempotency: None,
+        };
+        let from = From::Worker(Arc::clone(&slot));
+        self.inner().queue.push(Waiting { request, from });
+        Wait(slot).await.map(|answered| answered.reply)
+    }
+}
+
+impl Provider for Reach {
+    fn mode(&self) -> Mode {
+        Mode::Test
+    }
+
+    async fn call<T: DeserializeOwned + Send>(
+        &self,
+        request: &Request,
+    ) -> Result<T, bursar_stripe::Error> {
+        let slot = Slot::default();
+        let call = Call {
+            request: request.clone(),
+            at: self.clock.now().seconds(),
+            answer: None,
+            slot: Some(Arc::clone(&slot)),
+        };
+        self.inner().calls.push(call);
+        let body = Wait(slot).await?;
+        serde_json::from_value(body).map_err(|error| bursar_stripe::Error::Garbled {
+            reason: error.to_string(),
+            request_id: None,
+        })
+    }
+
+    async fn stamp_key(&self) -> Result<StampKey, EngineError> {
+        if let Some(key) = self.inner().stamp_key.clone() {
+            return Ok(key);
+        }
+        let keep = Keep::StampKey(StampKey::new([7; 32]));
+        self.submit(Command::Keep(keep)).await?;
+        let kept = self.ask(|reader| reader.mark(mark::STAMP_KEY))?;
+        let key = kept.as_deref().and_then(StampKey::parse);
+        let key = key.ok_or_else(|| StoreError::Unusable("no key for stamps".to_owned()))?;
+        self.inner().stamp_key = Some(key.clone());
+        Ok(key)
+    }
+}

@@ -1,0 +1,281 @@
+//! A run: the state of everything, and what one step does to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use bursar_domain::command::{Reply, Request};
+use bursar_domain::refusal::Refusal;
+use bursar_domain::time::Time;
+use bursar_engine::{Answered, EngineError};
+use bursar_store::StoreError;
+use tempfile::TempDir;
+
+use crate::act::unknown;
+use crate::client::Clients;
+use crate::fault::Trouble;
+use crate::model::Model;
+use crate::node::Node;
+use crate::reach::{Call, From, Waiting, put};
+use crate::script::Script;
+use crate::stripe::{BEGIN, Stripe, Told};
+use crate::{check, end};
+
+/// So many requests may wait; more are told to come back.
+const QUEUE_MAX: usize = 32;
+
+/// So long a call may take, in seconds. A claim is shorter, so that a worker may come too late with its result.
+const CALL_SECONDS_MAX: i64 = 200;
+
+/// After so many steps wallets and Stripe are looked at.
+const LOOK_STEPS: usize = 16;
+
+/// After so many steps the whole journal is audited.
+const AUDIT_STEPS: usize = 128;
+
+/// What went wrong, and at which step; a step beyond the last is one after the faults had stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// How many steps had been done.
+    pub step: usize,
+    /// What was wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after {} steps: {}", self.step, self.what)
+    }
+}
+
+/// How often what happened, so that a run in which nothing happens is not taken for a good one.
+pub type Seen = BTreeMap<&'static str, u64>;
+
+/// What the next batch meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Well,
+    /// Trouble after so many statements.
+    Trouble(u32, Trouble),
+    /// Death after the commit.
+    DieAfter,
+}
+
+pub(crate) struct Run {
+    pub(crate) node: Node,
+    pub(crate) stripe: Stripe,
+    pub(crate) clients: Clients,
+    pub(crate) model: Model,
+    pub(crate) next: Next,
+    /// Whether the next answers to clients get lost.
+    pub(crate) mute: bool,
+    /// How far the clock of the process is ahead of Stripe's, in seconds.
+    pub(crate) ahead: i64,
+    /// All that Stripe has told so far.
+    pub(crate) told: Vec<Told>,
+    pub(crate) seen: Seen,
+    _folder: TempDir,
+}
+
+/// Plays a script to its end, and what comes after it. The failure is the first one.
+pub fn play(script: &Script) -> Result<Seen, Failure> {
+    let failed = |step: usize| move |what: String| Failure { step, what };
+    let mut run = Run::new(script.seed).map_err(failed(0))?;
+    for (number, step) in script.steps.iter().enumerate() {
+        let done = number + 1;
+        run.step(*step).map_err(failed(done))?;
+        if done % LOOK_STEPS == 0 {
+            check::look(&mut run).map_err(failed(done))?;
+        }
+        if done % AUDIT_STEPS == 0 {
+            check::audit(&mut run).map_err(failed(done))?;
+        }
+    }
+    end::settle(&mut run).map_err(failed(script.steps.len() + 1))?;
+    run.model.count(&mut run.seen);
+    Ok(run.seen)
+}
+
+/// Memory, where the system has a file system in it: what is tested is what is written, not how fast a disk syncs.
+fn folder() -> std::io::Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+}
+
+pub(crate) fn text(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Run {
+    fn new(seed: u64) -> Result<Self, String> {
+        let folder = folder().map_err(text)?;
+        let node = Node::start(folder.path(), seed, Time::from_seconds(BEGIN)).map_err(text)?;
+        Ok(Self {
+            node,
+            stripe: Stripe::new(seed),
+            clients: Clients::default(),
+            model: Model::default(),
+            next: Next::Well,
+            mute: false,
+            ahead: 0,
+            told: Vec::new(),
+            seen: Seen::new(),
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        Time::from_seconds(self.stripe.now + self.ahead)
+    }
+
+    /// Time passes, everywhere.
+    pub(crate) fn wait(&mut self, seconds: i64) {
+        self.stripe.wait(seconds);
+        self.node.reach.clock.set(self.now());
+        self.give_up_calls();
+    }
+
+    /// Nobody waits for ever, and what was sent long ago does not arrive any more.
+    fn give_up_calls(&mut self) {
+        let oldest = self.now().seconds() - CALL_SECONDS_MAX;
+        let mut inner = self.node.reach.inner();
+        let (old, young) = std::mem::take(&mut inner.calls)
+            .into_iter()
+            .partition(|call: &Call| call.at < oldest);
+        inner.calls = young;
+        drop(inner);
+        for slot in old.into_iter().filter_map(|call| call.slot) {
+            put(&slot, Err(unknown("no answer in time", None)));
+        }
+        self.node.go_on();
+    }
+
+    /// Asks the writer, unless too much is waiting.
+    pub(crate) fn submit(&mut self, request: Request, from: From) -> bool {
+        let mut inner = self.node.reach.inner();
+        let has_room = inner.queue.len() < QUEUE_MAX;
+        if has_room {
+            inner.queue.push(Waiting { request, from });
+        }
+        drop(inner);
+        if !has_room {
+            self.count("busy");
+        }
+        has_room
+    }
+
+    /// The process dies and starts again.
+    pub(crate) fn crash(&mut self) -> Result<(), String> {
+        self.count("crashes");
+        self.model.restart();
+        self.clients
+            .asked
+            .iter_mut()
+            .for_each(|asked| asked.waits = false);
+        self.node.crash().map_err(text)
+    }
+
+    /// The writer takes the first `most` that wait, and answers them.
+    pub(crate) fn write(&mut self, most: usize) -> Result<(), String> {
+        let taken: Vec<Waiting> = {
+            let mut inner = self.node.reach.inner();
+            let most = most.min(inner.queue.len());
+            inner.queue.drain(..most).collect()
+        };
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let next = std::mem::replace(&mut self.next, Next::Well);
+        if let Next::Trouble(statements, trouble) = next {
+            self.node.faults.plan(statements, trouble);
+        }
+        let requests: Vec<&Request> = taken.iter().map(|waiting| &waiting.request).collect();
+        let written = self.node.write(&requests);
+        let is_dead = self.node.faults.end();
+        match written {
+            Ok(outcome) => {
+                self.count("batches");
+                let now = self.now();
+                for (request, (outcome, replayed)) in requests.iter().zip(&outcome.answers) {
+                    self.model.compare(request, (outcome, *replayed), now)?;
+                    self.count(if *replayed { "replayed" } else { "decided" });
+                }
+                if next == Next::DieAfter {
+                    self.count("died_after");
+                    return self.crash();
+                }
+                self.answer(taken, outcome.answers)
+            }
+            Err(StoreError::Unavailable(_)) if is_dead => {
+                self.count("died_before");
+                self.crash()
+            }
+            Err(StoreError::Unavailable(why)) if matches!(next, Next::Trouble(..)) => {
+                self.count("full");
+                self.refuse(taken, &why);
+                Ok(())
+            }
+            Err(error) => Err(format!("a batch could not be written: {error}")),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        taken: Vec<Waiting>,
+        answers: Vec<(Result<Reply, Refusal>, bool)>,
+    ) -> Result<(), String> {
+        let mute = std::mem::take(&mut self.mute);
+        for (waiting, (outcome, replayed)) in taken.into_iter().zip(answers) {
+            match waiting.from {
+                From::Client(number) => {
+                    let asked = &mut self.clients.asked[number];
+                    asked.waits = false;
+                    if mute {
+                        continue;
+                    }
+                    let before = asked.answered.replace(outcome.clone());
+                    let is_final = |answer: &Result<Reply, Refusal>| {
+                        !answer.as_ref().is_err_and(Refusal::is_transient)
+                    };
+                    if let Some(before) =
+                        before.filter(|before| is_final(before) && *before != outcome)
+                    {
+                        return Err(format!(
+                            "a client was answered {before:?}, and on its retry {outcome:?}"
+                        ));
+                    }
+                }
+                From::Worker(slot) => {
+                    let answered = outcome.map(|reply| Answered { reply, replayed });
+                    put(&slot, answered.map_err(EngineError::Refused));
+                }
+                From::Nobody => {}
+            }
+        }
+        self.node.go_on();
+        Ok(())
+    }
+
+    /// Nothing was written, and whoever waits is told so.
+    fn refuse(&mut self, taken: Vec<Waiting>, why: &str) {
+        for waiting in taken {
+            match waiting.from {
+                From::Client(number) => self.clients.asked[number].waits = false,
+                From::Worker(slot) => {
+                    put(&slot, Err(StoreError::Unavailable(why.to_owned()).into()));
+                }
+                From::Nobody => {}
+            }
+        }
+        self.node.go_on();
+    }
+}

@@ -1,0 +1,233 @@
+//! Scripts: what happens in a run, one step a line.
+//!
+//! A step is a verb and two numbers. A number picks among what is there at that moment, modulo how much there is, so that any step
+//! can be left out and the rest still means something; where there is nothing to pick from, nothing happens. That makes scripts easy
+//! to shrink.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::draw::Draw;
+
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident = $name:literal, $weight:literal;)*) => {
+        /// What a step does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Verb {
+            $($(#[$doc])* $verb,)*
+        }
+
+        /// Every verb, its name in a script, and how often it is drawn in comparison with the others.
+        const VERBS: &[(Verb, &str, u64)] = &[$((Verb::$verb, $name, $weight),)*];
+    };
+}
+
+verbs! {
+    /// A client asks for a top-up.
+    Buy = "buy", 12;
+    /// A client asks for a checkout of a top-up.
+    Checkout = "checkout", 16;
+    /// The product charges a user.
+    Charge = "charge", 24;
+    /// The product reserves credits.
+    Hold = "hold", 10;
+    /// The product reports how much of a hold was used.
+    Progress = "progress", 4;
+    /// The product reserves more, or for longer.
+    Extend = "extend", 3;
+    /// The product ends a hold with what it came to.
+    Settle = "settle", 8;
+    /// The product gives a hold back.
+    Release = "release", 3;
+    /// An administrator gives credits.
+    Grant = "grant", 3;
+    /// An administrator asks for a refund.
+    Refund = "refund", 8;
+    /// An administrator gives a top-up up.
+    Cancel = "cancel", 2;
+    /// A client sends an earlier request again, under its key.
+    Retry = "retry", 14;
+    /// A client sends an earlier request with another body under the same key.
+    Reuse = "reuse", 2;
+    /// The customer comes back from Stripe's page.
+    Return = "return", 5;
+    /// The customer pays by card.
+    Pay = "pay", 18;
+    /// The customer's card is declined.
+    Decline = "decline", 3;
+    /// The customer pays by a method that answers days later.
+    PayDelayed = "pay_delayed", 4;
+    /// The money of such a payment arrives.
+    Arrive = "arrive", 4;
+    /// The money of such a payment does not come.
+    Bounce = "bounce", 2;
+    /// A session ends unpaid.
+    Expire = "expire", 2;
+    /// A refund is made in Stripe's dashboard.
+    RefundThere = "refund_there", 6;
+    /// A refund fails, or arrives, or is called off.
+    RefundTurns = "refund_turns", 5;
+    /// A customer's bank takes money back.
+    Dispute = "dispute", 4;
+    /// A customer's bank asks about a payment.
+    Inquire = "inquire", 2;
+    /// A bank's question becomes a dispute.
+    Escalate = "escalate", 2;
+    /// A dispute is won.
+    Win = "win", 3;
+    /// A dispute is lost.
+    Lose = "lose", 2;
+    /// An event is delivered: any of them, whether or not it was delivered before.
+    Deliver = "deliver", 24;
+    /// The newest events are delivered, newest first.
+    DeliverNewest = "deliver_newest", 24;
+    /// The writer takes what is waiting, or a part of it.
+    Write = "write", 90;
+    /// The writer's answers to clients get lost.
+    Mute = "mute", 6;
+    /// The inbox works off what is stored.
+    Inbox = "inbox", 40;
+    /// The ticker looks for what has ended.
+    Tick = "tick", 6;
+    /// Due jobs are claimed and begin.
+    Jobs = "jobs", 40;
+    /// For a moment all goes well: workers work, calls are answered, the writer writes.
+    Work = "work", 14;
+    /// A call reaches Stripe.
+    Reach = "reach", 40;
+    /// Stripe's answer to a call arrives.
+    Answer = "answer", 40;
+    /// A call times out; it may have reached Stripe, or may still reach it.
+    TimeOut = "time_out", 8;
+    /// A call fails before it reaches Stripe, or Stripe does not take it.
+    Fail = "fail", 5;
+    /// The process dies and starts again.
+    Crash = "crash", 3;
+    /// The process dies in the middle of the next batch.
+    DieBefore = "die_before", 4;
+    /// The process dies after the next batch is on disk, before anybody is answered.
+    DieAfter = "die_after", 4;
+    /// The disk is full for one statement of the next batch.
+    Full = "full", 3;
+    /// Time passes.
+    Wait = "wait", 20;
+    /// The clock of the process jumps.
+    Jump = "jump", 2;
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        let known = VERBS.iter().find(|(verb, _, _)| *verb == self);
+        known.map_or("", |(_, name, _)| name)
+    }
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What it does.
+    pub verb: Verb,
+    /// Which of those there are.
+    pub which: u32,
+    /// How much, how long, how.
+    pub how: u32,
+}
+
+/// What happens in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// What ids and faults inside a step are drawn from.
+    pub seed: u64,
+    /// The steps in their order.
+    pub steps: Vec<Step>,
+}
+
+impl Script {
+    /// The script of a seed. Each seed has its own idea of how often what happens, so that some runs are full of refunds and
+    /// others never lose an answer.
+    pub fn drawn(seed: u64, length: usize) -> Self {
+        let mut draw = Draw::new(seed);
+        let weights: Vec<u64> = VERBS
+            .iter()
+            .map(|(verb, _, weight)| {
+                // Without these nothing happens at all.
+                let least = u64::from(CORE.contains(verb));
+                let often = [0, 1, 2, 2, 4, 8][usize::try_from(draw.below(6)).unwrap_or(1)];
+                weight * least.max(often)
+            })
+            .collect();
+        let total: u64 = weights.iter().sum();
+        let steps = (0..length).map(|_| {
+            let mut place = draw.below(total);
+            let mut verb = Verb::Write;
+            for ((known, _, _), weight) in VERBS.iter().zip(&weights) {
+                if place < *weight {
+                    verb = *known;
+                    break;
+                }
+                place -= weight;
+            }
+            Step {
+                verb,
+                which: draw.small(),
+                how: draw.small(),
+            }
+        });
+        let steps = steps.collect();
+        Self { seed, steps }
+    }
+}
+
+/// What every run has some of.
+const CORE: [Verb; 9] = [
+    Verb::Buy,
+    Verb::Checkout,
+    Verb::Charge,
+    Verb::Pay,
+    Verb::DeliverNewest,
+    Verb::Write,
+    Verb::Inbox,
+    Verb::Jobs,
+    Verb::Work,
+];
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.verb.name(), self.which, self.how)
+    }
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+impl FromStr for Script {
+    type Err = String;
+
+    /// Reads what `Display` writes. Empty lines and what stands behind `#` do not count.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut seed, mut steps) = (0, Vec::new());
+        for line in text.lines() {
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let bad = || format!("not a step: {line}");
+            match words[..] {
+                [] => {}
+                ["seed", number] => seed = number.parse().map_err(|_| bad())?,
+                [verb, which, how] => {
+                    let known = VERBS.iter().find(|(_, name, _)| *name == verb);
+                    steps.push(Step {
+                        verb: known.ok_or_else(bad)?.0,
+                        which: which.parse().map_err(|_| bad())?,
+                        how: how.parse().map_err(|_| bad())?,
+                    });
+                }
+                _ => return Err(bad()),
+            }
+        }
+        Ok(Self { seed, steps })
+    }
+}

@@ -1,0 +1,191 @@
+//! Stripe in a run: the sandbox's world, its clock, and what customers, their banks and the dashboard do there.
+
+use bursar_sandbox::claim::{Claim, Verdict};
+use bursar_sandbox::id::Ids;
+use bursar_sandbox::pay::Payment;
+use bursar_sandbox::records::Records;
+use bursar_sandbox::refund::Arrival;
+use bursar_sandbox::request::ApiRequest;
+use bursar_sandbox::world::{Setup, World};
+use bursar_stripe::form;
+use bursar_stripe::request::{Method, Request};
+use serde_json::{Value, json};
+
+use crate::reach::Called;
+use crate::script::{Step, Verb};
+
+const KEY: &str = "sk_test_simulator";
+
+/// The first moment of every run: 2026-11-01.
+pub(crate) const BEGIN: i64 = 1_793_491_200;
+
+pub(crate) struct Stripe {
+    pub(crate) world: World,
+    /// What its clock shows, in seconds since 1970. It never goes back.
+    pub(crate) now: i64,
+}
+
+/// An event as it is delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Stripe {
+    pub(crate) fn new(seed: u64) -> Self {
+        let setup = Setup {
+            base_url: "http://stripe.test".to_owned(),
+            api_keys: vec![KEY.to_owned()],
+            default_version: bursar_stripe::VERSION.to_owned(),
+        };
+        Self {
+            world: World::new(Records::default(), Ids::seeded(seed, 0), setup),
+            now: BEGIN,
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn wait(&mut self, seconds: i64) {
+        self.now += seconds;
+        self.world.tick(self.now);
+        self.world.settle();
+    }
+
+    /// A call has arrived.
+    pub(crate) fn call(&mut self, request: &Request) -> Called {
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+        };
+        let sent = form::encode(&request.params);
+        let unread = |error: form::FormError| bursar_stripe::Error::Unsendable {
+            reason: error.to_string(),
+        };
+        let asked = ApiRequest {
+            method: method.to_owned(),
+            path: request.path.clone(),
+            params: form::decode(sent.as_bytes()).map_err(unread)?,
+            api_key: Some(KEY.to_owned()),
+            idempotency_key: request.idempotency_key.clone(),
+            version: Some(bursar_stripe::VERSION.to_owned()),
+        };
+        let answer = self.world.request(&asked, self.now);
+        self.world.settle();
+        if answer.status == 200 {
+            return Ok(answer.body);
+        }
+        let body = answer.body.to_string();
+        Err(bursar_stripe::Error::from_answer(
+            answer.status,
+            None,
+            None,
+            body.as_bytes(),
+        ))
+    }
+
+    /// Everything that was told after the event of this id, oldest first.
+    pub(crate) fn events_after(&self, last: Option<&str>) -> Vec<Told> {
+        let told = self.world.events_after(last, usize::MAX, None);
+        let told = told.into_iter().map(|told| Told {
+            id: told.id,
+            body: told.body,
+        });
+        told.collect()
+    }
+
+    /// Objects of a kind of a payment intent, newest first.
+    pub(crate) fn of_intent(&self, kind: &str, intent: &str) -> Vec<Value> {
+        let all = self.world.records.objects(kind);
+        all.filter(|object| object["payment_intent"] == intent)
+            .cloned()
+            .collect()
+    }
+
+    /// The checkout session of this id.
+    pub(crate) fn session(&self, id: &str) -> Option<&Value> {
+        let mut all = self.world.records.objects("checkout.session");
+        all.find(|session| session["id"] == id)
+    }
+
+    /// What a customer, a bank or the dashboard does to a session. What is impossible at the moment does not happen.
+    pub(crate) fn act(&mut self, session: &str, step: Step) {
+        let now = self.now;
+        let world = &mut self.world;
+        let method = |name: &str| Payment::Method(name.to_owned());
+        match step.verb {
+            Verb::Pay => drop(world.pay_session(session, &method("pm_card_visa"), now)),
+            Verb::Decline => {
+                drop(world.pay_session(session, &method("pm_card_chargeDeclined"), now));
+            }
+            Verb::PayDelayed => {
+                let delayed = Payment::Delayed {
+                    kind: "us_bank_account".to_owned(),
+                    settles: None,
+                };
+                drop(world.pay_session(session, &delayed, now));
+            }
+            Verb::Expire => drop(world.expire(session, now)),
+            _ => {
+                let found = self.session(session);
+                let intent = found.and_then(|found| found["payment_intent"].as_str());
+                if let Some(intent) = intent.map(str::to_owned) {
+                    self.act_later(session, &intent, step);
+                }
+            }
+        }
+        self.world.settle();
+    }
+
+    fn act_later(&mut self, session: &str, intent: &str, step: Step) {
+        let now = self.now;
+        match step.verb {
+            Verb::Arrive | Verb::Bounce => {
+                let arrives = step.verb == Verb::Arrive;
+                self.world.settle_delayed(session, arrives, now);
+            }
+            Verb::RefundThere => {
+                let mut params = json!({ "payment_intent": intent });
+                if !step.how.is_multiple_of(4) {
+                    params["amount"] = json!(1 + step.how % 300);
+                }
+                drop(self.world.call("POST", "/v1/refunds", params, None, now));
+            }
+            Verb::RefundTurns => {
+                let refunds = self.of_intent("refund", intent);
+                let ends = [Arrival::Failed, Arrival::Succeeded, Arrival::Canceled];
+                let end = ends[step.how as usize % ends.len()];
+                if let Some(refund) = pick(&refunds, step.how / 3) {
+                    let id = refund["id"].as_str().unwrap_or_default();
+                    drop(self.world.decide_refund(id, end, now));
+                }
+            }
+            Verb::Dispute | Verb::Inquire => {
+                let claim = Claim {
+                    inquiry: step.verb == Verb::Inquire,
+                    ..Claim::default()
+                };
+                drop(self.world.open_dispute(intent, &claim, now));
+            }
+            Verb::Escalate | Verb::Win | Verb::Lose => {
+                let verdict = match step.verb {
+                    Verb::Escalate => Verdict::Escalated,
+                    Verb::Win => Verdict::Won,
+                    _ => Verdict::Lost,
+                };
+                let disputes = self.of_intent("dispute", intent);
+                if let Some(dispute) = pick(&disputes, step.how) {
+                    let id = dispute["id"].as_str().unwrap_or_default();
+                    drop(self.world.decide_dispute(id, verdict, now));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One of them, if there is any.
+pub(crate) fn pick<T>(all: &[T], which: u32) -> Option<&T> {
+    (!all.is_empty()).then(|| &all[which as usize % all.len()])
+}

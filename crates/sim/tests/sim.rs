@@ -1,0 +1,78 @@
+//! Plays runs for as long as `SIM_SECONDS` says: fixed seeds first, then new ones.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bursar_sim::{Script, play, shrink};
+
+/// Seeds that are always played.
+const FIXED: std::ops::Range<u64> = 0..24;
+
+/// Steps of a run.
+const STEPS: usize = 600;
+
+/// How often a failure is played again to make its script shorter.
+const SHRINK_TRIES: usize = 1_500;
+
+fn seconds() -> u64 {
+    let given = std::env::var("SIM_SECONDS").ok();
+    given.map_or(3, |text| {
+        text.parse().expect("SIM_SECONDS is a number of seconds")
+    })
+}
+
+#[test]
+fn whatever_goes_wrong_the_books_say_what_stripe_says() {
+    let begun = Instant::now();
+    let limit = Duration::from_secs(seconds());
+    let first = std::env::var("SIM_SEED")
+        .ok()
+        .map(|text| text.parse().expect("SIM_SEED is a number"));
+    let fresh = u64::from(std::process::id()) << 32
+        | u64::from(
+            std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap()
+                .subsec_nanos(),
+        );
+    let seeds = match first {
+        Some(seed) => seed..seed + 1,
+        None => FIXED,
+    };
+    let more = first.map_or(usize::MAX, |_| 0);
+    let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut runs = 0_u64;
+    for seed in seeds.chain((fresh..u64::MAX).take(more)) {
+        if begun.elapsed() > limit && first.is_none() {
+            break;
+        }
+        let script = Script::drawn(seed, STEPS);
+        match play(&script) {
+            Ok(counted) => counted
+                .into_iter()
+                .for_each(|(what, count)| *seen.entry(what).or_default() += count),
+            Err(failure) => {
+                let (short, failure) = shrink(&script, failure, SHRINK_TRIES);
+                panic!("SIM_SEED={seed} fails {failure}\n\nShrunk, for spec/sim:\n{short}");
+            }
+        }
+        runs += 1;
+    }
+    println!(
+        "{runs} runs of {STEPS} steps in {:.1} s: {seen:?}",
+        begun.elapsed().as_secs_f32()
+    );
+}
+
+/// Scripts that have found something once.
+#[test]
+fn what_has_failed_once_does_not_fail_again() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/sim");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let script: Script = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        if let Err(failure) = play(&script) {
+            panic!("{} fails {failure}", path.display());
+        }
+    }
+}
