@@ -95,6 +95,23 @@ impl UnderWay {
     }
 }
 
+impl UnderWay {
+    /// Wallets whose rows are not locked yet, with what memory knows of them, in the order in which they are locked.
+    fn unlocked(&self, memory: &Memory) -> Vec<(i64, i64, AccountKey)> {
+        let mut wallets: Vec<(i64, i64, AccountKey)> = self
+            .wallets
+            .iter()
+            .filter_map(|key| {
+                let (number, version) = memory.wallets.version(key)?;
+                Some((number, version, key.clone()))
+            })
+            .filter(|(number, ..)| !self.locked.contains(number))
+            .collect();
+        wallets.sort_unstable();
+        wallets
+    }
+}
+
 impl Memory {
     /// What a node remembers at its start.
     pub(crate) fn of_node(
@@ -147,16 +164,7 @@ impl Store {
             return Ok(false);
         };
         let memory = &mut self.memory;
-        let mut wallets: Vec<(i64, i64, AccountKey)> = under_way
-            .wallets
-            .iter()
-            .filter_map(|key| {
-                let (number, version) = memory.wallets.version(key)?;
-                Some((number, version, key.clone()))
-            })
-            .filter(|(number, ..)| !under_way.locked.contains(number))
-            .collect();
-        wallets.sort_unstable();
+        let wallets = under_way.unlocked(memory);
         let fences = changes && !under_way.is_fenced;
         let connection = self.connection.as_mut();
         let asked = ask(

@@ -8,6 +8,7 @@ mod figures;
 mod load;
 mod machine;
 mod nothing;
+mod postgres;
 mod reconcile;
 mod wallet;
 mod webhooks;
@@ -38,6 +39,8 @@ enum What {
     /// The part of that which is measured, in a process of its own.
     #[command(hide = true)]
     ReconcileOnly(reconcile::OnlyArguments),
+    /// Spend credits on a SQLite file and on a PostgreSQL server with one and two nodes, next to a row lock for each request.
+    Postgres(postgres::Arguments),
     /// Serve the handler that does nothing.
     #[command(hide = true)]
     Nothing,
@@ -49,6 +52,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         What::Wallet(wallet) => on_one_thread(wallet::run(&wallet)),
         What::Reconcile(year) => on_threads(reconcile::run(&year)),
         What::ReconcileOnly(only) => on_threads(reconcile::only(&only)),
+        What::Postgres(postgres) => on_one_thread(postgres::run(&postgres)),
         What::Nothing => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
