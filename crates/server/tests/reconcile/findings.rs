@@ -5,13 +5,14 @@ use bursar_domain::command::{Command, Reply};
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use bursar_domain::payment::{Payment, PaymentStatus};
+use bursar_domain::time::Time;
 use bursar_engine::Engine;
 use bursar_engine::reconcile::{Class, Options, Report, State};
 use bursar_sandbox::claim::{Claim, Verdict};
 use bursar_sandbox::pay::Payment as Paying;
 use bursar_sandbox::records::Collection;
 use bursar_sandbox::refund::Arrival;
-use bursar_store::query::{PageRequest, PaymentFilter, Span};
+use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, Span};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -377,4 +378,78 @@ async fn an_open_dispute_is_looked_at_again_by_itself() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("nobody has looked again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ended_without_money_is_taken_over_at_once() {
+    let (shop, engine, _folder) = shop().await;
+    let (bounced, asked) = (
+        open(&engine, "anna", 500).await,
+        open(&engine, "berta", 500).await,
+    );
+    let delayed = Paying::Delayed {
+        kind: "us_bank_account".to_owned(),
+        settles: None,
+    };
+    let paid = shop
+        .sandbox
+        .change(|world, now| world.pay_session(&bounced, &delayed, now));
+    paid.unwrap();
+    let intent = intent_of(&shop, &bounced);
+    let settled = shop
+        .sandbox
+        .change(|world, now| world.settle_delayed(&intent, false, now));
+    assert!(settled.unwrap());
+    pay(&shop, &asked);
+    let intent = intent_of(&shop, &asked);
+    let inquiry = Claim {
+        inquiry: true,
+        ..Claim::default()
+    };
+    let opened = shop
+        .sandbox
+        .change(|world, now| world.open_dispute(&intent, &inquiry, now));
+    let inquiry = opened.unwrap().unwrap()["id"].as_str().unwrap().to_owned();
+    repair(&shop, &engine).await;
+    let statuses = |payments: Vec<Payment>| -> Vec<PaymentStatus> {
+        payments.iter().map(|payment| payment.status).collect()
+    };
+    let found = statuses(payments(&engine).await);
+    assert_eq!(found, [PaymentStatus::Disputed, PaymentStatus::Failed]);
+    // No money has moved: only the status says it.
+    shop.sandbox
+        .change(|world, now| world.decide_dispute(&inquiry, Verdict::Lost, now))
+        .unwrap()
+        .unwrap();
+    let report = repair(&shop, &engine).await;
+    assert_eq!(said(&report), [(Class::Stale, State::Done, 0)]);
+    assert_eq!(statuses(payments(&engine).await)[0], PaymentStatus::Paid);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replayed_event_is_worked_off_again() {
+    let (shop, engine, _folder) = shop().await;
+    let session = open(&engine, "anna", 500).await;
+    pay(&shop, &session);
+    engine.scan_events().await.unwrap();
+    let before = books(&engine).await;
+    shop.clock.advance(5);
+    let count = engine.replay_span(shop.all().span).await.unwrap();
+    assert_ne!(count, 0);
+    assert_eq!(books(&engine).await, before);
+    let request = PageRequest {
+        limit: 100,
+        cursor: None,
+    };
+    let events = engine.read(move |reader| reader.events(&EventFilter::default(), &request));
+    let events = events.await.unwrap().items;
+    assert_eq!(i64::try_from(events.len()).unwrap(), count);
+    let now = Time::from_seconds(shop.clock.seconds());
+    assert!(
+        events.iter().all(|event| event.worked_at == Some(now)),
+        "{events:?}"
+    );
+    assert_eq!(engine.replay(vec![9_999]).await.unwrap(), 0);
+    engine.shutdown().await;
 }

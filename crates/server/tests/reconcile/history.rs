@@ -134,22 +134,16 @@ pub(crate) fn play(world: &mut World, session: &str, step: Step, draw: &mut Draw
             let read = world.call("GET", &path, json!({}), None, now);
             let read = read.body;
             if let Some(intent) = read["payment_intent"].as_str() {
-                later(world, (session, intent), step, draw, now);
+                later(world, intent, step, draw, now);
             }
         }
     }
 }
 
-fn later(
-    world: &mut World,
-    (session, intent): (&str, &str),
-    step: Step,
-    draw: &mut Draw,
-    now: i64,
-) {
+fn later(world: &mut World, intent: &str, step: Step, draw: &mut Draw, now: i64) {
     match step {
         Step::Arrive | Step::Bounce => {
-            world.settle_delayed(session, step == Step::Arrive, now);
+            world.settle_delayed(intent, step == Step::Arrive, now);
         }
         Step::RefundSome | Step::RefundRest => {
             let mut params = json!({"payment_intent": intent});
