@@ -16,7 +16,7 @@ use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, Span};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::shop::{BEGIN, Shop, books, open, session_of};
+use crate::shop::{BEGIN, Shop, books, open, open_intent, session_of};
 
 /// A shop with an engine that hears of nothing by itself.
 async fn shop() -> (Shop, Engine, TempDir) {
@@ -451,5 +451,45 @@ async fn a_replayed_event_is_worked_off_again() {
         "{events:?}"
     );
     assert_eq!(engine.replay(vec![9_999]).await.unwrap(), 0);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_without_a_session_are_looked_at_by_their_intent() {
+    let (shop, engine, _folder) = shop().await;
+    let (paid, given_up) = (
+        open_intent(&engine, "anna", 500).await,
+        open_intent(&engine, "berta", 700).await,
+    );
+    let confirm = json!({"payment_method": "pm_card_visa", "return_url": "http://127.0.0.1/"});
+    call(
+        &shop,
+        &format!("/v1/payment_intents/{paid}/confirm"),
+        confirm,
+    );
+    call(
+        &shop,
+        &format!("/v1/payment_intents/{given_up}/cancel"),
+        json!({}),
+    );
+    let mut found = said(&look(&shop, &engine).await);
+    found.sort_by_key(|(class, ..)| *class);
+    let proposed = State::Proposed;
+    assert_eq!(
+        found,
+        [
+            (Class::PaidNotCredited, proposed.clone(), 500),
+            (Class::Stale, proposed, 0)
+        ]
+    );
+    assert!(repair(&shop, &engine).await.agrees());
+    assert_eq!(credits(&engine, "anna").await, 500);
+    // Tampered with afterwards, it is credit without money.
+    tamper(&shop, &paid, "status", json!("requires_payment_method"));
+    let report = repair(&shop, &engine).await;
+    assert_eq!(
+        said(&report),
+        [(Class::CreditedNotPaid, State::ForPerson, 500)]
+    );
     engine.shutdown().await;
 }

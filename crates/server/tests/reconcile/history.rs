@@ -117,6 +117,9 @@ fn newest(world: &mut World, kind: &str, intent: &str, now: i64) -> Option<Value
 
 /// Plays a step. The outcome does not matter: whatever is possible is allowed to happen.
 pub(crate) fn play(world: &mut World, session: &str, step: Step, draw: &mut Draw, now: i64) {
+    if session.starts_with("pi_") {
+        return play_intent(world, session, step, draw, now);
+    }
     let pay = |method: &str| Payment::Method(method.to_owned());
     match step {
         Step::Decline => drop(world.pay_session(session, &pay("pm_card_chargeDeclined"), now)),
@@ -137,6 +140,21 @@ pub(crate) fn play(world: &mut World, session: &str, step: Step, draw: &mut Draw
                 later(world, intent, step, draw, now);
             }
         }
+    }
+}
+
+/// The same without a session: the customer pays on a page of the product.
+fn play_intent(world: &mut World, intent: &str, step: Step, draw: &mut Draw, now: i64) {
+    let path = format!("/v1/payment_intents/{intent}");
+    let mut confirm = |method: &str| {
+        let params = json!({"payment_method": method, "return_url": "http://127.0.0.1/"});
+        drop(world.call("POST", &format!("{path}/confirm"), params, None, now));
+    };
+    match step {
+        Step::Decline => confirm("pm_card_chargeDeclined"),
+        Step::Pay | Step::PayDelayed => confirm("pm_card_visa"),
+        Step::Expire => drop(world.call("POST", &format!("{path}/cancel"), json!({}), None, now)),
+        _ => later(world, intent, step, draw, now),
     }
 }
 

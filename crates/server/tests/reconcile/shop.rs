@@ -9,6 +9,7 @@ use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::event::EventStatus;
 use bursar_domain::id::UserId;
+use bursar_domain::intent::OpenIntent;
 use bursar_domain::policy::Policy;
 use bursar_domain::recovery::Step;
 use bursar_domain::time::Time;
@@ -119,6 +120,22 @@ impl Shop {
             ..Options::until(now)
         }
     }
+}
+
+/// Opens a purchase on a page of the product; its payment intent.
+pub(crate) async fn open_intent(engine: &Engine, user: &str, credits: i64) -> String {
+    let user = UserId::parse(user).unwrap();
+    let wish = CreateTopup::plain(user.clone(), credits);
+    let Ok(Reply::Topup(topup)) = engine.submit(Command::CreateTopup(wish)).await else {
+        panic!("no top-up");
+    };
+    let wish = OpenIntent {
+        topup: topup.id,
+        user,
+        save_card: false,
+    };
+    let (payment, _) = engine.open_intent(wish, None).await.unwrap();
+    payment.intent.unwrap()
 }
 
 /// Opens a purchase; the session that the customer sees.
