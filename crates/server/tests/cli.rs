@@ -1,5 +1,7 @@
 //! The program as a shell sees it.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::process::{Command, Stdio};
 
 fn bursar(arguments: &[&str]) -> Command {
@@ -67,8 +69,8 @@ fn a_copy_is_restored_into_an_empty_folder_and_in_recovery_mode() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = std::fs::metadata(&copy).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
     }
 
     let restored = run(&["restore", "--from", &copy, "--data", &again]);

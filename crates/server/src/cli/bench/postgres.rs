@@ -72,8 +72,8 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let file = Database::from(folder.0.join("bursar.db"));
     plain::make(arguments)?;
     let mut runs = Vec::new();
-    let file = vec![start(&file)?];
-    let nodes = vec![start(&server)?, start(&server)?];
+    let file = [start(&file)?];
+    let nodes = [start(&server)?, start(&server)?];
     for (first, fresh) in [(&file[0], "SQLite"), (&nodes[0], "PostgreSQL")] {
         fill(first, arguments.wallets)
             .await
