@@ -12,6 +12,7 @@ use crate::grant::{self, AMOUNT_MAX, Part, within};
 use crate::id::{TransactionId, UserId};
 use crate::journal::{self, Cause, Reason, Remark, Transaction};
 use crate::limit::{self, Spender, SpendingLimit, Use};
+use crate::planted::{self, Bug};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -202,12 +203,25 @@ pub(crate) fn covers(
     if state.wallets.get(key).is_some_and(|wallet| wallet.frozen) {
         return Err(Refusal::WalletFrozen);
     }
-    let available = wallet::available(state, key, now);
+    let available = wallet::available(state, key, now) + imagined(state, key);
     let missing = amount.saturating_sub(available.saturating_add(floor));
     if missing <= 0 {
         return Ok(());
     }
     Err(Refusal::InsufficientCredits { available, missing })
+}
+
+/// What a planted bug takes for available though it is not: nothing, in a program.
+fn imagined(state: &State, key: &AccountKey) -> i64 {
+    if planted::is(Bug::HoldSpendable) {
+        return state.wallets.get(key).map_or(0, |wallet| wallet.held());
+    }
+    if planted::is(Bug::ReadThenWrite) {
+        let postings = state.journal.iter().flat_map(|it| &it.transaction.postings);
+        let spent = postings.filter(|posting| posting.from == *key);
+        return spent.map(|posting| posting.amount.minor).sum();
+    }
+    0
 }
 
 /// Takes what a charge costs, or says why not.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Context;
 use crate::id::{PaymentId, RefundId};
+use crate::planted::{self, Bug};
 use crate::recovery;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -183,8 +184,10 @@ pub(crate) fn claim(
         recovery::refuse(state)?;
     }
     let job = state.jobs.get(key).ok_or(Refusal::ClaimLost)?;
-    let held = job.lease.is_some_and(|lease| lease.until > now);
-    if held || job.run_at > now {
+    let held = job
+        .lease
+        .is_some_and(|lease| lease.until > now || planted::is(Bug::ClaimForEver));
+    if held && !planted::is(Bug::ClaimTwice) || job.run_at > now {
         return Err(Refusal::ClaimLost);
     }
     let token = i64::try_from(context.ids.random80() & 0x7fff_ffff_ffff_ffff).unwrap_or(0);
@@ -207,7 +210,7 @@ pub(crate) fn claim(
 pub(crate) fn check_claim(state: &State, claim: &Claim) -> Result<(), Refusal> {
     let job = state.jobs.get(&claim.key).ok_or(Refusal::ClaimLost)?;
     let token = job.lease.map(|lease| lease.token);
-    if token == Some(claim.token) {
+    if token == Some(claim.token) || planted::is(Bug::NoFencing) {
         Ok(())
     } else {
         Err(Refusal::ClaimLost)

@@ -42,6 +42,7 @@ pub mod notice;
 pub mod package;
 pub mod payment;
 pub mod perk;
+pub mod planted;
 pub mod policy;
 pub mod recovery;
 pub mod referral;

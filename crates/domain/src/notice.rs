@@ -11,6 +11,7 @@ use crate::fraud;
 use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{self, Flow, Payment};
+use crate::planted::{self, Bug};
 use crate::refund::{self, RefundFact};
 use crate::refusal::Refusal;
 use crate::state::{State, Table, Wanted};
@@ -154,12 +155,20 @@ pub(crate) fn apply(
     let Some(stored) = state.events.get(&event.number).cloned() else {
         return EventStatus::Ignored;
     };
-    if stored.status != EventStatus::Pending {
+    if planted::is(Bug::DoneBeforeEffect) {
+        if stored.status == EventStatus::Pending {
+            state.events.change(&event.number, |stored| {
+                stored.status = EventStatus::Applied;
+            });
+            return EventStatus::Pending;
+        }
+    } else if stored.status != EventStatus::Pending {
         return stored.status;
     }
     let (status, reason, payment) = work_off(state, context, &stored, &event.notice);
     let object = event.notice.object().filter(|_| event.notice.waits());
-    let waits_for = object.filter(|_| payment.is_none()).cloned();
+    let waits_for = object.filter(|_| payment.is_none() && !planted::is(Bug::EarlyForgotten));
+    let waits_for = waits_for.cloned();
     if let Some(object) = &waits_for {
         remember(&mut state.unmatched_events, object, event.number);
     }
@@ -217,6 +226,9 @@ fn work_off(
     let id = payment.id.clone();
     if let Err(mismatch) = check_money(&payment, None, None, Some(stored.livemode)) {
         return quarantined(id, &mismatch);
+    }
+    if planted::is(Bug::StrictlyNewer) && stored.created <= payment.updated_at.seconds() {
+        return (EventStatus::Ignored, "not newer".into(), Some(id));
     }
     let taken = match notice {
         Notice::Session { fact, read, .. } => apply_session(state, context, &payment, fact, *read),

@@ -23,6 +23,7 @@ use crate::intent::OPEN_SECONDS_MAX;
 use crate::job::{JobKey, JobKind};
 use crate::journal::{self, Cause, Posting, Reason, Remark, Transaction};
 use crate::notice;
+use crate::planted::{self, Bug};
 use crate::referral;
 use crate::refusal::Refusal;
 use crate::reversal;
@@ -295,7 +296,8 @@ pub(crate) fn hear(
     news: News,
 ) -> Result<(), Refusal> {
     let next = transition::next(payment.status, news);
-    if next == payment.status {
+    let again = planted::is(Bug::CreditedAgain) && news == News::Paid;
+    if next == payment.status && !again {
         return Ok(());
     }
     advance(state, context, payment, next)
@@ -393,7 +395,7 @@ fn money_received(now: Time, payment: &Payment) -> Transaction {
     let [received, clearing] = money_accounts(payment);
     Transaction {
         reason: Reason::Payment,
-        cause: Some(cause(&payment.id)),
+        cause: Some(cause(&payment.id)).filter(|_| !planted::is(Bug::CreditedAgain)),
         at: now,
         remark: Remark {
             reference: payment.reference().to_owned(),

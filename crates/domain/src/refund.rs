@@ -14,6 +14,7 @@ use crate::job::{self, Claim, JobKey, JobKind};
 use crate::journal::Remark;
 use crate::notice::Mismatch;
 use crate::payment::{self, Payment};
+use crate::planted::{self, Bug};
 use crate::recovery;
 use crate::refusal::Refusal;
 use crate::reversal;
@@ -148,7 +149,10 @@ pub struct RefundFact {
 /// What is left of a payment to refund: what was paid, without all refunds that are made or owed, and without what its
 /// customer's bank has taken.
 pub fn refundable(payment: &Payment, refunds: &[Refund]) -> i64 {
-    let owed = refunds.iter().filter(|refund| refund.status.is_owed());
+    let counts = |refund: &&Refund| {
+        refund.status.is_owed() && (refund.status.stands() || !planted::is(Bug::RefundsPileUp))
+    };
+    let owed = refunds.iter().filter(counts);
     let owed: i64 = owed.map(|refund| refund.amount.minor).sum();
     if !payment.status.is_paid() {
         return 0;
@@ -206,7 +210,7 @@ pub(crate) fn request(
         created_at: context.now,
         updated_at: context.now,
     };
-    if !needs_approval {
+    if !needs_approval && !planted::is(Bug::RefundNotOwed) {
         let job = JobKey::of_refund(JobKind::SendRefund, &refund.id);
         job::owe_later(state, context.now, job);
     }

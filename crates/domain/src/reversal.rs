@@ -17,6 +17,7 @@ use crate::id::{PaymentId, UserId};
 use crate::job::{self, Claim, JobKey, JobKind};
 use crate::journal::{self, Posting, Reason, Remark, Transaction};
 use crate::payment::{self, Payment, PaymentStatus};
+use crate::planted::{self, Bug};
 use crate::refund::{self, Refund, RefundFact, RefundStatus};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -41,7 +42,8 @@ words!(SpentCredit: Debt = "debt", Freeze = "freeze", Absorb = "absorb");
 /// The share of `granted` that `lost` is of `paid`, rounded down to whole steps in the customer's favour; exactly `granted` when
 /// all is lost. `lost` is from 0 to `paid`, `paid` more than zero.
 pub fn share_rounded_down(granted: i64, lost: i64, paid: i64) -> i64 {
-    let share = i128::from(granted) * i128::from(lost) / i128::from(paid.max(1));
+    let up = i128::from(planted::is(Bug::RoundsUp)) * i128::from(paid.max(1) - 1);
+    let share = (i128::from(granted) * i128::from(lost) + up) / i128::from(paid.max(1));
     // No more than granted, which fits.
     i64::try_from(share).unwrap_or(granted)
 }
@@ -60,10 +62,22 @@ pub struct Standing {
 impl Standing {
     /// Adds the facts up.
     pub fn of(refunds: &[Refund], disputes: &[Dispute]) -> Self {
-        let stands = refunds.iter().filter(|refund| refund.status.stands());
+        let planted = |refund: &Refund| {
+            planted::is(Bug::FailedRefundStands) && refund.status == RefundStatus::Failed
+        };
+        let asked_about = |dispute: &&Dispute| {
+            planted::is(Bug::InquiryTakes)
+                && dispute.status.is_open()
+                && dispute.movements.is_empty()
+        };
+        let asked_about = disputes.iter().filter(asked_about);
+        let asked_about: i64 = asked_about.map(|dispute| dispute.amount.minor).sum();
+        let stands = refunds
+            .iter()
+            .filter(|refund| refund.status.stands() || planted(refund));
         Self {
             refunded: stands.map(|refund| refund.amount.minor).sum(),
-            disputed: disputes.iter().map(Dispute::withdrawn).sum(),
+            disputed: disputes.iter().map(Dispute::withdrawn).sum::<i64>() + asked_about,
             is_open: disputes.iter().any(|dispute| dispute.status.is_open()),
         }
     }
@@ -305,6 +319,7 @@ fn settle_award(
     let change = target - award.taken;
     match change {
         0 => Ok(award.clone()),
+        ..0 if planted::is(Bug::NothingGivenBack) => Ok(award.clone()),
         1.. => take(state, context, award, change, transaction(change)),
         _ => give_back(state, award, -change, transaction(change)),
     }
@@ -342,6 +357,11 @@ fn take(
     if policy == SpentCredit::Freeze && spent > 0 {
         wallet::change(state, key, |wallet| wallet.frozen = true);
     }
+    let amount = if planted::is(Bug::RefundTwice) {
+        0
+    } else {
+        amount
+    };
     Ok(Award {
         taken: award.taken + amount,
         absorbed: award.absorbed + absorbed,

@@ -13,6 +13,7 @@ use crate::grant::{self, Category, CreateGrant, Source};
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::journal::{self, Cause, Reason, Remark, Transaction};
 use crate::payment::Payment;
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -224,7 +225,10 @@ pub(crate) fn finish(
     voucher: Voucher<'_>,
 ) -> Result<bool, Refusal> {
     let topup = state.topups.get(id).ok_or(Refusal::TopupNotFound)?.clone();
-    if topup.status == TopupStatus::Paid {
+    if topup.status == TopupStatus::Paid && !planted::is(Bug::CreditedAgain) {
+        return Ok(false);
+    }
+    if planted::is(Bug::CanceledStaysCanceled) && topup.status == TopupStatus::Canceled {
         return Ok(false);
     }
     let remark = match voucher {
@@ -308,7 +312,7 @@ fn give(
     let terms = CreateGrant::plain(topup.user.clone(), amount, category, source);
     let transaction = Transaction {
         reason,
-        cause: Some(share.cause),
+        cause: Some(share.cause).filter(|_| !planted::is(Bug::CreditedAgain)),
         at: context.now,
         remark: remark.clone(),
         tags: String::new(),

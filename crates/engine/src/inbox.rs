@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bursar_domain::command::Command;
 use bursar_domain::notice::ApplyEvent;
+use bursar_domain::planted::{self, Bug};
 use bursar_store::StoreError;
 use bursar_store::query::Reader;
 use tokio::sync::watch;
@@ -60,6 +61,9 @@ pub async fn work_off(books: &impl Books) -> Result<usize, EngineError> {
         return Ok(0);
     }
     let count = events.len();
+    if planted::is(Bug::DoneBeforeEffect) {
+        books.submit(Command::ApplyEvents(events.clone())).await?;
+    }
     match books.submit(Command::ApplyEvents(events.clone())).await {
         Ok(_) => Ok(count),
         Err(error @ EngineError::Store(StoreError::Unavailable(_))) => Err(error),

@@ -10,6 +10,7 @@ use bursar_domain::checkout::{SessionOpened, SessionRead};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::job::{self, Claim, JobKey, JobKind};
 use bursar_domain::payment::Payment;
+use bursar_domain::planted::{self, Bug};
 use bursar_store::query::Reader;
 use bursar_stripe::error::Retry;
 use bursar_stripe::object::Metadata;
@@ -182,7 +183,10 @@ async fn open_session(
     };
     let customer = intents::customer_of(provider, payment).await?;
     let carried = carried(provider, payment).await?;
-    let asked = bridge::outbound::open_session(payment, customer.as_ref(), discount, carried);
+    let mut asked = bridge::outbound::open_session(payment, customer.as_ref(), discount, carried);
+    if planted::is(Bug::SessionKeyPerTry) {
+        asked.idempotency_key = Some(format!("{}-{}", payment.id, claim.attempt));
+    }
     match provider.call(&asked).await {
         Ok(session) => {
             let fact = bridge::inbound::session_fact(&session);

@@ -2,7 +2,6 @@
 
 use bursar_domain::checkout::SessionRead;
 use bursar_domain::command::{Command, Request};
-use bursar_domain::id::PaymentId;
 use bursar_engine::bridge::inbound;
 use bursar_engine::outside::{Books as _, Provider as _};
 use bursar_engine::{inbox, jobs, ticker};
@@ -16,7 +15,7 @@ use crate::node::Task;
 use crate::reach::{From, put};
 use crate::run::{Next, Run, text};
 use crate::script::{Step, Verb};
-use crate::stripe::{Told, pick};
+use crate::stripe::{Told, pick, pick_recent};
 
 /// Most jobs that are begun at once.
 const JOBS_MAX: usize = 8;
@@ -65,9 +64,8 @@ impl Run {
             | Verb::Escalate
             | Verb::Win
             | Verb::Lose => {
-                let sessions: Vec<&String> = self.model.sessions.keys().collect();
-                if let Some(session) = pick(&sessions, step.which) {
-                    let session = (*session).clone();
+                if let Some((session, _)) = pick_recent(&self.model.known, step.which) {
+                    let session = session.clone();
                     self.stripe.act(&session, step);
                 }
             }
@@ -157,11 +155,10 @@ impl Run {
 
     /// The customer's browser comes to the success page, which reads the session.
     fn come_back(&mut self, step: Step) {
-        let sessions: Vec<(&String, &PaymentId)> = self.model.sessions.iter().collect();
-        let Some((session, payment)) = pick(&sessions, step.which) else {
+        let known = &self.model.known;
+        let Some((session, payment)) = pick_recent(known, step.which).cloned() else {
             return;
         };
-        let (session, payment) = ((*session).clone(), (*payment).clone());
         let reach = self.node.reach.clone();
         self.node.spawn(Task::Job, async move {
             let asked = retrieve_checkout_session(&session);
@@ -246,11 +243,14 @@ impl Run {
     pub(crate) fn arrive(&mut self, which: u32, well: bool) {
         let mut inner = self.node.reach.inner();
         let sent = inner.calls.iter_mut().filter(|call| call.answer.is_none());
-        let mut sent: Vec<_> = sent.collect();
+        let sent: Vec<_> = sent.collect();
         let Some(count) = sent.len().checked_sub(1) else {
             return;
         };
-        let call = &mut sent[which as usize % (count + 1)];
+        let place = which as usize % (count + 1);
+        let Some(call) = sent.into_iter().nth(place) else {
+            return;
+        };
         call.answer = Some(if well {
             self.stripe.call(&call.request)
         } else {

@@ -16,7 +16,7 @@ use bursar_store::digest::request_hash;
 
 use crate::model::Model;
 use crate::script::{Step, Verb};
-use crate::stripe::pick;
+use crate::stripe::pick_recent;
 
 /// Whose wallets there are.
 pub(crate) const USERS: [&str; 3] = ["anna", "ben", "cara"];
@@ -72,7 +72,7 @@ pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
         Verb::Buy => Command::CreateTopup(CreateTopup::plain(user, 40 + how)),
         Verb::Checkout => {
             let topups: Vec<_> = model.topups.keys().collect();
-            let topup = (*pick(&topups, step.which)?).clone();
+            let topup = (*pick_recent(&topups, step.which)?).clone();
             let wrong = step.how.is_multiple_of(20);
             let owner = model.topups.get(&topup)?.user.clone();
             Command::OpenCheckout(OpenCheckout {
@@ -91,7 +91,7 @@ pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
         }),
         Verb::Progress | Verb::Extend | Verb::Settle | Verb::Release => {
             let holds: Vec<_> = model.holds.keys().copied().collect();
-            let hold = *pick(&holds, step.which)?;
+            let hold = *pick_recent(&holds, step.which)?;
             match step.verb {
                 Verb::Progress => Command::ProgressHold {
                     hold,
@@ -116,9 +116,9 @@ pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
             Command::CreateGrant(terms)
         }
         Verb::Refund => {
-            let payments: Vec<_> = model.payments.keys().collect();
+            let payments: Vec<_> = model.known.iter().map(|(_, payment)| payment).collect();
             Command::RequestRefund(RequestRefund {
-                payment: (*pick(&payments, step.which)?).clone(),
+                payment: (*pick_recent(&payments, step.which)?).clone(),
                 amount: (!step.how.is_multiple_of(3)).then_some(1 + how / 3),
                 reason: String::new(),
                 by: "admin".to_owned(),
@@ -128,7 +128,7 @@ pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
         Verb::Cancel => {
             let topups: Vec<_> = model.topups.keys().collect();
             Command::CancelTopup {
-                topup: (*pick(&topups, step.which)?).clone(),
+                topup: (*pick_recent(&topups, step.which)?).clone(),
                 remark,
             }
         }

@@ -40,11 +40,11 @@ pub(crate) fn settle(run: &mut Run) -> Result<(), String> {
 fn calm(run: &mut Run, delivered: &mut usize) -> Result<(), String> {
     for _ in 0..ROUNDS_MAX {
         run.listen();
-        for told in run.told[*delivered..].to_vec() {
+        while let Some(told) = run.told.get(*delivered).cloned() {
             run.deliver(&told)?;
             run.write(usize::MAX)?;
+            *delivered += 1;
         }
-        *delivered = run.told.len();
         run.begin_inbox();
         run.begin_tick();
         run.begin_jobs()?;

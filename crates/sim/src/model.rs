@@ -4,6 +4,7 @@
 //! top-up bought, less the share of it that went back. It is naive on purpose: it can be read and believed.
 
 mod expect;
+mod told;
 mod wallet;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ use bursar_domain::time::Time;
 pub(crate) struct Bought {
     pub(crate) user: UserId,
     pub(crate) credits: i64,
+    /// In cents.
+    pub(crate) price: i64,
     /// The payment that was heard to be paid first.
     pub(crate) paid_by: Option<PaymentId>,
 }
@@ -66,11 +69,15 @@ pub(crate) struct Held {
 /// Everything the second ledger knows.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// What so many credits cost, in cents.
+    price: (i64, i64),
     pub(crate) topups: BTreeMap<TopupId, Bought>,
     pub(crate) payments: BTreeMap<PaymentId, Paying>,
     pub(crate) holds: BTreeMap<HoldId, Held>,
     pub(crate) refunds: BTreeMap<RefundId, Owed>,
     pub(crate) sessions: BTreeMap<String, PaymentId>,
+    /// The same in the order in which they became known.
+    pub(crate) known: Vec<(String, PaymentId)>,
     intents: BTreeMap<String, PaymentId>,
     given: BTreeMap<UserId, i64>,
     spent: BTreeMap<UserId, i64>,
@@ -80,6 +87,14 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// What so many credits cost, in cents.
+    pub(crate) fn new(price: (i64, i64)) -> Self {
+        Self {
+            price,
+            ..Self::default()
+        }
+    }
+
     /// The process has died: claims are void.
     pub(crate) fn restart(&mut self) {
         self.claims.clear();

@@ -115,11 +115,13 @@ impl Run {
     fn new(seed: u64) -> Result<Self, String> {
         let folder = folder().map_err(text)?;
         let node = Node::start(folder.path(), seed, Time::from_seconds(BEGIN)).map_err(text)?;
+        let price = &node.policy.credit_price;
+        let model = Model::new((price.numerator, price.denominator));
         Ok(Self {
             node,
             stripe: Stripe::new(seed),
             clients: Clients::default(),
-            model: Model::default(),
+            model,
             next: Next::Well,
             mute: false,
             ahead: 0,

@@ -56,9 +56,9 @@ verbs! {
     /// The customer's card is declined.
     Decline = "decline", 3;
     /// The customer pays by a method that answers days later.
-    PayDelayed = "pay_delayed", 4;
+    PayDelayed = "pay_delayed", 8;
     /// The money of such a payment arrives.
-    Arrive = "arrive", 4;
+    Arrive = "arrive", 8;
     /// The money of such a payment does not come.
     Bounce = "bounce", 2;
     /// A session ends unpaid.
@@ -179,12 +179,11 @@ impl Script {
 }
 
 /// What every run has some of.
-const CORE: [Verb; 9] = [
+const CORE: [Verb; 8] = [
     Verb::Buy,
     Verb::Checkout,
     Verb::Charge,
     Verb::Pay,
-    Verb::DeliverNewest,
     Verb::Write,
     Verb::Inbox,
     Verb::Jobs,

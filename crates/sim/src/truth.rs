@@ -63,11 +63,11 @@ fn money(run: &Run, paying: &Paying) -> Option<Money> {
         .iter()
         .filter_map(|dispute| dispute["balance_transactions"].as_array())
         .flatten();
-    let disputed: i64 = moved.filter_map(|moved| moved["amount"].as_i64()).sum();
+    let by_banks: i64 = moved.filter_map(|moved| moved["amount"].as_i64()).sum();
     Some(Money {
         paid: session["payment_status"] == "paid",
         refunded: refunded.sum(),
-        disputed: -disputed,
+        disputed: -by_banks,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Plays runs for as long as `SIM_SECONDS` says: fixed seeds first, then new ones.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use bursar_sim::{Script, play, shrink};
@@ -16,25 +17,17 @@ const SHRINK_TRIES: usize = 1_500;
 
 fn seconds() -> u64 {
     let given = std::env::var("SIM_SECONDS").ok();
-    given.map_or(3, |text| {
-        text.parse().expect("SIM_SECONDS is a number of seconds")
-    })
+    given.and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
 #[test]
 fn whatever_goes_wrong_the_books_say_what_stripe_says() {
     let begun = Instant::now();
     let limit = Duration::from_secs(seconds());
-    let first = std::env::var("SIM_SEED")
-        .ok()
-        .map(|text| text.parse().expect("SIM_SEED is a number"));
-    let fresh = u64::from(std::process::id()) << 32
-        | u64::from(
-            std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap()
-                .subsec_nanos(),
-        );
+    let first = std::env::var("SIM_SEED").ok();
+    let first: Option<u64> = first.map(|text| text.parse().unwrap());
+    // Another one in each run; small enough to be typed.
+    let fresh = RandomState::new().build_hasher().finish() >> 32 << 8;
     let seeds = match first {
         Some(seed) => seed..seed + 1,
         None => FIXED,

@@ -1,6 +1,7 @@
 //! Answers that are remembered under idempotency keys, so that what is asked twice happens once.
 
 use super::{Context, Reply};
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
@@ -42,7 +43,7 @@ pub(super) fn once(
         return (decide(state, context), false);
     };
     if let Some(before) = state.answers.get(key) {
-        if before.request_hash != *request_hash {
+        if before.request_hash != *request_hash && !planted::is(Bug::KeyWithoutBody) {
             return (Err(Refusal::IdempotencyKeyReused), false);
         }
         return (before.outcome.clone(), true);
@@ -51,7 +52,7 @@ pub(super) fn once(
     // Wallets are read as they stand, again and again.
     let passes = match &outcome {
         Ok(reply) => matches!(reply, Reply::Wallets(_)),
-        Err(refusal) => refusal.is_transient(),
+        Err(refusal) => refusal.is_transient() || planted::is(Bug::RefusalNotKept),
     };
     if !passes {
         let answer = Answer {

@@ -9,6 +9,7 @@ use crate::grant::{self, AMOUNT_MAX, Part, within};
 use crate::id::{HoldId, TransactionId};
 use crate::journal::{self, Reason, Remark};
 use crate::limit::{self, SpendingLimit, Use};
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::wallet;
@@ -88,9 +89,10 @@ pub(crate) fn expire(state: &mut State, context: &Context<'_>, id: HoldId) -> Re
     let allowed = limit::room(state, &hold.subjects()?, hold.wallet.unit, context.now);
     let room = room.min(allowed);
     let used = hold.progress.min(hold.amount.saturating_add(room.max(0)));
+    let in_full = planted::is(Bug::HoldExpiresInFull);
     let end = End {
         status: HoldStatus::Expired,
-        used,
+        used: if in_full { hold.amount } else { used },
         uncovered: hold.progress - used,
     };
     finish(state, context, &hold, end, &Remark::default())?;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PaymentStatus;
+use crate::planted::{self, Bug};
 use crate::word::words;
 
 /// What may be heard of a payment.
@@ -57,6 +58,9 @@ pub const TABLE: [(PaymentStatus, [PaymentStatus; 10]); 9] = [
 
 /// What the news make of a payment that stands so.
 pub fn next(from: PaymentStatus, news: News) -> PaymentStatus {
+    if planted::is(Bug::LastOneWins) && from == S::Paid && news == News::Processing {
+        return S::Processing;
+    }
     let row = TABLE.iter().find(|(status, _)| *status == from);
     let place = News::ALL.iter().position(|other| *other == news);
     // Both are there: the tables have a row and a place for each.

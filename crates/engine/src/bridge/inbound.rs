@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bursar_domain::event::ReceiveEvent;
 use bursar_domain::id::PaymentId;
 use bursar_domain::notice::{Declined, IntentFact, Notice, SessionFact, Standing};
+use bursar_domain::planted::{self, Bug};
 use bursar_stripe::error::Refusal;
 use bursar_stripe::event::{self, Envelope, EnvelopeError};
 use bursar_stripe::object::{
@@ -272,6 +273,9 @@ pub fn session_fact(session: &CheckoutSession) -> SessionFact {
         (_, Some(SessionStatus::Expired)) => (Standing::Expired, session.amount_total),
         (_, Some(SessionStatus::Complete)) if intent_has_failed(session) => {
             (Standing::Failed, session.amount_total)
+        }
+        (_, Some(SessionStatus::Complete)) if planted::is(Bug::CompletedIsPaid) => {
+            (Standing::Paid, session.amount_total)
         }
         (_, Some(SessionStatus::Complete)) => (Standing::Unpaid, session.amount_total),
         _ => (Standing::Open, session.amount_total),

@@ -3,6 +3,7 @@
 use bursar_domain::command::Command;
 use bursar_domain::job::Claim;
 use bursar_domain::payment::Payment;
+use bursar_domain::planted::{self, Bug};
 use bursar_domain::refund::{Refund, RefundSent, RefundStatus};
 use bursar_domain::reversal::ReturnsRead;
 use bursar_store::query::Reader;
@@ -41,7 +42,10 @@ pub(super) async fn send_refund(
     if refund.updated_at.plus_seconds(OPEN_SECONDS_MAX) < provider.now() {
         return look_for(provider, claim, &refund, intent).await;
     }
-    let asked = bridge::outbound::create_refund(&refund, intent);
+    let mut asked = bridge::outbound::create_refund(&refund, intent);
+    if planted::is(Bug::RefundKeyPerTry) {
+        asked.idempotency_key = Some(format!("{}-{}", refund.id, claim.attempt));
+    }
     match provider.call::<StripeRefund>(&asked).await {
         Ok(made) => Ok(told(claim, &made)),
         Err(bursar_stripe::Error::Refused(refusal)) => {

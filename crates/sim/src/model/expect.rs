@@ -2,10 +2,8 @@
 
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::command::{Command, Reply, Request};
-use bursar_domain::event::EventStatus;
 use bursar_domain::grant::CreateGrant;
 use bursar_domain::hold::{CreateHold, HoldStatus, Overage};
-use bursar_domain::job::{Claim, LEASE_SECONDS};
 use bursar_domain::refund::{RefundStatus, RequestRefund};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
@@ -63,7 +61,7 @@ impl Model {
             Command::CreateHold(wish) => self.create_hold(wish, outcome, now),
             Command::ProgressHold { hold, used } => {
                 let expected = self.progress(*hold, *used, now);
-                same(command, expected, outcome)
+                same(command, &expected, outcome)
             }
             Command::ExtendHold {
                 hold,
@@ -72,19 +70,19 @@ impl Model {
             } => {
                 let until = now.plus_seconds(seconds.unwrap_or(0));
                 let expected = self.extend(*hold, *more, until, now);
-                same(command, expected, outcome)
+                same(command, &expected, outcome)
             }
             Command::SettleHold { hold, used, .. } => {
                 let expected = self.settle(*hold, *used, now);
-                same(command, expected, outcome)
+                same(command, &expected, outcome)
             }
             Command::ReleaseHold { hold, .. } => {
                 let expected = self.release(*hold, now);
-                same(command, expected, outcome)
+                same(command, &expected, outcome)
             }
             Command::Sweep(sweep) => {
                 sweep.holds.iter().for_each(|hold| self.expire(*hold, now));
-                same(command, Ok(()), outcome)
+                same(command, &Ok(()), outcome)
             }
             Command::CreateGrant(terms) => self.create_grant(terms, outcome),
             Command::RequestRefund(wish) => self.request_refund(wish, outcome),
@@ -92,123 +90,20 @@ impl Model {
         }
     }
 
-    /// What comes from Stripe, and what workers bring.
-    fn take_told(&mut self, command: &Command, outcome: &Outcome, now: Time) -> Result<(), String> {
-        match (command, outcome) {
-            (Command::ReceiveEvent(event), outcome) => {
-                let known = self.events.get(&event.id).copied();
-                match outcome {
-                    Ok(Reply::Received { number, duplicate })
-                        if known.is_none_or(|known| known == *number)
-                            && *duplicate == known.is_some() =>
-                    {
-                        self.events.insert(event.id.clone(), *number);
-                        Ok(())
-                    }
-                    other => Err(format!(
-                        "event {} known as {known:?} was received as {other:?}",
-                        event.id
-                    )),
-                }
-            }
-            (Command::ApplyEvents(events), Ok(Reply::Applied(statuses))) => {
-                let applied = events.iter().zip(statuses);
-                let mut applied = applied.filter(|(_, status)| **status == EventStatus::Applied);
-                applied.try_for_each(|(event, _)| self.hear(&event.notice))
-            }
-            (Command::ClaimJob(key), Ok(Reply::Claimed(claim))) => {
-                let held = self.claims.get(key).filter(|(_, until)| *until > now);
-                if held.is_some() {
-                    return Err(format!("{key:?} was claimed while somebody held it"));
-                }
-                let until = now.plus_seconds(LEASE_SECONDS);
-                self.claims.insert(key.clone(), (claim.token, until));
-                Ok(())
-            }
-            (Command::SessionOpened(opened), Ok(_)) => {
-                self.fence(&opened.claim)?;
-                if let Some(payment) = opened.claim.key.payment() {
-                    let session = &opened.fact.session;
-                    self.sessions.insert(session.clone(), payment.clone());
-                    if let Some(paying) = self.payments.get_mut(&payment) {
-                        paying.session.get_or_insert_with(|| session.clone());
-                    }
-                    self.hear_session(&payment, &opened.fact);
-                }
-                Ok(())
-            }
-            (Command::SessionRead(read), Ok(_)) => {
-                read.claim
-                    .as_ref()
-                    .map_or(Ok(()), |claim| self.fence(claim))?;
-                self.hear_session(&read.payment, &read.fact);
-                Ok(())
-            }
-            (Command::ReturnsRead(read), Ok(_)) => {
-                read.claim
-                    .as_ref()
-                    .map_or(Ok(()), |claim| self.fence(claim))?;
-                read.refunds
-                    .iter()
-                    .for_each(|fact| self.hear_refund(&read.payment, fact));
-                read.disputes
-                    .iter()
-                    .for_each(|fact| self.hear_dispute(&read.payment, fact));
-                Ok(())
-            }
-            (Command::RefundSent(sent), Ok(_)) => {
-                self.fence(&sent.claim)?;
-                let id = sent.claim.key.refund();
-                let Some((id, owed)) =
-                    id.and_then(|id| Some((id.clone(), self.refunds.get_mut(&id)?)))
-                else {
-                    return Err("a refund was sent that nobody asked for".to_owned());
-                };
-                match &sent.outcome {
-                    Ok(fact) => {
-                        let mut fact = fact.clone();
-                        fact.hint = Some(id);
-                        let payment = owed.payment.clone();
-                        self.hear_refund(&payment, &fact);
-                    }
-                    Err(_) => owed.refused = true,
-                }
-                Ok(())
-            }
-            (
-                Command::DeferJob { claim, .. }
-                | Command::DropJob(claim)
-                | Command::SessionRefused { claim, .. },
-                Ok(_),
-            ) => self.fence(claim),
-            _ => Ok(()),
-        }
-    }
-
-    /// Only who claimed a job last may bring its result, and once.
-    fn fence(&mut self, claim: &Claim) -> Result<(), String> {
-        let last = self.claims.remove(&claim.key).map(|(token, _)| token);
-        if last == Some(claim.token) {
-            return Ok(());
-        }
-        Err(format!(
-            "the result of {:?} was taken from somebody who had lost it",
-            claim.key
-        ))
-    }
-
     fn create_topup(&mut self, wish: &CreateTopup, outcome: &Outcome) -> Result<(), String> {
         let Wish::Credits(credits) = wish.wish else {
             return Ok(());
         };
+        let (cents, many) = self.price;
+        let price = (credits * cents + many - 1) / many;
         match outcome {
-            // One credit is one cent, by the operator's standard.
             Ok(Reply::Topup(topup))
-                if credits >= 50 && topup.credits == credits && topup.price.minor == credits =>
+                if credits >= 50 && topup.credits == credits && topup.price.minor == price =>
             {
                 let bought = Bought {
                     user: wish.user.clone(),
                     credits,
+                    price,
                     paid_by: None,
                 };
                 self.topups.insert(topup.id.clone(), bought);
@@ -234,13 +129,13 @@ impl Model {
         let Some(bought) = bought else {
             return same(
                 &"a checkout of nothing",
-                Err(Refusal::TopupNotFound),
+                &Err(Refusal::TopupNotFound),
                 outcome,
             );
         };
         match outcome {
             Ok(Reply::Payment(payment))
-                if bought.paid_by.is_none() && payment.amount.minor == bought.credits =>
+                if bought.paid_by.is_none() && payment.amount.minor == bought.price =>
             {
                 let paying = Paying {
                     topup: id.clone(),
@@ -267,7 +162,7 @@ impl Model {
         let floor = if charge.allow_debt { OVERDRAFT } else { 0 };
         let expected = self.covers(&charge.user, amount, floor);
         let is_allowed = expected.is_ok();
-        same(charge, expected, outcome)?;
+        same(charge, &expected, outcome)?;
         if is_allowed {
             self.spend(&charge.user, amount);
         }
@@ -293,7 +188,7 @@ impl Model {
         let Price::Exactly(amount) = wish.charge.price else {
             return Ok(());
         };
-        same(wish, self.covers(&wish.charge.user, amount, 0), outcome)?;
+        same(wish, &self.covers(&wish.charge.user, amount, 0), outcome)?;
         if let Ok(Reply::Hold(hold)) = outcome {
             let held = Held {
                 user: wish.charge.user.clone(),
@@ -312,7 +207,7 @@ impl Model {
     }
 
     fn create_grant(&mut self, terms: &CreateGrant, outcome: &Outcome) -> Result<(), String> {
-        same(terms, Ok(()), outcome)?;
+        same(terms, &Ok(()), outcome)?;
         self.give(&terms.user, terms.amount.minor);
         Ok(())
     }
@@ -335,7 +230,7 @@ impl Model {
             (Ok(_), _) => Err(format!(
                 "{wish:?} should be {expected:?} and was answered {outcome:?}"
             )),
-            (Err(_), _) => same(wish, expected.map(drop), outcome),
+            (Err(_), _) => same(wish, &expected.map(drop), outcome),
         }
     }
 
@@ -369,10 +264,10 @@ impl Model {
 /// Whether it was allowed or refused as it should be. What is said about a lack of credits has to be right to the last credit.
 fn same(
     what: &impl std::fmt::Debug,
-    expected: Result<(), Refusal>,
+    expected: &Result<(), Refusal>,
     outcome: &Outcome,
 ) -> Result<(), String> {
-    let is_same = match (&expected, outcome) {
+    let is_same = match (expected, outcome) {
         (Ok(()), Ok(_)) => true,
         (Err(Refusal::InsufficientCredits { .. }), Err(given)) => {
             expected.as_ref().err() == Some(given)

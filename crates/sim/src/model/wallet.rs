@@ -144,13 +144,13 @@ impl Model {
     }
 
     fn end(&mut self, id: HoldId, status: HoldStatus, used: i64) {
-        let user = self.holds.get(&id).map(|held| held.user.clone());
+        let owner = self.holds.get(&id).map(|held| held.user.clone());
         self.change(id, |held| {
             held.status = status;
             held.settled = used;
         });
-        if let Some(user) = user {
-            self.spend(&user, used);
+        if let Some(owner) = owner {
+            self.spend(&owner, used);
         }
     }
 

@@ -1,0 +1,80 @@
+//! Known bugs of this field, to be switched on one at a time: whether tests find them measures the tests.
+//!
+//! Without the feature `planted` none of them exists: [`is`] is a constant, and what stands behind it is not compiled into a program.
+//! `just sim-bugs` builds with the feature and demands of the simulator to find each (`docs/testing.md`).
+
+macro_rules! bugs {
+    ($($bug:ident = $what:literal;)*) => {
+        /// One of them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Bug {
+            $(#[doc = $what] $bug,)*
+        }
+
+        impl Bug {
+            /// All of them, and what they are.
+            pub const ALL: &[(Self, &str)] = &[$((Self::$bug, $what),)*];
+        }
+    };
+}
+
+bugs! {
+    CompletedIsPaid = "a session that is complete counts as paid, although its money is on its way";
+    DoneBeforeEffect = "an event is marked as applied in one commit, and its effect is written in the next";
+    StrictlyNewer = "an event counts only if its time is later than the last change of the payment";
+    LastOneWins = "what is heard last of a payment wins over what says more";
+    CreditedAgain = "every event that says paid gives the credits";
+    CanceledStaysCanceled = "a payment that arrives for a canceled top-up gives nothing";
+    EarlyForgotten = "an event about something that is not known yet is not taken up again";
+    ReadThenWrite = "a charge is decided on the balance as it was before the batch";
+    HoldSpendable = "what a hold reserves can be spent by others";
+    HoldExpiresInFull = "a hold that runs out is charged in full, whatever was used";
+    HoldOutlivesItsTime = "a hold takes calls after its time until the ticker comes by";
+    AnswerNotKept = "answers under idempotency keys are not written with what they answer";
+    RefusalNotKept = "a refusal is not remembered under its idempotency key";
+    KeyWithoutBody = "an idempotency key with another body gives the old answer";
+    RefundTwice = "each event about a refund takes its credits again";
+    RoundsUp = "the share of a partial refund is rounded against the customer";
+    FailedRefundStands = "a refund that failed counts as one that was made";
+    NothingGivenBack = "what a won dispute or a failed refund returns is not given back";
+    InquiryTakes = "a bank's question takes the credits as a dispute does";
+    RefundsPileUp = "refunds that are asked for and not made yet do not count towards what is left";
+    RefundNotOwed = "a refund is decided, and the call that makes it is not owed by the same commit";
+    RefundKeyPerTry = "each try to make a refund has an idempotency key of its own";
+    SessionKeyPerTry = "each try to open a session has an idempotency key of its own";
+    NoFencing = "a result is taken from a worker whose claim has run out";
+    ClaimTwice = "a job can be claimed while somebody has it";
+    ClaimForEver = "a claim does not run out";
+    MemoryBeforeDisk = "the writer's memory takes a batch over before it is on disk";
+    PostingsMissed = "after a crash the postings that rows of wallets miss are not read again";
+}
+
+#[cfg(feature = "planted")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static ON: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Switches a bug on in this thread, and all others off.
+    pub fn plant(bug: Option<Bug>) {
+        ON.set(bug);
+    }
+
+    /// Whether this bug is on.
+    pub fn is(bug: Bug) -> bool {
+        ON.get() == Some(bug)
+    }
+}
+
+#[cfg(feature = "planted")]
+pub use switch::{is, plant};
+
+/// Whether this bug is on: never, in a program.
+#[cfg(not(feature = "planted"))]
+pub const fn is(_: Bug) -> bool {
+    false
+}
