@@ -12,6 +12,10 @@ fast:
 sim-night seconds="28800":
     SIM_SECONDS={{ seconds }} cargo test -p bursar-sim --test sim -- --nocapture
 
+# Plants known bugs one at a time; the simulator has to find each.
+sim-bugs:
+    cargo test -p bursar-sim --features planted --test bugs -- --ignored --nocapture
+
 # Bursar with the sandbox, ready to buy credits.
 dev *args:
     cargo run --release -- dev {{ args }}
