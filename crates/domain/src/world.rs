@@ -1,11 +1,13 @@
 //! A small world to test commands in: it keeps rows as the store does, loads what commands ask for, and takes up what they
 //! change.
 
+mod absent;
 mod short;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use absent::load_absent;
 pub(crate) use short::{credits, plain_charge, terms};
 pub(crate) use step::{Step, steps, user};
 

@@ -14,10 +14,11 @@ use crate::notice::{Declined, IntentFact, Standing};
 use crate::payment::{self, PaymentStatus};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
-use crate::state::{Needs, State, Wanted};
+use crate::state::State;
 use crate::time::Time;
 use crate::topup::TopupStatus;
 use crate::wallet;
+use crate::world::load_absent;
 
 struct Counter(u128);
 
@@ -57,62 +58,6 @@ fn terms(card: &str) -> Terms {
     }
 }
 
-/// Loads what is asked for and not here as absent.
-fn load(state: &mut State, ask: impl Fn(&mut Wanted<'_>)) {
-    for _ in 0..5 {
-        let mut needs = Needs::default();
-        ask(&mut Wanted::new(state, &mut needs));
-        needs
-            .accounts
-            .into_iter()
-            .for_each(|key| state.accounts.load(key, None));
-        needs
-            .wallets
-            .into_iter()
-            .for_each(|key| state.wallets.load(key, None));
-        needs
-            .causes
-            .into_iter()
-            .for_each(|key| state.causes.load(key, None));
-        needs
-            .jobs
-            .into_iter()
-            .for_each(|key| state.jobs.load(key, None));
-        needs
-            .awards
-            .into_iter()
-            .for_each(|key| state.awards.load(key, None));
-        needs
-            .refunds
-            .into_iter()
-            .for_each(|key| state.refunds.load(key, None));
-        needs
-            .disputes
-            .into_iter()
-            .for_each(|key| state.disputes.load(key, None));
-        needs
-            .members
-            .into_iter()
-            .for_each(|key| state.members.load(key, None));
-        needs
-            .waiting_events
-            .into_iter()
-            .for_each(|key| state.waiting_events.load(key, None));
-        needs
-            .auto_topups
-            .into_iter()
-            .for_each(|key| state.auto_topups.load(key, None));
-        needs
-            .payments
-            .into_iter()
-            .for_each(|key| state.payments.load(key, None));
-        needs
-            .marks
-            .into_iter()
-            .for_each(|key| state.marks.load(key, None));
-    }
-}
-
 impl Bench {
     fn new() -> Self {
         let mut bench = Self {
@@ -124,7 +69,7 @@ impl Bench {
         };
         let house = AccountKey::house(AccountKind::Sold, Unit::CREDIT);
         bench.state.accounts.load(house, None);
-        load(&mut bench.state, |wanted| needs(wanted, &anna()));
+        load_absent(&mut bench.state, |wanted| needs(wanted, &anna()));
         bench
     }
 
@@ -157,7 +102,7 @@ impl Bench {
 
     /// Stripe says how the charge stands.
     fn tell(&mut self, id: &PaymentId, standing: Standing, failure: Option<Declined>) {
-        load(&mut self.state, |wanted| {
+        load_absent(&mut self.state, |wanted| {
             payment::needs_to_observe(wanted, id);
         });
         let intent = format!("pi_{id}");

@@ -12,9 +12,10 @@ use crate::payment::{self, Flow, Payment, PaymentStatus, Returned, STRIPE};
 use crate::policy::Policy;
 use crate::refund::{Refund, RefundStatus};
 use crate::reversal;
-use crate::state::{Needs, State, Wanted};
+use crate::state::State;
 use crate::time::Time;
 use crate::topup::{Topup, TopupStatus};
+use crate::world::load_absent;
 
 struct Counter(u128);
 
@@ -95,50 +96,12 @@ impl Bench {
 
     /// Loads what is needed as absent.
     fn load(&mut self) {
-        for _ in 0..4 {
-            let mut needs = Needs::default();
-            let mut wanted = Wanted::new(&self.state, &mut needs);
-            payment::needs_to_observe(&mut wanted, &self.id);
-            let state = &mut self.state;
-            let absent = AccountKey::house(AccountKind::Absorbed, Unit::CREDIT);
-            state.accounts.load(absent, None);
-            needs
-                .accounts
-                .into_iter()
-                .for_each(|key| state.accounts.load(key, None));
-            needs
-                .wallets
-                .into_iter()
-                .for_each(|key| state.wallets.load(key, None));
-            needs
-                .members
-                .into_iter()
-                .for_each(|key| state.members.load(key, None));
-            needs
-                .causes
-                .into_iter()
-                .for_each(|key| state.causes.load(key, None));
-            needs
-                .jobs
-                .into_iter()
-                .for_each(|key| state.jobs.load(key, None));
-            needs
-                .awards
-                .into_iter()
-                .for_each(|key| state.awards.load(key, None));
-            needs
-                .refunds
-                .into_iter()
-                .for_each(|key| state.refunds.load(key, None));
-            needs
-                .disputes
-                .into_iter()
-                .for_each(|key| state.disputes.load(key, None));
-            needs
-                .waiting_events
-                .into_iter()
-                .for_each(|key| state.waiting_events.load(key, None));
-        }
+        let absorbed = AccountKey::house(AccountKind::Absorbed, Unit::CREDIT);
+        let id = &self.id;
+        load_absent(&mut self.state, |wanted| {
+            payment::needs_to_observe(wanted, id);
+            wanted.account(&absorbed);
+        });
     }
 
     /// Says it in the provider's way.

@@ -16,10 +16,10 @@ use crate::payment::{self, Flow, Payment, PaymentStatus, Returned, STRIPE};
 use crate::policy::Policy;
 use crate::referral::{Member, ReferralStatus, ReferralTerms};
 use crate::refund::{self, RefundFact, RefundStatus};
-use crate::state::{Needs, State, Wanted};
+use crate::state::State;
 use crate::time::Time;
 use crate::topup::{Topup, TopupStatus};
-use crate::world::plain_charge;
+use crate::world::{load_absent, plain_charge};
 
 pub(super) struct Counter(u128);
 
@@ -79,60 +79,6 @@ pub(super) fn bring(state: &mut State) {
         created_at: Time(0),
     };
     state.coupons.load(COUPON.to_owned(), Some(coupon));
-}
-
-/// Loads what is asked for and not there: all of it absent.
-pub(super) fn load_absent(state: &mut State, ask: impl Fn(&mut Wanted<'_>)) {
-    let mut needs = Needs::default();
-    ask(&mut Wanted::new(state, &mut needs));
-    needs
-        .accounts
-        .into_iter()
-        .for_each(|key| state.accounts.load(key, None));
-    needs
-        .wallets
-        .into_iter()
-        .for_each(|key| state.wallets.load(key, None));
-    needs
-        .causes
-        .into_iter()
-        .for_each(|key| state.causes.load(key, None));
-    needs
-        .jobs
-        .into_iter()
-        .for_each(|key| state.jobs.load(key, None));
-    needs
-        .awards
-        .into_iter()
-        .for_each(|key| state.awards.load(key, None));
-    needs
-        .refunds
-        .into_iter()
-        .for_each(|key| state.refunds.load(key, None));
-    needs
-        .disputes
-        .into_iter()
-        .for_each(|key| state.disputes.load(key, None));
-    needs
-        .payment_of_intent
-        .into_iter()
-        .for_each(|key| state.payment_of_intent.load(key, None));
-    needs
-        .unmatched_events
-        .into_iter()
-        .for_each(|key| state.unmatched_events.load(key, None));
-    needs
-        .waiting_events
-        .into_iter()
-        .for_each(|key| state.waiting_events.load(key, None));
-    needs
-        .members
-        .into_iter()
-        .for_each(|key| state.members.load(key, None));
-    needs
-        .perks
-        .into_iter()
-        .for_each(|key| state.perks.load(key, None));
 }
 
 impl Purchase {
