@@ -1,5 +1,4 @@
-use std::path::Path;
-use std::process::Command;
+mod samples;
 
 use bursar_domain::notice::{Declined, Notice, SessionFact, Standing};
 use proptest::prelude::*;
@@ -455,53 +454,4 @@ proptest! {
             prop_assert_eq!(fact.amount, amount);
         }
     }
-}
-
-/// Stripe's own sample objects, where someone has put them: a folder with `fixtures3-*.json`, also packed with zstd. They are
-/// not part of this repository.
-#[test]
-fn stripes_own_samples_are_readable() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/stripe/fixtures");
-    let folder = std::env::var_os("STRIPE_FIXTURES").map_or(beside, Into::into);
-    let Ok(files) = std::fs::read_dir(&folder) else {
-        println!("skipped: there are no samples of Stripe's (STRIPE_FIXTURES names their folder)");
-        return;
-    };
-    let mut read = 0;
-    for path in files.map(|entry| entry.unwrap().path()) {
-        let bytes = if path.extension().is_some_and(|extension| extension == "zst") {
-            match Command::new("zstd").arg("-dcq").arg(&path).output() {
-                Ok(unpacked) if unpacked.status.success() => unpacked.stdout,
-                _ => {
-                    println!("skipped {}: it takes zstd to unpack it", path.display());
-                    continue;
-                }
-            }
-        } else {
-            std::fs::read(&path).unwrap()
-        };
-        let samples: Value = serde_json::from_slice(&bytes).unwrap();
-        for (resource, kind) in [
-            ("checkout.session", "checkout.session.completed"),
-            ("checkout.session", "checkout.session.expired"),
-            ("payment_intent", "payment_intent.succeeded"),
-            ("payment_intent", "payment_intent.payment_failed"),
-            ("charge", "charge.succeeded"),
-        ] {
-            let event = wrapped(kind, "", &samples["resources"][resource]);
-            let notice = said(&event);
-            let is_readable = match kind {
-                kind if kind.starts_with("checkout") => matches!(notice, Notice::Session { .. }),
-                // A sample charge may stand alone, without an intent.
-                "charge.succeeded" => {
-                    matches!(notice, Notice::Intent { .. } | Notice::Foreign { .. })
-                }
-                _ => matches!(notice, Notice::Intent { .. }),
-            };
-            assert!(is_readable, "{} {kind}: {notice:?}", path.display());
-            read += 1;
-        }
-    }
-    println!("{read} samples read");
-    assert!(read > 0, "{} holds no samples", folder.display());
 }
