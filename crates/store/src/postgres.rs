@@ -6,6 +6,7 @@
 mod address;
 mod many;
 mod session;
+mod sign_in;
 mod tls;
 mod value;
 mod wire;
@@ -18,13 +19,6 @@ pub use address::Address;
 use session::{Done, Prepared, Session, Show, Trouble};
 
 use crate::connection::{Cells, Connection, Dialect, Parameters, Question, Row, StoreError, Value};
-
-/// A statement that runs longer is given up, and so is waiting for a lock. A transaction that stands still loses its locks: its
-/// process has been stopped, or a network has swallowed it. A commit that is answered is on disk.
-const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
-                        SET idle_in_transaction_session_timeout = '30s'; SET default_transaction_isolation = 'read committed'; \
-                        SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
-                        WHERE current_setting('synchronous_commit') = 'off'";
 
 /// So many rows of parameters at most in one statement.
 const ROWS_MAX: usize = 4_096;
@@ -77,10 +71,7 @@ impl Postgres {
                         .into(),
                 ));
             }
-            let mut session = Session::open(&self.address)?;
-            let set = session.script(SETTINGS);
-            set.map_err(|trouble| trouble.error("the settings"))?;
-            self.session = Some(session);
+            self.session = Some(Session::open(&self.address)?);
             self.generation += 1;
         }
         self.session

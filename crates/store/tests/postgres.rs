@@ -8,7 +8,7 @@
 
 mod server;
 
-use bursar_store::connection::{Connection, Parameters, Value};
+use bursar_store::connection::{Connection, Parameters, Row, Value};
 use bursar_store::postgres::Postgres;
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Store, StoreError};
@@ -148,6 +148,54 @@ fn a_lost_connection_is_opened_again_and_costs_the_transaction() {
     assert!(still.to_string().contains("in the middle"), "{still}");
     postgres.rollback().unwrap();
     assert_eq!(postgres.rows("SELECT n FROM t", vec![]).unwrap(), []);
+}
+
+#[test]
+fn nothing_is_waited_for_without_end() {
+    let mut postgres = open();
+    for (name, value) in [
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+        ("default_transaction_isolation", "read committed"),
+        ("synchronous_commit", "on"),
+    ] {
+        let rows = postgres.rows("SELECT current_setting($1)", vec![name.into()]);
+        assert_eq!(rows.unwrap()[0].text(0).unwrap(), value, "{name}");
+    }
+    let unavailable = |outcome: Result<Vec<Row>, StoreError>, why: &str| {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    // The same limits, made shorter.
+    postgres
+        .run_script("SET statement_timeout = '50ms'")
+        .unwrap();
+    let sleep = "SELECT CAST(pg_sleep(20) AS TEXT)";
+    unavailable(postgres.rows(sleep, vec![]), "statement timeout");
+    postgres
+        .run_script("SET lock_timeout = '50ms'; SET statement_timeout = '30s'; CREATE TABLE t (n BIGINT PRIMARY KEY); INSERT INTO t VALUES (1)")
+        .unwrap();
+    let schema = postgres.rows("SELECT current_schema()", vec![]).unwrap();
+    let table = format!("{}.t", schema[0].text(0).unwrap());
+    let lock = format!("SELECT n FROM {table} WHERE n = $1 FOR UPDATE");
+    let mut other = open();
+    other.begin().unwrap();
+    other.rows(&lock, vec![1.into()]).unwrap();
+    unavailable(postgres.rows(&lock, vec![1.into()]), "lock timeout");
+    // Whoever stands still in the middle of a transaction loses its locks, and goes on when it wakes up.
+    other
+        .run_script("SET idle_in_transaction_session_timeout = '50ms'")
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(postgres.rows(&lock, vec![1.into()]).unwrap().len(), 1);
+    unavailable(
+        other.rows(&lock, vec![1.into()]),
+        "idle-in-transaction timeout",
+    );
+    other.rollback().unwrap();
+    assert_eq!(other.rows(&lock, vec![1.into()]).unwrap().len(), 1);
 }
 
 /// What a catalogue says of columns: table, column, type, whether it may be null.

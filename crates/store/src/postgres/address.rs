@@ -21,6 +21,17 @@ pub(super) enum SslMode {
     VerifyFull,
 }
 
+/// Whether the sign-in is bound to the server's certificate, so that nobody in between can pass it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    Prefer,
+    /// Always.
+    Require,
+}
+
 /// One place to try: a host and port, or a folder with a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -49,6 +60,10 @@ pub struct Address {
     pub(super) ssl_mode: SslMode,
     /// A file with the certificates to trust instead of the system's.
     pub(super) root_certificates: Option<PathBuf>,
+    /// A file with the certificate that is shown to the server, and one with its key.
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) channel_binding: ChannelBinding,
     /// Another schema than `public`.
     pub(super) schema: Option<String>,
 }
@@ -106,6 +121,9 @@ impl Address {
             database: decoded(database)?,
             ssl_mode: SslMode::Prefer,
             root_certificates: None,
+            certificate: None,
+            key: None,
+            channel_binding: ChannelBinding::Prefer,
             schema: None,
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -119,6 +137,9 @@ impl Address {
         }
         if address.places.is_empty() {
             return Err(bad("it names no host"));
+        }
+        if address.certificate.is_some() != address.key.is_some() {
+            return Err(bad("sslcert and sslkey only go together"));
         }
         Ok(address)
     }
@@ -135,6 +156,16 @@ impl Address {
             "dbname" => self.database = value,
             "schema" => self.schema = Some(value),
             "sslrootcert" => self.root_certificates = Some(value.into()),
+            "sslcert" => self.certificate = Some(value.into()),
+            "sslkey" => self.key = Some(value.into()),
+            "channel_binding" => {
+                self.channel_binding = match value.as_str() {
+                    "disable" => ChannelBinding::Disable,
+                    "prefer" => ChannelBinding::Prefer,
+                    "require" => ChannelBinding::Require,
+                    _ => return Err(bad("channel_binding is unknown")),
+                };
+            }
             "sslmode" => {
                 self.ssl_mode = match value.as_str() {
                     "disable" => SslMode::Disable,
@@ -205,6 +236,8 @@ mod tests {
             "postgres://bursar@host:port/books",
             "postgres://bursar@host/books?sslmode=maybe",
             "postgres://bursar@host/books?speed=fast",
+            "postgres://bursar@host/books?sslcert=/etc/bursar.pem",
+            "postgres://bursar@host/books?channel_binding=maybe",
         ] {
             let refused = Address::parse(url).unwrap_err().to_string();
             assert!(refused.contains("DATABASE_URL"), "{url}: {refused}");

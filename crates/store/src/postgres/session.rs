@@ -6,15 +6,22 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
-use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
-use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 
 use super::address::{Address, Place};
+use super::sign_in::SignIn;
 use super::value::{Arrived, Refusal};
 use super::wire::Wire;
 use crate::connection::StoreError;
+
+/// A statement that runs longer is given up, and so is waiting for a lock. A transaction that stands still loses its locks: its
+/// process has been stopped, or a network has swallowed it. A commit that is answered is on disk. The last rows say whether the
+/// server takes no writes, which a standby does not.
+const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+                        SET idle_in_transaction_session_timeout = '30s'; SET default_transaction_isolation = 'read committed'; \
+                        SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
+                        WHERE current_setting('synchronous_commit') = 'off'; SHOW transaction_read_only";
 
 /// A prepared statement.
 #[derive(Debug, Clone)]
@@ -92,7 +99,10 @@ impl Session {
             prepared: HashMap::new(),
             in_transaction: false,
         };
-        match session.sign_in(address) {
+        match session
+            .sign_in(address)
+            .and_then(|()| session.takes_writes())
+        {
             Ok(true) => Ok(session),
             Ok(false) => Err("it is not the primary and takes no writes".to_owned()),
             Err(Trouble::Refused(refusal)) => Err(refusal.text),
@@ -100,8 +110,7 @@ impl Session {
         }
     }
 
-    /// Signs in; whether the server takes writes.
-    fn sign_in(&mut self, address: &Address) -> Result<bool, Trouble> {
+    fn sign_in(&mut self, address: &Address) -> Result<(), Trouble> {
         let mut parameters = vec![
             ("user", address.user.as_str()),
             ("database", address.database.as_str()),
@@ -113,66 +122,32 @@ impl Session {
         }
         frontend::startup_message(parameters, &mut self.out)?;
         self.wire.send(&mut self.out)?;
-        let mut scram = None;
-        let mut is_primary = true;
+        let mut sign_in = SignIn::new(address, self.wire.protection());
         loop {
             match self.wire.receive()? {
-                Message::AuthenticationOk | Message::BackendKeyData(_) => {}
-                Message::ParameterStatus(body) => {
-                    let status = (body.name()?, body.value()?);
-                    if matches!(
-                        status,
-                        ("in_hot_standby" | "default_transaction_read_only", "on")
-                    ) {
-                        is_primary = false;
-                    }
-                }
-                Message::ReadyForQuery(_) => return Ok(is_primary),
+                Message::BackendKeyData(_) | Message::ParameterStatus(_) => {}
+                Message::ReadyForQuery(_) => break,
                 Message::ErrorResponse(body) => return Err(Trouble::Refused(Refusal::of(&body))),
-                message => self.authenticate(&message, address, &mut scram)?,
+                message => sign_in.answer(&message, &mut self.out)?,
+            }
+            if !self.out.is_empty() {
+                self.wire.send(&mut self.out)?;
             }
         }
+        self.wire.be_patient()?;
+        Ok(())
     }
 
-    fn authenticate(
-        &mut self,
-        message: &Message,
-        address: &Address,
-        scram: &mut Option<ScramSha256>,
-    ) -> Result<(), Trouble> {
-        let password = address.password.as_bytes();
-        let unasked = || io::Error::other("the server went on with a sign-in that had not begun");
-        match message {
-            Message::AuthenticationCleartextPassword => {
-                frontend::password_message(password, &mut self.out)?;
-            }
-            Message::AuthenticationMd5Password(body) => {
-                let hash = md5_hash(address.user.as_bytes(), password, body.salt());
-                frontend::password_message(hash.as_bytes(), &mut self.out)?;
-            }
-            Message::AuthenticationSasl(body) => {
-                let has_scram = body.mechanisms().any(|name| Ok(name == SCRAM_SHA_256))?;
-                if !has_scram {
-                    return Err(io::Error::other("the server asks for an unknown sign-in").into());
-                }
-                let begun = scram.insert(ScramSha256::new(password, ChannelBinding::unsupported()));
-                let first = begun.message();
-                frontend::sasl_initial_response(SCRAM_SHA_256, first, &mut self.out)?;
-            }
-            Message::AuthenticationSaslContinue(body) => {
-                let begun = scram.as_mut().ok_or_else(unasked)?;
-                begun.update(body.data())?;
-                frontend::sasl_response(begun.message(), &mut self.out)?;
-            }
-            Message::AuthenticationSaslFinal(body) => {
-                scram.as_mut().ok_or_else(unasked)?.finish(body.data())?;
-            }
-            _ => return Err(unexpected("a sign-in")),
-        }
-        if !self.out.is_empty() {
-            self.wire.send(&mut self.out)?;
-        }
-        Ok(())
+    /// Makes the settings of every connection; whether the server takes writes. Asked for, not believed from what a server tells
+    /// about itself at the sign-in: a pooler in between tells less.
+    fn takes_writes(&mut self) -> Result<bool, Trouble> {
+        let mut read_only = None;
+        self.show_script(SETTINGS, &mut |row| {
+            let column = row.ranges().next()?.flatten();
+            read_only = column.map(|range| row.buffer()[range] == *b"on");
+            Ok(())
+        })?;
+        Ok(read_only == Some(false))
     }
 
     /// The statement, prepared now if it has not been before. What waits to be sent goes on waiting.
@@ -185,7 +160,7 @@ impl Session {
         frontend::parse(&name, sql, [], &mut ask)?;
         frontend::describe(b'S', &name, &mut ask)?;
         frontend::sync(&mut ask);
-        self.wire.send(&mut ask)?;
+        self.send(&mut ask)?;
         let (mut parameters, mut columns) = (Vec::new(), Vec::new());
         let mut refused = None;
         loop {
@@ -256,10 +231,33 @@ impl Session {
         self.waiting.clear();
     }
 
+    /// Sends messages. If the server is gone, it may have said why.
+    fn send(&mut self, messages: &mut BytesMut) -> Result<(), Trouble> {
+        let sent = self.wire.send(messages);
+        sent.map_err(|error| {
+            let is_closed = matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            );
+            let why = if is_closed { self.last_words() } else { None };
+            Trouble::Lost(why.unwrap_or(error))
+        })
+    }
+
+    fn last_words(&mut self) -> Option<io::Error> {
+        loop {
+            if let Message::ErrorResponse(body) = self.wire.receive().ok()? {
+                return Some(io::Error::other(Refusal::of(&body).text));
+            }
+        }
+    }
+
     /// Sends what waits, in one go, and takes in all answers.
     pub(super) fn exchange(&mut self, show: &mut Show<'_>) -> Result<Done, Trouble> {
-        frontend::sync(&mut self.out);
-        self.wire.send(&mut self.out)?;
+        let mut out = std::mem::take(&mut self.out);
+        frontend::sync(&mut out);
+        self.send(&mut out)?;
+        self.out = out;
         let waiting = std::mem::take(&mut self.waiting);
         let mut done = Done::default();
         let mut refused = None;
@@ -296,12 +294,22 @@ impl Session {
 
     /// Runs several statements without parameters, apart from all that waits.
     pub(super) fn script(&mut self, sql: &str) -> Result<(), Trouble> {
+        self.show_script(sql, &mut |_| Ok(()))
+    }
+
+    /// As [`Session::script`], with whatever rows the statements give, as text.
+    fn show_script(
+        &mut self,
+        sql: &str,
+        show: &mut dyn FnMut(&DataRowBody) -> io::Result<()>,
+    ) -> Result<(), Trouble> {
         let mut ask = BytesMut::new();
         frontend::query(sql, &mut ask)?;
-        self.wire.send(&mut ask)?;
+        self.send(&mut ask)?;
         let mut refused = None;
         loop {
             match self.wire.receive()? {
+                Message::DataRow(row) => show(&row)?,
                 Message::ErrorResponse(body) => {
                     refused.get_or_insert(Refusal::of(&body));
                 }

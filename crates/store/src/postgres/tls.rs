@@ -1,17 +1,19 @@
-//! Which certificates of a PostgreSQL server are trusted.
+//! Which certificates of a PostgreSQL server are trusted, and which one is shown to it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
     SignatureScheme,
 };
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::address::{Address, SslMode};
 
@@ -21,10 +23,8 @@ pub(super) fn session(host: &str, address: &Address) -> io::Result<ClientConnect
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let config = match address.ssl_mode {
-        SslMode::VerifyFull => builder
-            .with_root_certificates(roots(address)?)
-            .with_no_client_auth(),
+    let builder = match address.ssl_mode {
+        SslMode::VerifyFull => builder.with_root_certificates(roots(address)?),
         mode => {
             let chain = match mode {
                 SslMode::VerifyCa => Some(
@@ -40,19 +40,35 @@ pub(super) fn session(host: &str, address: &Address) -> io::Result<ClientConnect
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Lenient { chain, provider }))
-                .with_no_client_auth()
         }
+    };
+    let config = match (&address.certificate, &address.key) {
+        (Some(certificate), Some(key)) => {
+            let key = PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?;
+            builder
+                .with_client_auth_cert(certificates(certificate)?, key)
+                .map_err(io::Error::other)?
+        }
+        _ => builder.with_no_client_auth(),
     };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)
 }
 
+fn unreadable<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> io::Error {
+    move |error| io::Error::other(format!("{} cannot be read: {error}", path.display()))
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    found.map_err(unreadable(path))
+}
+
 fn roots(address: &Address) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &address.root_certificates {
-        for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
-            let certificate = certificate.map_err(io::Error::other)?;
-            roots.add(certificate).map_err(io::Error::other)?;
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(unreadable(path))?;
         }
     } else {
         let system = rustls_native_certs::load_native_certs();
@@ -119,4 +135,49 @@ impl ServerCertVerifier for Lenient {
             .signature_verification_algorithms
             .supported_schemes()
     }
+}
+
+/// What binds a sign-in to the certificate that the server has shown: `tls-server-end-point` of RFC 5929, a hash of it by the
+/// algorithm with which it is signed. None where that is one without such a hash.
+pub(super) fn binding(session: &ClientConnection) -> Option<Vec<u8>> {
+    let certificate = session.peer_certificates()?.first()?;
+    end_point(certificate)
+}
+
+/// Endings of the object identifiers of signatures with RSA (1.2.840.113549.1.1) and on curves (1.2.840.10045.4).
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+const CURVE: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
+
+fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    // SEQUENCE { what is signed, SEQUENCE { algorithm, … }, signature }
+    let (parts, _) = element(certificate)?;
+    let (_, behind) = element(parts)?;
+    let (algorithm, _) = element(behind)?;
+    let (algorithm, _) = element(algorithm)?;
+    let kind = algorithm
+        .strip_prefix(RSA)
+        .or_else(|| algorithm.strip_prefix(CURVE))?;
+    match kind {
+        // MD5 and SHA-1 count as SHA-256.
+        [0x01 | 0x04 | 0x05 | 0x0b] | [0x03, 0x02] => Some(Sha256::digest(certificate).to_vec()),
+        [0x0c] | [0x03, 0x03] => Some(Sha384::digest(certificate).to_vec()),
+        [0x0d] | [0x03, 0x04] => Some(Sha512::digest(certificate).to_vec()),
+        _ => None,
+    }
+}
+
+/// What an element of DER contains, and what stands behind it.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [_tag, first, rest @ ..] = der else {
+        return None;
+    };
+    if *first < 0x80 {
+        return rest.split_at_checked(usize::from(*first));
+    }
+    let (size, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+    let mut length = 0_usize;
+    for byte in size {
+        length = length.checked_mul(256)?.checked_add(usize::from(*byte))?;
+    }
+    rest.split_at_checked(length)
 }

@@ -14,7 +14,7 @@ use rustls::{ClientConnection, StreamOwned};
 use super::address::{Address, Place, SslMode};
 use super::tls;
 
-/// How long connecting may take.
+/// How long connecting may take, and each answer until we are signed in. Another host may be there to try.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take before the server counts as gone. Longer than any statement may run there.
@@ -42,6 +42,36 @@ impl Stream {
             Self::Tls(stream) => stream.as_mut(),
         }
     }
+
+    /// How long an answer may take from now on.
+    fn limit(&self, time: Duration) -> io::Result<()> {
+        let time = Some(time);
+        match self {
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                stream.set_read_timeout(time)?;
+                stream.set_write_timeout(time)
+            }
+            Self::Tcp(stream) => limit(stream, time),
+            Self::Tls(stream) => limit(&stream.sock, time),
+        }
+    }
+}
+
+fn limit(stream: &TcpStream, time: Option<Duration>) -> io::Result<()> {
+    stream.set_read_timeout(time)?;
+    stream.set_write_timeout(time)
+}
+
+/// Who might read along, or stand in between.
+#[derive(Debug)]
+pub(super) enum Protection {
+    /// Anybody on the way.
+    None,
+    /// Nobody but this machine.
+    Local,
+    /// Nobody; with what binds a sign-in to the server's certificate, if that can be told.
+    Tls(Option<Vec<u8>>),
 }
 
 trait ReadWrite: Read + Write {}
@@ -59,21 +89,32 @@ impl Wire {
     pub(super) fn connect(place: &Place, address: &Address) -> io::Result<Self> {
         let stream = match place.socket() {
             #[cfg(unix)]
-            Some(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(ANSWER))?;
-                stream.set_write_timeout(Some(ANSWER))?;
-                Stream::Unix(stream)
-            }
+            Some(path) => Stream::Unix(UnixStream::connect(path)?),
             #[cfg(not(unix))]
             Some(_) => return Err(io::Error::other("there are no such sockets here")),
             None => encrypted(connect(place)?, place, address)?,
         };
+        stream.limit(CONNECT)?;
         Ok(Self {
             stream,
             arrived: BytesMut::with_capacity(CHUNK),
             chunk: vec![0; CHUNK].into(),
         })
+    }
+
+    /// From now on statements are answered.
+    pub(super) fn be_patient(&self) -> io::Result<()> {
+        self.stream.limit(ANSWER)
+    }
+
+    /// Who might read along.
+    pub(super) fn protection(&self) -> Protection {
+        match &self.stream {
+            Stream::Tcp(_) => Protection::None,
+            #[cfg(unix)]
+            Stream::Unix(_) => Protection::Local,
+            Stream::Tls(stream) => Protection::Tls(tls::binding(&stream.conn)),
+        }
     }
 
     /// Sends messages and forgets them.
@@ -121,8 +162,7 @@ fn connect(place: &Place) -> io::Result<TcpStream> {
         match TcpStream::connect_timeout(&address, CONNECT) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(ANSWER))?;
-                stream.set_write_timeout(Some(ANSWER))?;
+                limit(&stream, Some(CONNECT))?;
                 return Ok(stream);
             }
             Err(error) => failed = error,
@@ -140,19 +180,25 @@ fn encrypted(mut stream: TcpStream, place: &Place, address: &Address) -> io::Res
     stream.write_all(&ask)?;
     // One byte, and nothing behind it before the handshake: what came unencrypted is not read as an answer.
     let mut answer = [0];
-    stream.read_exact(&mut answer)?;
+    stream.read_exact(&mut answer).map_err(|error| {
+        io::Error::other(format!("it gave no answer when asked for TLS: {error}"))
+    })?;
     match (answer[0], address.ssl_mode) {
         (b'S', _) => {
             let session = tls::session(&place.host, address)?;
             let mut stream = StreamOwned::new(session, stream);
             while stream.conn.is_handshaking() {
-                stream.conn.complete_io(&mut stream.sock)?;
+                let done = stream.conn.complete_io(&mut stream.sock);
+                done.map_err(|error| io::Error::other(format!("no TLS with it: {error}")))?;
             }
             Ok(Stream::Tls(Box::new(stream)))
         }
-        (_, SslMode::Prefer) => Ok(Stream::Tcp(stream)),
-        _ => Err(io::Error::other(
+        (b'N', SslMode::Prefer) => Ok(Stream::Tcp(stream)),
+        (b'N', _) => Err(io::Error::other(
             "the server does not offer TLS, and sslmode asks for it",
+        )),
+        _ => Err(io::Error::other(
+            "it gave an error when asked for TLS: it is full, or no PostgreSQL server",
         )),
     }
 }

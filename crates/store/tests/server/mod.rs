@@ -15,14 +15,18 @@ use bursar_store::connection::Connection as _;
 use bursar_store::postgres::{Address, Postgres};
 
 /// Faster, and lost with the machine, as the folder is.
-const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=90 \
+pub(crate) const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=90 \
                         -c autovacuum=off -c listen_addresses= -c deadlock_timeout=200ms";
+
+/// A folder `data` with nothing in it yet.
+const INITDB: &str = "initdb -D data -U bursar --auth=trust --no-sync --no-locale -E UTF8";
 
 pub(crate) struct Server {
     folder: PathBuf,
-    _shell: Child,
+    port: u16,
+    shell: Child,
     /// The server ends when nobody holds this any more: at the latest when the test program is gone.
-    _life: ChildStdin,
+    life: Option<ChildStdin>,
 }
 
 /// The server of this test program.
@@ -54,9 +58,93 @@ fn programs() -> PathBuf {
     })
 }
 
+/// Starts a shell command as a user that PostgreSQL's programs may run as, which is not root.
+fn shell(script: &str) -> Command {
+    if !is_root() {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        return command;
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args(["sh", "-c", script]);
+    command
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|it| {
+        #[cfg(unix)]
+        return std::os::unix::fs::MetadataExt::uid(&it) == 0;
+        #[cfg(not(unix))]
+        return false;
+    })
+}
+
+/// Gives what root has made to the user of [`shell`].
+fn hand_over(path: &Path) {
+    #[cfg(unix)]
+    if is_root() {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+    }
+}
+
 impl Server {
     /// Starts a server with these settings.
     pub(crate) fn start(settings: &str) -> Self {
+        let server = Self::begin(5432, INITDB, settings, &[]);
+        server.wait();
+        server
+    }
+
+    /// Starts a server that also listens on this port of 127.0.0.1, with these files in its folder. What stands in `{folder}` of the
+    /// settings is that folder.
+    pub(crate) fn listening(port: u16, settings: &str, files: &[(&str, &str)]) -> Self {
+        let settings =
+            format!("{SETTINGS} -c listen_addresses=127.0.0.1 -c port={port} {settings}");
+        let server = Self::begin(port, INITDB, &settings, files);
+        server.wait();
+        server
+    }
+
+    /// Starts a hot standby of this server, which follows it as the role `replica`.
+    pub(crate) fn standby(&self) -> Self {
+        let mut primary = Postgres::open(self.address("postgres", None)).unwrap();
+        primary
+            .run_script("CREATE ROLE replica LOGIN REPLICATION")
+            .unwrap();
+        let from = self.folder.display();
+        let make =
+            format!("pg_basebackup -D data -R -X stream -c fast --no-sync -U replica -h '{from}'");
+        let standby = Self::begin(5432, &make, SETTINGS, &[]);
+        standby.wait_for(|opened| opened.is_err_and(|why| why.contains("not the primary")));
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&self) {
+        let (bin, folder) = (programs(), self.folder.display());
+        let script = format!(
+            "'{}/pg_ctl' promote -D '{folder}/data' >'{folder}/promote.log' 2>&1",
+            bin.display()
+        );
+        assert!(
+            shell(&script).status().unwrap().success(),
+            "{}",
+            self.log("promote.log")
+        );
+    }
+
+    /// Stops the server at once, as if its machine were gone.
+    pub(crate) fn stop(mut self) {
+        let pid = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap();
+        let killed = Command::new("kill").args(["-QUIT", pid]).status().unwrap();
+        assert!(killed.success());
+        drop(self.life.take());
+        self.shell.wait().unwrap();
+    }
+
+    fn begin(port: u16, make: &str, settings: &str, files: &[(&str, &str)]) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() {
@@ -67,76 +155,74 @@ impl Server {
         let number = STARTED.fetch_add(1, Ordering::SeqCst);
         let folder = base.join(format!("bursar-pg-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        // PostgreSQL does not run as root.
-        let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| {
+        for (name, text) in files {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
             #[cfg(unix)]
-            return std::os::unix::fs::MetadataExt::uid(&it) == 0;
-            #[cfg(not(unix))]
-            return false;
-        });
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
+            hand_over(&path);
+        }
+        hand_over(&folder);
         let (bin, path) = (programs(), folder.display().to_string());
+        let settings = settings.replace("{folder}", &path);
         let script = format!(
-            "set -e; cd '{path}'; '{bin}/initdb' -D data -U bursar --auth=trust --no-sync --no-locale -E UTF8 >initdb.log 2>&1; \
+            "set -e; cd '{path}'; '{bin}'/{make} >make.log 2>&1; \
              '{bin}/postgres' -D data -k '{path}' {settings} >server.log 2>&1 </dev/null & server=$!; \
              read gone || true; kill -INT $server; wait $server || true; cd /; rm -rf '{path}'",
             bin = bin.display()
         );
-        let mut command = if is_root {
-            #[cfg(unix)]
-            std::os::unix::fs::chown(&folder, Some(65534), Some(65534)).unwrap();
-            let mut command = Command::new("setpriv");
-            command.args([
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                "sh",
-                "-c",
-            ]);
-            command
-        } else {
-            let mut command = Command::new("sh");
-            command.arg("-c");
-            command
-        };
-        let mut shell = command
-            .arg(script)
+        let mut shell = shell(&script)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let life = shell.stdin.take().unwrap();
-        let server = Self {
+        Self {
             folder,
-            _shell: shell,
-            _life: life,
-        };
-        server.wait();
-        server
+            port,
+            shell,
+            life: Some(life),
+        }
     }
 
     fn wait(&self) {
+        self.wait_for(|opened| opened.is_ok());
+    }
+
+    /// Waits until connecting ends as it should; `is_up` gets the error's text.
+    pub(crate) fn wait_for(&self, is_up: impl Fn(Result<(), String>) -> bool) {
         let begun = Instant::now();
-        while let Err(error) = Postgres::open(self.address("postgres", None)) {
-            let log = |name| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        loop {
+            let opened = Postgres::open(self.address("postgres", None));
+            let opened = opened.map(drop).map_err(|error| error.to_string());
+            if is_up(opened.clone()) {
+                return;
+            }
             assert!(
                 begun.elapsed() < Duration::from_mins(1),
-                "PostgreSQL does not start: {error}\n{}\n{}",
-                log("initdb.log"),
-                log("server.log")
+                "PostgreSQL does not start: {opened:?}\n{}\n{}",
+                self.log("make.log"),
+                self.log("server.log")
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What one of its programs has said.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name)).unwrap_or_default()
     }
 
     fn address(&self, database: &str, schema: Option<&str>) -> Address {
         Address::parse(&self.url(database, schema)).unwrap()
     }
 
-    fn url(&self, database: &str, schema: Option<&str>) -> String {
+    pub(crate) fn url(&self, database: &str, schema: Option<&str>) -> String {
         let schema = schema.map_or(String::new(), |schema| format!("&schema={schema}"));
-        let host = self.folder.display();
-        format!("postgres://bursar@/{database}?host={host}{schema}")
+        let (host, port) = (self.folder.display(), self.port);
+        format!("postgres://bursar@/{database}?host={host}&port={port}{schema}")
     }
 
     /// The folder with the socket.
@@ -146,7 +232,7 @@ impl Server {
 
     /// Where the server listens.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.join(".s.PGSQL.5432")
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
     }
 
     /// The address of a schema that nobody else has, as text.
