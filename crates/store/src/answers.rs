@@ -56,10 +56,9 @@ struct ChargeAt(i64, i64);
 
 impl Answers {
     pub(crate) fn open(connection: &mut dyn Connection) -> Result<Self, StoreError> {
-        let rows = connection.rows("SELECT coalesce(max(number), 0) FROM answer", vec![])?;
         Ok(Self {
             keys: Some(KeyIndex::open(connection)?),
-            newest: rows.first().map_or(Ok(0), |row| row.integer(0))?,
+            newest: newest(connection)?,
         })
     }
 
@@ -165,6 +164,12 @@ pub(crate) fn look_up(
     }
     let numbers = key_index::look_up(connection, digest::index_key(&fingerprint))?;
     one_of(connection, &numbers, &fingerprint)
+}
+
+/// The number of the newest answer of all.
+pub(crate) fn newest(connection: &mut dyn Connection) -> Result<i64, StoreError> {
+    let rows = connection.rows("SELECT coalesce(max(number), 0) FROM answer", vec![])?;
+    rows.first().map_or(Ok(0), |row| row.integer(0))
 }
 
 fn by_fingerprint(

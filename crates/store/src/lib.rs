@@ -213,6 +213,11 @@ impl Store {
         }
     }
 
+    /// The slot of this node, where others write as well and it has one.
+    pub fn slot(&self) -> Option<i64> {
+        self.memory.node.map(|node| node.slot)
+    }
+
     /// The newest seal over the journal.
     pub const fn seal(&self) -> Seal {
         self.memory.seal

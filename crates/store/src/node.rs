@@ -68,8 +68,8 @@ impl Node {
                 connection.commit()?;
                 Ok(taken)
             }) {
-                // The first nodes of all make the same row.
-                Err(StoreError::Conflict(_)) if tries < 8 => {
+                // The first nodes of all make the same row. And nothing depends on a slot that was perhaps taken: another is.
+                Err(StoreError::Conflict(_) | StoreError::Unknown(_)) if tries < 8 => {
                     connection.rollback()?;
                     tries += 1;
                 }
@@ -177,16 +177,13 @@ impl Node {
         connection.execute(RELEASE, &[mine]).map(drop)
     }
 
-    /// The numbers to go on from, when these are the newest that anybody has given out.
-    pub(crate) fn follow(&self, newest: Sequence) -> Sequence {
-        let highest = newest.numbers().into_iter().max().unwrap_or(0);
+    /// The numbers to go on from, when these are the newest that anybody has given out; `answers` is the newest answer's. A holder
+    /// of this slot may have given nothing but answers in its last block.
+    pub(crate) fn follow(&self, newest: Sequence, answers: i64) -> Sequence {
+        let numbers = newest.numbers().into_iter().chain([answers]);
+        let highest = numbers.max().unwrap_or(0);
         let base = base(tick_of(highest), self.slot);
-        if highest < base + BLOCK
-            && newest
-                .numbers()
-                .iter()
-                .all(|number| number - base < USED_MOST)
-        {
+        if highest - base < USED_MOST {
             newest.at_least(base)
         } else {
             newest.at_least(self.after(highest))
@@ -306,22 +303,22 @@ mod tests {
 
     #[test]
     fn the_first_node_alone_numbers_as_one_writer_does() {
-        let first = node(0).follow(Sequence::default());
+        let first = node(0).follow(Sequence::default(), 0);
         assert_eq!(first, Sequence::default());
         let posted = Sequence {
             posting: 700,
             transaction: 300,
             ..first
         };
-        assert_eq!(node(0).follow(posted), posted);
+        assert_eq!(node(0).follow(posted, 0), posted);
         assert_eq!(node(0).advanced(posted, 0, 700), posted);
     }
 
     #[test]
     fn blocks_of_two_nodes_never_meet_and_follow_what_was_seen() {
         let (a, b) = (node(0), node(1));
-        let mut of_a = a.follow(Sequence::default());
-        let mut of_b = b.follow(Sequence::default());
+        let mut of_a = a.follow(Sequence::default(), 0);
+        let mut of_b = b.follow(Sequence::default(), 0);
         assert_eq!(of_b.posting, BLOCK);
         of_b.posting += 5;
         // A meets a wallet that B has touched.
@@ -354,17 +351,28 @@ mod tests {
     }
 
     #[test]
+    fn a_block_with_nothing_but_answers_is_not_begun_again() {
+        let newest = Sequence {
+            posting: base(7, 3) + 10,
+            ..Sequence::default()
+        };
+        let begun = node(3).follow(newest, base(8, 3) + 1);
+        assert_eq!(begun.posting, base(8, 3));
+        assert_eq!(node(3).follow(newest, base(8, 5) + 1).posting, base(9, 3));
+    }
+
+    #[test]
     fn a_node_that_starts_behind_others_begins_a_new_block() {
         let newest = Sequence {
             posting: base(7, 3) + 10,
             account: 40,
             ..Sequence::default()
         };
-        let begun = node(2).follow(newest);
+        let begun = node(2).follow(newest, 0);
         assert_eq!(begun.posting, base(8, 2));
         assert_eq!(begun.account, base(8, 2));
         // The one whose numbers these are goes on behind them, and all its numbers are in one block.
-        let same = node(3).follow(newest);
+        let same = node(3).follow(newest, 0);
         assert_eq!((same.posting, same.account), (base(7, 3) + 10, base(7, 3)));
     }
 }

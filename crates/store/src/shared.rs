@@ -124,7 +124,8 @@ impl Memory {
             connection.execute(crate::RELEASE_CLAIMS, &[vec![]])?;
         }
         let history = node::history(connection)?;
-        let sequence = node.follow(load::sequence(connection)?.at_least(history));
+        let newest = load::sequence(connection)?.at_least(history);
+        let sequence = node.follow(newest, answers::newest(connection)?);
         Ok(Self {
             sequence,
             accounts: std::collections::HashMap::new(),
@@ -157,7 +158,8 @@ impl Store {
     }
 
     fn settled(&mut self, state: &mut State, changes: bool) -> Result<bool, StoreError> {
-        if changes {
+        // Whoever has no slot takes one, even for a question: memory is filled with it.
+        if changes || self.memory.node.is_none() {
             self.begin()?;
         }
         let (Some(under_way), Some(node)) = (&mut self.under_way, self.memory.node) else {
