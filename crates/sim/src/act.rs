@@ -11,9 +11,9 @@ use bursar_stripe::request::retrieve_checkout_session;
 
 use crate::client;
 use crate::fault::Trouble;
-use crate::node::Task;
+use crate::node::{Next, Task};
 use crate::reach::{From, put};
-use crate::run::{Next, Run, text};
+use crate::run::{Run, text};
 use crate::script::{Step, Verb};
 use crate::stripe::{Told, pick, pick_recent};
 
@@ -40,13 +40,13 @@ impl Run {
             | Verb::Cancel => {
                 if let Some(command) = client::command(step, &self.model) {
                     let number = self.clients.ask(command);
-                    self.send(number);
+                    self.send(number, self.at(step));
                 }
             }
             Verb::Retry => {
                 let number = step.which as usize % self.clients.asked.len().max(1);
                 if self.clients.asked.len() > number {
-                    self.send(number);
+                    self.send(number, self.at(step));
                 }
             }
             Verb::Reuse => self.reuse(step),
@@ -72,7 +72,7 @@ impl Run {
             Verb::Deliver => {
                 self.listen();
                 if let Some(told) = pick(&self.told, step.which).cloned() {
-                    self.deliver(&told)?;
+                    self.deliver(&told, self.at(step))?;
                 }
             }
             Verb::DeliverNewest => {
@@ -84,7 +84,8 @@ impl Run {
                     .take(1 + step.how as usize % 6)
                     .cloned()
                     .collect();
-                newest.iter().try_for_each(|told| self.deliver(told))?;
+                let at = self.at(step);
+                newest.iter().try_for_each(|told| self.deliver(told, at))?;
             }
             _ => return self.work(step),
         }
@@ -93,6 +94,9 @@ impl Run {
 
     /// What happens inside of the process and to it.
     fn work(&mut self, step: Step) -> Result<(), String> {
+        let at = self.at(step);
+        let is_server = self.nodes.len() > 1;
+        let node = &mut self.nodes[at];
         match step.verb {
             Verb::Write => {
                 let most = if step.how.is_multiple_of(4) {
@@ -100,24 +104,29 @@ impl Run {
                 } else {
                     usize::MAX
                 };
-                self.write(most)?;
+                self.write(at, most)?;
             }
-            Verb::Mute => self.mute = true,
-            Verb::Inbox => self.begin_inbox(),
-            Verb::Tick => self.begin_tick(),
-            Verb::Jobs => self.begin_jobs()?,
-            Verb::Work => self.go_well(1 + step.how as usize % 8)?,
-            Verb::Reach => self.arrive(step.which, true),
-            Verb::Answer => self.bring(step.which),
-            Verb::TimeOut => self.time_out(step.which),
-            Verb::Fail => self.arrive(step.which, false),
-            Verb::Crash => self.crash()?,
-            Verb::DieBefore => self.next = Next::Trouble(step.which % 24, Trouble::Die),
-            Verb::Full => self.next = Next::Trouble(step.which % 24, Trouble::Full),
-            Verb::DieAfter => self.next = Next::DieAfter,
+            Verb::Mute => node.mute = true,
+            Verb::Inbox => self.begin_inbox(at),
+            Verb::Tick => self.begin_tick(at),
+            Verb::Jobs => self.begin_jobs(at)?,
+            Verb::Work => self.go_well(at, 1 + step.how as usize % 8)?,
+            Verb::Reach => self.arrive(at, step.which, true),
+            Verb::Answer => self.bring(at, step.which),
+            Verb::TimeOut => self.time_out(at, step.which),
+            Verb::Fail => self.arrive(at, step.which, false),
+            Verb::Crash => self.crash(at)?,
+            Verb::DieBefore => node.next = Next::Trouble(step.which % 24, Trouble::Die),
+            Verb::Full => node.next = Next::Trouble(step.which % 24, Trouble::Full),
+            Verb::DieAfter => node.next = Next::DieAfter,
+            Verb::Clash if is_server => {
+                node.next = Next::Trouble(step.which % 24, Trouble::Clash);
+            }
+            Verb::Cut if is_server => node.next = Next::Cut(step.which.is_multiple_of(2)),
+            Verb::Steal => self.steal(at)?,
             Verb::Wait => self.wait(WAITS[step.which as usize % WAITS.len()]),
             Verb::Jump => {
-                self.ahead = i64::from(step.which % 1_200) - 600;
+                node.ahead = i64::from(step.which % 1_200) - 600;
                 self.wait(0);
             }
             _ => {}
@@ -126,14 +135,14 @@ impl Run {
     }
 
     /// A client sends a request, the first time or again.
-    pub(crate) fn send(&mut self, number: usize) {
+    pub(crate) fn send(&mut self, number: usize, at: usize) {
         let asked = &self.clients.asked[number];
-        if asked.waits {
+        if asked.waits[at] {
             return;
         }
         let request = asked.request.clone();
-        if self.submit(request, From::Client(number)) {
-            self.clients.asked[number].waits = true;
+        if self.submit(at, request, From::Client(number)) {
+            self.clients.asked[number].waits[at] = true;
         }
     }
 
@@ -149,7 +158,7 @@ impl Run {
         };
         if self.model.answer(&key.key).is_some() {
             *hash = request_hash(b"something else");
-            self.submit(request, From::Nobody);
+            self.submit(self.at(step), request, From::Nobody);
         }
     }
 
@@ -159,8 +168,10 @@ impl Run {
         let Some((session, payment)) = pick_recent(known, step.which).cloned() else {
             return;
         };
-        let reach = self.node.reach.clone();
-        self.node.spawn(Task::Job, async move {
+        let at = self.at(step);
+        let node = &mut self.nodes[at];
+        let reach = node.reach.clone();
+        node.spawn(Task::Job, async move {
             let asked = retrieve_checkout_session(&session);
             if let Ok(session) = reach.call::<CheckoutSession>(&asked).await {
                 let fact = inbound::session_fact(&session);
@@ -182,42 +193,44 @@ impl Run {
     }
 
     /// Delivers an event.
-    pub(crate) fn deliver(&mut self, told: &Told) -> Result<(), String> {
+    pub(crate) fn deliver(&mut self, told: &Told, at: usize) -> Result<(), String> {
         let body = told.body.clone().into();
         let event = inbound::event(&body).map_err(|error| format!("{}: {error}", told.id))?;
         let request = Request {
             command: Command::ReceiveEvent(event),
             idempotency: None,
         };
-        self.submit(request, From::Nobody);
+        self.submit(at, request, From::Nobody);
         Ok(())
     }
 
-    pub(crate) fn begin_inbox(&mut self) {
-        if !self.node.has(Task::Inbox) {
-            let reach = self.node.reach.clone();
-            self.node.spawn(Task::Inbox, async move {
+    pub(crate) fn begin_inbox(&mut self, at: usize) {
+        if !self.nodes[at].has(Task::Inbox) {
+            let reach = self.nodes[at].reach.clone();
+            self.nodes[at].spawn(Task::Inbox, async move {
                 drop(inbox::work_off(&reach).await);
             });
         }
     }
 
-    pub(crate) fn begin_tick(&mut self) {
-        if !self.node.has(Task::Ticker) {
-            let reach = self.node.reach.clone();
-            let notice = self.node.policy.expiry_notice_seconds;
-            self.node.spawn(Task::Ticker, async move {
+    pub(crate) fn begin_tick(&mut self, at: usize) {
+        if !self.nodes[at].has(Task::Ticker) {
+            let reach = self.nodes[at].reach.clone();
+            let notice = self.nodes[at].policy.expiry_notice_seconds;
+            self.nodes[at].spawn(Task::Ticker, async move {
                 drop(ticker::tick(&reach, notice).await);
             });
         }
     }
 
-    pub(crate) fn begin_jobs(&mut self) -> Result<(), String> {
-        let now = self.now();
-        let due = self.node.reach.ask(|reader| reader.due_jobs(now, JOBS_MAX));
+    pub(crate) fn begin_jobs(&mut self, at: usize) -> Result<(), String> {
+        let now = self.now(at);
+        let due = self.nodes[at]
+            .reach
+            .ask(|reader| reader.due_jobs(now, JOBS_MAX));
         for key in due.map_err(text)?.0 {
-            let reach = self.node.reach.clone();
-            self.node.spawn(Task::Job, async move {
+            let reach = self.nodes[at].reach.clone();
+            self.nodes[at].spawn(Task::Job, async move {
                 if let Ok(Some(claim)) = jobs::claim(&reach, key).await {
                     jobs::work(&reach, claim).await;
                 }
@@ -227,21 +240,21 @@ impl Run {
     }
 
     /// Everybody does what there is to do, so many times.
-    fn go_well(&mut self, turns: usize) -> Result<(), String> {
-        self.write(usize::MAX)?;
-        self.begin_inbox();
-        self.begin_jobs()?;
+    fn go_well(&mut self, at: usize, turns: usize) -> Result<(), String> {
+        self.write(at, usize::MAX)?;
+        self.begin_inbox(at);
+        self.begin_jobs(at)?;
         for _ in 0..turns {
-            self.write(usize::MAX)?;
-            self.arrive(0, true);
-            self.bring(0);
+            self.write(at, usize::MAX)?;
+            self.arrive(at, 0, true);
+            self.bring(at, 0);
         }
         Ok(())
     }
 
     /// A call arrives at Stripe, or it does not.
-    pub(crate) fn arrive(&mut self, which: u32, well: bool) {
-        let mut inner = self.node.reach.inner();
+    pub(crate) fn arrive(&mut self, at: usize, which: u32, well: bool) {
+        let mut inner = self.nodes[at].reach.inner();
         let sent = inner.calls.iter_mut().filter(|call| call.answer.is_none());
         let sent: Vec<_> = sent.collect();
         let Some(count) = sent.len().checked_sub(1) else {
@@ -265,8 +278,8 @@ impl Run {
     }
 
     /// Stripe's answer arrives.
-    pub(crate) fn bring(&mut self, which: u32) {
-        let mut inner = self.node.reach.inner();
+    pub(crate) fn bring(&mut self, at: usize, which: u32) {
+        let mut inner = self.nodes[at].reach.inner();
         let answered = inner.calls.iter().enumerate();
         let answered = answered.filter(|(_, call)| call.answer.is_some());
         let places: Vec<usize> = answered.map(|(place, _)| place).collect();
@@ -278,12 +291,12 @@ impl Run {
         if let (Some(slot), Some(answer)) = (call.slot, call.answer) {
             put(&slot, answer);
         }
-        self.node.go_on();
+        self.nodes[at].go_on();
     }
 
     /// Whoever waits gives up; the call may still arrive.
-    fn time_out(&mut self, which: u32) {
-        let mut inner = self.node.reach.inner();
+    fn time_out(&mut self, at: usize, which: u32) {
+        let mut inner = self.nodes[at].reach.inner();
         let waits = inner.calls.iter_mut().filter(|call| call.slot.is_some());
         let mut waits: Vec<_> = waits.collect();
         let Some(count) = waits.len().checked_sub(1) else {
@@ -298,7 +311,7 @@ impl Run {
         if let Some(slot) = slot {
             put(&slot, Err(unknown("no answer in time", None)));
         }
-        self.node.go_on();
+        self.nodes[at].go_on();
     }
 }
 

@@ -9,12 +9,14 @@ use crate::run::{Run, text};
 use crate::truth;
 
 /// Wallets are what the second ledger says, and nothing was credited that Stripe does not know to be paid.
-pub(crate) fn look(run: &mut Run) -> Result<(), String> {
-    wallets(run)?;
+///
+/// Only one of the nodes is asked, by `turn`: what a node remembers gets old when nobody asks it.
+pub(crate) fn look(run: &mut Run, turn: usize) -> Result<(), String> {
+    wallets(run, turn % run.nodes.len())?;
     truth::nothing_invented(run)
 }
 
-fn wallets(run: &mut Run) -> Result<(), String> {
+fn wallets(run: &mut Run, at: usize) -> Result<(), String> {
     let users: Vec<UserId> = USERS
         .iter()
         .filter_map(|user| UserId::parse(user))
@@ -23,8 +25,8 @@ fn wallets(run: &mut Run) -> Result<(), String> {
         command: Command::ReadWallets(users.iter().map(AccountKey::wallet).collect()),
         idempotency: None,
     };
-    let now = run.now();
-    let outcome = run.node.write(&[&request]).map_err(text)?;
+    let now = run.now(at);
+    let outcome = run.nodes[at].write(&[&request]).map_err(text)?;
     let Some((Ok(Reply::Wallets(wallets)), _)) = outcome.answers.into_iter().next() else {
         return Err("wallets cannot be read".to_owned());
     };
@@ -45,15 +47,17 @@ fn wallets(run: &mut Run) -> Result<(), String> {
 
 /// The journal adds up, rows agree with it, and the chain of seals is whole.
 pub(crate) fn audit(run: &mut Run) -> Result<(), String> {
-    let report = run.node.reach.ask(bursar_store::audit::run).map_err(text)?;
+    let report = run.nodes[0]
+        .reach
+        .ask(bursar_store::audit::run)
+        .map_err(text)?;
     if let Some(difference) = report.differences.first() {
         return Err(format!("the audit found: {difference:?}"));
     }
     if let Some((unit, sum)) = report.sums.iter().find(|(_, sum)| **sum != 0) {
         return Err(format!("all balances in {unit} add up to {sum}"));
     }
-    let chain = run
-        .node
+    let chain = run.nodes[0]
         .reach
         .ask(|reader| bursar_store::audit::chain(reader, &[]))
         .map_err(text)?;

@@ -15,6 +15,7 @@ use bursar_domain::topup::CreateTopup;
 use bursar_store::digest::request_hash;
 
 use crate::model::Model;
+use crate::node::NODES_MAX;
 use crate::script::{Step, Verb};
 use crate::stripe::pick_recent;
 
@@ -30,8 +31,8 @@ pub(crate) struct Asked {
     pub(crate) request: Request,
     /// What the client was answered, once an answer has reached it.
     pub(crate) answered: Option<Result<Reply, Refusal>>,
-    /// Whether it waits for an answer.
-    pub(crate) waits: bool,
+    /// At which nodes it waits for an answer.
+    pub(crate) waits: [bool; NODES_MAX],
 }
 
 /// All that clients have asked for, in order.
@@ -57,7 +58,7 @@ impl Clients {
         self.asked.push(Asked {
             request,
             answered: None,
-            waits: false,
+            waits: [false; NODES_MAX],
         });
         number
     }

@@ -5,7 +5,8 @@ use bursar_domain::job::JobKind;
 use bursar_domain::time::Time;
 use bursar_store::query::Reader;
 
-use crate::run::{Next, Run, text};
+use crate::node::{Next, Node};
+use crate::run::{Run, text};
 use crate::{check, truth};
 
 /// So many rounds of work are enough for everything that a run leaves behind.
@@ -19,9 +20,11 @@ const QUIET_SECONDS: i64 = 7_200;
 const QUIET_ROUNDS: usize = 30;
 
 pub(crate) fn settle(run: &mut Run) -> Result<(), String> {
-    run.next = Next::Well;
-    run.mute = false;
-    run.ahead = 0;
+    for node in &mut run.nodes {
+        node.next = Next::Well;
+        node.mute = false;
+        node.ahead = 0;
+    }
     run.wait(0);
     let mut delivered = 0;
     for _ in 0..QUIET_ROUNDS {
@@ -31,7 +34,9 @@ pub(crate) fn settle(run: &mut Run) -> Result<(), String> {
     calm(run, &mut delivered)?;
     everything_is_done(run)?;
     everybody_is_answered(run)?;
-    check::look(run)?;
+    for at in 0..run.nodes.len() {
+        check::look(run, at)?;
+    }
     check::audit(run)?;
     truth::agrees(run)
 }
@@ -41,25 +46,30 @@ fn calm(run: &mut Run, delivered: &mut usize) -> Result<(), String> {
     for _ in 0..ROUNDS_MAX {
         run.listen();
         while let Some(told) = run.told.get(*delivered).cloned() {
-            run.deliver(&told)?;
-            run.write(usize::MAX)?;
+            let at = *delivered % run.nodes.len();
+            run.deliver(&told, at)?;
+            run.write(at, usize::MAX)?;
             *delivered += 1;
         }
-        run.begin_inbox();
-        run.begin_tick();
-        run.begin_jobs()?;
+        for at in 0..run.nodes.len() {
+            run.begin_inbox(at);
+            run.begin_tick(at);
+            run.begin_jobs(at)?;
+        }
         let mut turns = 0;
-        while !run.node.is_idle() {
-            run.write(usize::MAX)?;
-            run.arrive(0, true);
-            run.bring(0);
+        while !run.nodes.iter().all(Node::is_idle) {
+            for at in 0..run.nodes.len() {
+                run.write(at, usize::MAX)?;
+                run.arrive(at, 0, true);
+                run.bring(at, 0);
+            }
             turns += 1;
             if turns > ROUNDS_MAX * 10 {
                 return Err("workers never come to an end".to_owned());
             }
         }
-        let now = run.now();
-        let left = run.node.reach.ask(|reader| {
+        let now = run.now(0);
+        let left = run.nodes[0].reach.ask(|reader| {
             let jobs = reader.due_jobs(now, 1)?.0.len();
             let events = reader.event_count(Some(EventStatus::Pending))?;
             Ok((jobs, events, reader.due(now, now, 1)?.is_empty()))
@@ -77,8 +87,7 @@ fn calm(run: &mut Run, delivered: &mut usize) -> Result<(), String> {
 
 /// Nothing is owed but to look again at what may still change.
 fn everything_is_done(run: &Run) -> Result<(), String> {
-    let jobs = run
-        .node
+    let jobs = run.nodes[0]
         .reach
         .ask(|reader| reader.due_jobs(Time(i64::MAX), 1_000));
     // Stripe closes no session whose money is on its way: that job becomes a look, too.
@@ -100,8 +109,7 @@ fn everything_is_done(run: &Run) -> Result<(), String> {
         EventStatus::Waiting,
         EventStatus::Failed,
     ] {
-        let count = run
-            .node
+        let count = run.nodes[0]
             .reach
             .ask(|reader: &mut Reader| reader.event_count(Some(status)));
         let count = count.map_err(text)?;
@@ -124,8 +132,9 @@ fn everything_is_done(run: &Run) -> Result<(), String> {
 /// Whoever asks again gets an answer, and the one that counts.
 fn everybody_is_answered(run: &mut Run) -> Result<(), String> {
     for number in 0..run.clients.asked.len() {
-        run.send(number);
-        run.write(usize::MAX)?;
+        let at = number % run.nodes.len();
+        run.send(number, at);
+        run.write(at, usize::MAX)?;
     }
     // What was decided only now may be owed something.
     let mut delivered = run.told.len();

@@ -11,13 +11,19 @@ pub(crate) enum Trouble {
     Die,
     /// The disk is full for this one statement.
     Full,
+    /// The server ends the transaction, as it does with one of two that wait for each other.
+    Clash,
 }
 
 #[derive(Debug, Default)]
 struct Plan {
     /// After so many statements.
     due: Option<(u32, Trouble)>,
+    /// The connection is lost at the next commit, which was done or not.
+    cut: Option<bool>,
     dead: bool,
+    /// How often the connection was lost.
+    generation: u64,
 }
 
 /// When the connection fails, shared with whoever plans it.
@@ -34,11 +40,25 @@ impl Faults {
         self.with(|plan| plan.due = Some((statements, trouble)));
     }
 
+    /// Plans that the connection is lost at the commit, and whether the commit is done.
+    pub(crate) fn plan_cut(&self, is_done: bool) {
+        self.with(|plan| plan.cut = Some(is_done));
+    }
+
     /// Whether the process is dead. What was planned is off.
     pub(crate) fn end(&self) -> bool {
         self.with(|plan| {
             plan.due = None;
+            plan.cut = None;
             plan.dead
+        })
+    }
+
+    fn cut(&self) -> Option<bool> {
+        self.with(|plan| {
+            let cut = plan.cut.take();
+            plan.generation += u64::from(cut.is_some());
+            cut
         })
     }
 
@@ -50,8 +70,12 @@ impl Faults {
             match &mut plan.due {
                 Some((0, trouble)) => {
                     plan.dead = *trouble == Trouble::Die;
+                    let error = match trouble {
+                        Trouble::Clash => StoreError::Conflict("the simulator says so".to_owned()),
+                        Trouble::Die | Trouble::Full => failed("the disk is full"),
+                    };
                     plan.due = None;
-                    Err(failed("the disk is full"))
+                    Err(error)
                 }
                 Some((left, _)) => {
                     *left -= 1;
@@ -79,7 +103,7 @@ impl Connection for Faulty {
     }
 
     fn generation(&self) -> u64 {
-        self.inner.generation()
+        self.faults.with(|plan| plan.generation)
     }
 
     fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Vec<Row>>>, StoreError> {
@@ -123,7 +147,15 @@ impl Connection for Faulty {
             self.inner.rollback()?;
             return Err(error);
         }
-        self.inner.commit()
+        let Some(is_done) = self.faults.cut() else {
+            return self.inner.commit();
+        };
+        if is_done {
+            self.inner.commit()?;
+        } else {
+            self.inner.rollback()?;
+        }
+        Err(StoreError::Unknown("the connection was lost".to_owned()))
     }
 
     fn rollback(&mut self) -> Result<(), StoreError> {

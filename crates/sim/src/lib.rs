@@ -19,6 +19,7 @@ mod node;
 mod reach;
 mod run;
 mod script;
+mod server;
 mod shrink;
 mod stripe;
 mod truth;

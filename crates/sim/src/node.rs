@@ -1,4 +1,4 @@
-//! One process of the service: its store, what waits for its writer, and its workers.
+//! One process of the service: its store, what waits for its writer, and its workers. There may be two on one database.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -11,13 +11,40 @@ use bursar_domain::policy::Policy;
 use bursar_domain::time::Time;
 use bursar_engine::batch::{Batch, Outcome};
 use bursar_engine::clock::FixedClock;
+use bursar_store::connection::Connection;
 use bursar_store::query::Reader;
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Sizes, Store, StoreError};
 
 use crate::draw::Draw;
-use crate::fault::{Faults, Faulty};
+use crate::fault::{Faults, Faulty, Trouble};
 use crate::reach::Reach;
+use crate::server::Server;
+
+/// At most so many nodes are there at the same time.
+pub(crate) const NODES_MAX: usize = 2;
+
+/// What the next batch of a node meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Well,
+    /// Trouble after so many statements.
+    Trouble(u32, Trouble),
+    /// Death after the commit.
+    DieAfter,
+    /// A connection that is lost at the commit, which was done or not.
+    Cut(bool),
+}
+
+/// Where a node has its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file that belongs to it alone.
+    File,
+    /// A server that others use, too.
+    Server,
+}
 
 /// What is drawn for ids goes on over a restart.
 #[derive(Clone)]
@@ -60,24 +87,48 @@ type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub(crate) struct Node {
     path: PathBuf,
+    place: Place,
+    sizes: Sizes,
     ids: DrawnIds,
     pub(crate) policy: Policy,
     batch: Option<Batch>,
     pub(crate) faults: Faults,
     pub(crate) reach: Reach,
     tasks: Vec<(Task, Running)>,
+    pub(crate) next: Next,
+    /// Whether the next answers to clients get lost.
+    pub(crate) mute: bool,
+    /// How far its clock is ahead of Stripe's, in seconds.
+    pub(crate) ahead: i64,
 }
 
 impl Node {
-    pub(crate) fn start(folder: &Path, seed: u64, now: Time) -> Result<Self, StoreError> {
+    /// Starts the node of this number, the first one first.
+    pub(crate) fn start(
+        folder: &Path,
+        (seed, number): (u64, u64),
+        place: Place,
+        now: Time,
+    ) -> Result<Self, StoreError> {
+        // Small, so that wallets are forgotten and rows fall behind within a run; or so large that all stay in memory and get old.
+        let kept = if place == Place::Server && seed.is_multiple_of(2) {
+            64
+        } else {
+            1
+        };
         let mut node = Self {
             path: folder.join("bursar.db"),
-            ids: DrawnIds::new(seed),
+            place,
+            sizes: Sizes { lag: 12, kept },
+            ids: DrawnIds::new(seed ^ number << 48),
             policy: policy(seed),
             batch: None,
             faults: Faults::default(),
-            reach: Reach::new(Arc::new(FixedClock::at(now))),
+            reach: Reach::new(Arc::new(FixedClock::at(now)), number),
             tasks: Vec::new(),
+            next: Next::Well,
+            mute: false,
+            ahead: 0,
         };
         node.open()?;
         Ok(node)
@@ -85,25 +136,50 @@ impl Node {
 
     fn open(&mut self) -> Result<(), StoreError> {
         self.faults = Faults::default();
+        let (inner, reader): (Box<dyn Connection>, _) = match self.place {
+            Place::File => (
+                Box::new(Sqlite::open_writer(&self.path)?),
+                Reader::open_sqlite(&self.path),
+            ),
+            Place::Server => (
+                Box::new(Server::connect(&self.path)?),
+                Ok(Reader::over(Box::new(Server::connect(&self.path)?))),
+            ),
+        };
         let connection = Faulty {
-            inner: Box::new(Sqlite::open_writer(&self.path)?),
+            inner,
             faults: self.faults.clone(),
         };
-        // Small, so that wallets are forgotten and rows fall behind within a run.
-        let sizes = Sizes { lag: 12, kept: 1 };
         let clock = Arc::clone(&self.reach.clock);
         self.batch = Some(Batch {
-            store: Store::open_sized(Box::new(connection), sizes)?,
+            store: Store::open_sized(Box::new(connection), self.sizes)?,
             ids: Box::new(self.ids.clone()),
             policy: self.policy.clone(),
             clock,
         });
-        self.reach.inner().reader = Some(Reader::open_sqlite(&self.path)?);
+        self.reach.inner().reader = Some(reader?);
         Ok(())
     }
 
     /// The process dies, and starts again. Calls that were sent may still arrive at Stripe.
     pub(crate) fn crash(&mut self) -> Result<(), StoreError> {
+        self.die();
+        self.open()
+    }
+
+    /// As [`Node::crash`], and all slots are held meanwhile: it takes over the one of another node that goes on.
+    pub(crate) fn crash_into(&mut self, slot: i64) -> Result<(), StoreError> {
+        self.die();
+        Server::connect(&self.path)?.offer_slot(slot)?;
+        self.open()
+    }
+
+    /// The slot on the server that this node has, if it knows one.
+    pub(crate) fn slot(&self) -> Option<i64> {
+        self.batch.as_ref().and_then(|batch| batch.store.slot())
+    }
+
+    fn die(&mut self) {
         self.tasks.clear();
         {
             let mut inner = self.reach.inner();
@@ -113,7 +189,7 @@ impl Node {
             inner.reader = None;
         }
         self.batch = None;
-        self.open()
+        self.next = Next::Well;
     }
 
     /// Runs a batch. Durable when it returns without an error.

@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) queue: Vec<Waiting>,
     pub(crate) calls: Vec<Call>,
     stamp_key: Option<StampKey>,
+    /// What this process would make the key for stamps of, if it were the first to need one.
+    drawn: u8,
 }
 
 /// What all workers of one process share.
@@ -68,12 +70,13 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    pub(crate) fn new(clock: Arc<FixedClock>) -> Self {
+    pub(crate) fn new(clock: Arc<FixedClock>, number: u64) -> Self {
         let inner = Inner {
             reader: None,
             queue: Vec::new(),
             calls: Vec::new(),
             stamp_key: None,
+            drawn: 7 + u8::try_from(number).unwrap_or(0),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -165,7 +168,8 @@ impl Provider for Reach {
         if let Some(key) = self.inner().stamp_key.clone() {
             return Ok(key);
         }
-        let keep = Keep::StampKey(StampKey::new([7; 32]));
+        let drawn = self.inner().drawn;
+        let keep = Keep::StampKey(StampKey::new([drawn; 32]));
         self.submit(Command::Keep(keep)).await?;
         let kept = self.ask(|reader| reader.mark(mark::STAMP_KEY))?;
         let key = kept.as_deref().and_then(StampKey::parse);

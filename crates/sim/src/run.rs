@@ -13,11 +13,10 @@ use tempfile::TempDir;
 
 use crate::act::unknown;
 use crate::client::Clients;
-use crate::fault::Trouble;
 use crate::model::Model;
-use crate::node::Node;
+use crate::node::{NODES_MAX, Next, Node, Place};
 use crate::reach::{Call, From, Waiting, put};
-use crate::script::Script;
+use crate::script::{Script, Step};
 use crate::stripe::{BEGIN, Stripe, Told};
 use crate::{check, end};
 
@@ -51,27 +50,11 @@ impl fmt::Display for Failure {
 /// How often what happened, so that a run in which nothing happens is not taken for a good one.
 pub type Seen = BTreeMap<&'static str, u64>;
 
-/// What the next batch meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing.
-    Well,
-    /// Trouble after so many statements.
-    Trouble(u32, Trouble),
-    /// Death after the commit.
-    DieAfter,
-}
-
 pub(crate) struct Run {
-    pub(crate) node: Node,
+    pub(crate) nodes: Vec<Node>,
     pub(crate) stripe: Stripe,
     pub(crate) clients: Clients,
     pub(crate) model: Model,
-    pub(crate) next: Next,
-    /// Whether the next answers to clients get lost.
-    pub(crate) mute: bool,
-    /// How far the clock of the process is ahead of Stripe's, in seconds.
-    pub(crate) ahead: i64,
     /// All that Stripe has told so far.
     pub(crate) told: Vec<Told>,
     pub(crate) seen: Seen,
@@ -81,12 +64,12 @@ pub(crate) struct Run {
 /// Plays a script to its end, and what comes after it. The failure is the first one.
 pub fn play(script: &Script) -> Result<Seen, Failure> {
     let failed = |step: usize| move |what: String| Failure { step, what };
-    let mut run = Run::new(script.seed).map_err(failed(0))?;
+    let mut run = Run::new(script).map_err(failed(0))?;
     for (number, step) in script.steps.iter().enumerate() {
         let done = number + 1;
         run.step(*step).map_err(failed(done))?;
         if done % LOOK_STEPS == 0 {
-            check::look(&mut run).map_err(failed(done))?;
+            check::look(&mut run, done / LOOK_STEPS).map_err(failed(done))?;
         }
         if done % AUDIT_STEPS == 0 {
             check::audit(&mut run).map_err(failed(done))?;
@@ -112,58 +95,62 @@ pub(crate) fn text(error: impl fmt::Display) -> String {
 }
 
 impl Run {
-    fn new(seed: u64) -> Result<Self, String> {
+    fn new(script: &Script) -> Result<Self, String> {
         let folder = folder().map_err(text)?;
-        let node = Node::start(folder.path(), seed, Time::from_seconds(BEGIN)).map_err(text)?;
-        let price = &node.policy.credit_price;
+        let count = script.nodes.clamp(1, NODES_MAX);
+        let place = if count > 1 {
+            Place::Server
+        } else {
+            Place::File
+        };
+        let begin = Time::from_seconds(BEGIN);
+        let nodes = (0..count as u64).map(|number| {
+            let drawn = (script.seed, number);
+            Node::start(folder.path(), drawn, place, begin).map_err(text)
+        });
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let price = &nodes[0].policy.credit_price;
         let model = Model::new((price.numerator, price.denominator));
+        let mut seen = Seen::new();
+        seen.insert("two_nodes", u64::from(count > 1));
         Ok(Self {
-            node,
-            stripe: Stripe::new(seed),
+            nodes,
+            stripe: Stripe::new(script.seed),
             clients: Clients::default(),
             model,
-            next: Next::Well,
-            mute: false,
-            ahead: 0,
             told: Vec::new(),
-            seen: Seen::new(),
+            seen,
             _folder: folder,
         })
+    }
+
+    /// The node at which a step happens.
+    pub(crate) fn at(&self, step: Step) -> usize {
+        step.node as usize % self.nodes.len()
     }
 
     pub(crate) fn count(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    pub(crate) fn now(&self) -> Time {
-        Time::from_seconds(self.stripe.now + self.ahead)
+    /// What time it is for a node.
+    pub(crate) fn now(&self, at: usize) -> Time {
+        Time::from_seconds(self.stripe.now + self.nodes[at].ahead)
     }
 
     /// Time passes, everywhere.
     pub(crate) fn wait(&mut self, seconds: i64) {
         self.stripe.wait(seconds);
-        self.node.reach.clock.set(self.now());
-        self.give_up_calls();
-    }
-
-    /// Nobody waits for ever, and what was sent long ago does not arrive any more.
-    fn give_up_calls(&mut self) {
-        let oldest = self.now().seconds() - CALL_SECONDS_MAX;
-        let mut inner = self.node.reach.inner();
-        let (old, young) = std::mem::take(&mut inner.calls)
-            .into_iter()
-            .partition(|call: &Call| call.at < oldest);
-        inner.calls = young;
-        drop(inner);
-        for slot in old.into_iter().filter_map(|call| call.slot) {
-            put(&slot, Err(unknown("no answer in time", None)));
+        for node in &mut self.nodes {
+            let now = self.stripe.now + node.ahead;
+            node.reach.clock.set(Time::from_seconds(now));
+            give_up_calls(node, now);
         }
-        self.node.go_on();
     }
 
-    /// Asks the writer, unless too much is waiting.
-    pub(crate) fn submit(&mut self, request: Request, from: From) -> bool {
-        let mut inner = self.node.reach.inner();
+    /// Asks the writer of a node, unless too much is waiting.
+    pub(crate) fn submit(&mut self, at: usize, request: Request, from: From) -> bool {
+        let mut inner = self.nodes[at].reach.inner();
         let has_room = inner.queue.len() < QUEUE_MAX;
         if has_room {
             inner.queue.push(Waiting { request, from });
@@ -175,55 +162,73 @@ impl Run {
         has_room
     }
 
-    /// The process dies and starts again.
-    pub(crate) fn crash(&mut self) -> Result<(), String> {
-        self.count("crashes");
-        self.model.restart();
-        self.clients
-            .asked
-            .iter_mut()
-            .for_each(|asked| asked.waits = false);
-        self.node.crash().map_err(text)
+    /// A node dies and starts again.
+    pub(crate) fn crash(&mut self, at: usize) -> Result<(), String> {
+        self.lose_clients(at);
+        self.nodes[at].crash().map_err(text)
     }
 
-    /// The writer takes the first `most` that wait, and answers them.
-    pub(crate) fn write(&mut self, most: usize) -> Result<(), String> {
+    /// A node dies, and takes over the slot of another one when it starts again.
+    pub(crate) fn steal(&mut self, at: usize) -> Result<(), String> {
+        let victim = (at + 1) % self.nodes.len();
+        let Some(slot) = self.nodes[victim].slot().filter(|_| victim != at) else {
+            return Ok(());
+        };
+        self.count("slots_stolen");
+        self.lose_clients(at);
+        self.nodes[at].crash_into(slot).map_err(text)
+    }
+
+    fn lose_clients(&mut self, at: usize) {
+        self.count("crashes");
+        if self.nodes.len() == 1 {
+            self.model.restart();
+        }
+        let all = self.clients.asked.iter_mut();
+        all.for_each(|asked| asked.waits[at] = false);
+    }
+
+    /// The writer of a node takes the first `most` that wait, and answers them.
+    pub(crate) fn write(&mut self, at: usize, most: usize) -> Result<(), String> {
+        let node = &mut self.nodes[at];
         let taken: Vec<Waiting> = {
-            let mut inner = self.node.reach.inner();
+            let mut inner = node.reach.inner();
             let most = most.min(inner.queue.len());
             inner.queue.drain(..most).collect()
         };
         if taken.is_empty() {
             return Ok(());
         }
-        let next = std::mem::replace(&mut self.next, Next::Well);
-        if let Next::Trouble(statements, trouble) = next {
-            self.node.faults.plan(statements, trouble);
+        let next = std::mem::replace(&mut node.next, Next::Well);
+        match next {
+            Next::Trouble(statements, trouble) => node.faults.plan(statements, trouble),
+            Next::Cut(is_done) => node.faults.plan_cut(is_done),
+            Next::Well | Next::DieAfter => {}
         }
         let requests: Vec<&Request> = taken.iter().map(|waiting| &waiting.request).collect();
-        let written = self.node.write(&requests);
-        let is_dead = self.node.faults.end();
+        let written = node.write(&requests);
+        let is_dead = node.faults.end();
         match written {
             Ok(outcome) => {
                 self.count("batches");
-                let now = self.now();
+                let now = self.now(at);
                 for (request, (outcome, replayed)) in requests.iter().zip(&outcome.answers) {
                     self.model.compare(request, (outcome, *replayed), now)?;
                     self.count(if *replayed { "replayed" } else { "decided" });
                 }
                 if next == Next::DieAfter {
                     self.count("died_after");
-                    return self.crash();
+                    return self.crash(at);
                 }
-                self.answer(taken, outcome.answers)
+                self.answer(at, taken, outcome.answers)
             }
             Err(StoreError::Unavailable(_)) if is_dead => {
                 self.count("died_before");
-                self.crash()
+                self.crash(at)
             }
             Err(StoreError::Unavailable(why)) if matches!(next, Next::Trouble(..)) => {
                 self.count("full");
-                self.refuse(taken, &why);
+                self.refuse(at, taken, &why);
                 Ok(())
             }
             Err(error) => Err(format!("a batch could not be written: {error}")),
@@ -232,15 +237,16 @@ impl Run {
 
     fn answer(
         &mut self,
+        at: usize,
         taken: Vec<Waiting>,
         answers: Vec<(Result<Reply, Refusal>, bool)>,
     ) -> Result<(), String> {
-        let mute = std::mem::take(&mut self.mute);
+        let mute = std::mem::take(&mut self.nodes[at].mute);
         for (waiting, (outcome, replayed)) in taken.into_iter().zip(answers) {
             match waiting.from {
                 From::Client(number) => {
                     let asked = &mut self.clients.asked[number];
-                    asked.waits = false;
+                    asked.waits[at] = false;
                     if mute {
                         continue;
                     }
@@ -263,21 +269,36 @@ impl Run {
                 From::Nobody => {}
             }
         }
-        self.node.go_on();
+        self.nodes[at].go_on();
         Ok(())
     }
 
     /// Nothing was written, and whoever waits is told so.
-    fn refuse(&mut self, taken: Vec<Waiting>, why: &str) {
+    fn refuse(&mut self, at: usize, taken: Vec<Waiting>, why: &str) {
         for waiting in taken {
             match waiting.from {
-                From::Client(number) => self.clients.asked[number].waits = false,
+                From::Client(number) => self.clients.asked[number].waits[at] = false,
                 From::Worker(slot) => {
                     put(&slot, Err(StoreError::Unavailable(why.to_owned()).into()));
                 }
                 From::Nobody => {}
             }
         }
-        self.node.go_on();
+        self.nodes[at].go_on();
     }
+}
+
+/// Nobody waits for ever, and what was sent long ago does not arrive any more.
+fn give_up_calls(node: &mut Node, now: i64) {
+    let oldest = now - CALL_SECONDS_MAX;
+    let mut inner = node.reach.inner();
+    let (old, young) = std::mem::take(&mut inner.calls)
+        .into_iter()
+        .partition(|call: &Call| call.at < oldest);
+    inner.calls = young;
+    drop(inner);
+    for slot in old.into_iter().filter_map(|call| call.slot) {
+        put(&slot, Err(unknown("no answer in time", None)));
+    }
+    node.go_on();
 }

@@ -101,17 +101,23 @@ verbs! {
     TimeOut = "time_out", 8;
     /// A call fails before it reaches Stripe, or Stripe does not take it.
     Fail = "fail", 5;
-    /// The process dies and starts again.
+    /// A node dies and starts again.
     Crash = "crash", 3;
-    /// The process dies in the middle of the next batch.
+    /// A node dies in the middle of the next batch.
     DieBefore = "die_before", 4;
-    /// The process dies after the next batch is on disk, before anybody is answered.
+    /// A node dies after the next batch is on disk, before anybody is answered.
     DieAfter = "die_after", 4;
     /// The disk is full for one statement of the next batch.
     Full = "full", 3;
+    /// A server ends a transaction of the next batch, as it does with one of two that wait for each other.
+    Clash = "clash", 4;
+    /// The connection to a server is lost at the next commit; it was done or not.
+    Cut = "cut", 4;
+    /// A node dies, and takes over the slot of another one when it starts again.
+    Steal = "steal", 3;
     /// Time passes.
     Wait = "wait", 20;
-    /// The clock of the process jumps.
+    /// The clock of a node jumps.
     Jump = "jump", 2;
 }
 
@@ -131,6 +137,8 @@ pub struct Step {
     pub which: u32,
     /// How much, how long, how.
     pub how: u32,
+    /// At which node, where there are several.
+    pub node: u32,
 }
 
 /// What happens in a run.
@@ -138,6 +146,8 @@ pub struct Step {
 pub struct Script {
     /// What ids and faults inside a step are drawn from.
     pub seed: u64,
+    /// How many nodes there are. More than one share a database server; one has a file.
+    pub nodes: usize,
     /// The steps in their order.
     pub steps: Vec<Step>,
 }
@@ -147,6 +157,7 @@ impl Script {
     /// others never lose an answer.
     pub fn drawn(seed: u64, length: usize) -> Self {
         let mut draw = Draw::new(seed);
+        let nodes = 1 + usize::from(draw.below(2) == 1);
         let weights: Vec<u64> = VERBS
             .iter()
             .map(|(verb, _, weight)| {
@@ -171,10 +182,11 @@ impl Script {
                 verb,
                 which: draw.small(),
                 how: draw.small(),
+                node: u32::try_from(draw.below(nodes as u64)).unwrap_or(0),
             }
         });
         let steps = steps.collect();
-        Self { seed, steps }
+        Self { seed, nodes, steps }
     }
 }
 
@@ -192,13 +204,20 @@ const CORE: [Verb; 8] = [
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.verb.name(), self.which, self.how)
+        write!(f, "{} {} {}", self.verb.name(), self.which, self.how)?;
+        match self.node {
+            0 => Ok(()),
+            node => write!(f, " {node}"),
+        }
     }
 }
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}", self.seed)?;
+        if self.nodes > 1 {
+            writeln!(f, "nodes {}", self.nodes)?;
+        }
         self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
     }
 }
@@ -208,7 +227,7 @@ impl FromStr for Script {
 
     /// Reads what `Display` writes. Empty lines and what stands behind `#` do not count.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut seed, mut steps) = (0, Vec::new());
+        let (mut seed, mut nodes, mut steps) = (0, 1, Vec::new());
         for line in text.lines() {
             let line = line.split('#').next().unwrap_or_default();
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -216,17 +235,22 @@ impl FromStr for Script {
             match words[..] {
                 [] => {}
                 ["seed", number] => seed = number.parse().map_err(|_| bad())?,
-                [verb, which, how] => {
+                ["nodes", number] => nodes = number.parse().map_err(|_| bad())?,
+                [verb, which, how, ref node @ ..] if node.len() < 2 => {
                     let known = VERBS.iter().find(|(_, name, _)| *name == verb);
                     steps.push(Step {
                         verb: known.ok_or_else(bad)?.0,
                         which: which.parse().map_err(|_| bad())?,
                         how: how.parse().map_err(|_| bad())?,
+                        node: node
+                            .first()
+                            .map_or(Ok(0), |node| node.parse())
+                            .map_err(|_| bad())?,
                     });
                 }
                 _ => return Err(bad()),
             }
         }
-        Ok(Self { seed, steps })
+        Ok(Self { seed, nodes, steps })
     }
 }

@@ -10,6 +10,15 @@ pub fn shrink(script: &Script, failure: Failure, tries: usize) -> (Script, Failu
     let mut best_failure = failure;
     // What comes after the failure has nothing to do with it.
     best.steps.truncate(best_failure.step);
+    let alone = Script {
+        nodes: 1,
+        ..best.clone()
+    };
+    if best.nodes > 1
+        && let Err(failure) = play(&alone)
+    {
+        (best, best_failure) = (alone, failure);
+    }
     let mut left = tries;
     let mut size = best.steps.len().div_ceil(2).max(1);
     while left > 0 {

@@ -92,8 +92,7 @@ pub(crate) fn agrees(run: &mut Run) -> Result<(), String> {
                 "of {id} Stripe knows (paid, refunded, disputed) {known:?}, and here {told:?} was heard"
             ));
         }
-        let row = run
-            .node
+        let row = run.nodes[0]
             .reach
             .ask(|reader| Ok((reader.payment(&id)?, reader.awards(&id)?)));
         let (row, awards) = row.map_err(text)?;
