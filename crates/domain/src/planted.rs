@@ -47,6 +47,16 @@ bugs! {
     ClaimForEver = "a claim does not run out";
     MemoryBeforeDisk = "the writer's memory takes a batch over before it is on disk";
     PostingsMissed = "after a crash the postings that rows of wallets miss are not read again";
+    WalletNotAsked = "a node decides on a wallet as it remembers it, whatever others have written since";
+    KeyNotAsked = "a node that does not remember an idempotency key takes it for unused";
+    AbsenceRemembered = "a node goes on believing that an account does not exist which another one has opened";
+    FenceUnchecked = "a node whose slot was taken over goes on writing";
+    SlotTwice = "two nodes take the same slot, and give out the same numbers";
+    BlockBegunAgain = "a block in which a slot's last holder has given only answers is begun again by the next one";
+    SeenNotFollowed = "a node numbers a posting lower than the one before it, which another node has made";
+    ClaimsOfOthersVoid = "a node that starts ends the claims of those that are at work";
+    UnknownIsDone = "a commit of which the server did not say what became of it counts as done";
+    UnknownIsUndone = "a commit of which the server did not say what became of it is made again";
 }
 
 #[cfg(feature = "planted")]

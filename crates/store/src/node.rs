@@ -9,6 +9,7 @@
 //! asked for one. A node moves to a new tick when its block is nearly used up, and whenever it meets a wallet whose newest posting
 //! has a higher number than its own: so the postings of a wallet are always numbered in the order in which they were made.
 
+use bursar_domain::planted::{self, Bug};
 use bursar_domain::state::Sequence;
 
 use crate::connection::{Connection, Parameters, Row, StoreError};
@@ -93,7 +94,9 @@ impl Node {
         }
         let newest = slots.iter().map(|[_, token, ..]| *token).max().unwrap_or(0);
         let unused = (0..SLOTS).find(|slot| slots.iter().all(|[other, ..]| other != slot));
-        let free = slots.iter().find(|[_, _, taken, _]| *taken == 0);
+        let free = slots
+            .iter()
+            .find(|[_, _, taken, _]| *taken == 0 || planted::is(Bug::SlotTwice));
         let oldest = slots.iter().min_by_key(|[_, token, ..]| *token);
         let (slot, batch) = match (free, unused, oldest) {
             (Some([slot, _, _, batch]), _, _) | (None, None, Some([slot, _, _, batch])) => {
@@ -118,7 +121,8 @@ impl Node {
         }
         let is_alone = slots
             .iter()
-            .all(|[other, _, taken, _]| *taken == 0 || *other == slot);
+            .all(|[other, _, taken, _]| *taken == 0 || *other == slot)
+            || planted::is(Bug::ClaimsOfOthersVoid);
         Ok((node, is_alone))
     }
 
@@ -137,6 +141,9 @@ impl Node {
         };
         let row = answer.first().ok_or_else(|| lost("not there"))?;
         let [token, batch] = numbers(row)?;
+        if planted::is(Bug::FenceUnchecked) {
+            return Ok(true);
+        }
         match token.cmp(&self.token) {
             std::cmp::Ordering::Greater => Ok(false),
             std::cmp::Ordering::Equal if batch == self.batch => Ok(true),
@@ -180,7 +187,8 @@ impl Node {
     /// The numbers to go on from, when these are the newest that anybody has given out; `answers` is the newest answer's. A holder
     /// of this slot may have given nothing but answers in its last block.
     pub(crate) fn follow(&self, newest: Sequence, answers: i64) -> Sequence {
-        let numbers = newest.numbers().into_iter().chain([answers]);
+        let answers = (!planted::is(Bug::BlockBegunAgain)).then_some(answers);
+        let numbers = newest.numbers().into_iter().chain(answers);
         let highest = numbers.max().unwrap_or(0);
         let base = base(tick_of(highest), self.slot);
         if highest - base < USED_MOST {
@@ -201,7 +209,7 @@ impl Node {
         let place = base_of(highest);
         let is_used = |number: i64| number - place > USED_MOST;
         let is_full = is_used(answers) || sequence.numbers().into_iter().any(is_used);
-        if is_full || seen > sequence.posting {
+        if is_full || seen > sequence.posting && !planted::is(Bug::SeenNotFollowed) {
             sequence.at_least(self.after(highest.max(seen)))
         } else {
             sequence
