@@ -1,8 +1,10 @@
 //! What a worker reaches: rows, the writer, the time, and Stripe.
 //!
-//! Jobs, inbox and ticker are written against these two traits. In the program they are the [`Engine`] and its client; in the
+//! Jobs, inbox, ticker and reconciliation are written against these two traits. In the program they are the [`Engine`] and its client; in the
 //! simulator (crate `bursar-sim`) they are places where the run can stop, so that the very same steps are driven one by one, lose an
 //! answer, or die in between.
+
+use std::time::Duration;
 
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::mark::StampKey;
@@ -29,6 +31,9 @@ pub trait Books: Send + Sync {
 
     /// Asks the writer; the answer comes when it is on disk.
     fn submit(&self, command: Command) -> impl Future<Output = Result<Reply, EngineError>> + Send;
+
+    /// Waits so long, while others go on.
+    fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// The books, and Stripe beside them.
@@ -61,6 +66,10 @@ impl Books for Engine {
     async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
         Self::submit(self, command).await
     }
+
+    async fn pause(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
 }
 
 /// An engine with the client that it calls Stripe by.
@@ -84,6 +93,10 @@ impl Books for Live {
 
     async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
         self.engine.submit(command).await
+    }
+
+    async fn pause(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 }
 

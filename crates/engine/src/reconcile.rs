@@ -23,10 +23,11 @@ use bursar_domain::payment::Payment;
 use bursar_domain::recovery::{Recovery, Step};
 use bursar_store::query::{Reader, Span};
 
+use crate::outside::{Books, Live, Provider};
 use crate::{Engine, EngineError};
 use pass::Pass;
 
-pub use events::EVENT_KINDS;
+pub use events::{EVENT_KINDS, scan_events};
 pub use report::{Class, Count, Finding, Looked, Money, Report, State};
 pub use worker::Schedule;
 
@@ -39,8 +40,11 @@ pub const DEFAULT_SECONDS: i64 = 35 * 86_400;
 /// A run that looked up to so long ago has seen the present.
 const PRESENT_SECONDS: i64 = 900;
 
-/// How long a run waits for events that it has taken in to be worked off.
-const INBOX_WAIT: Duration = Duration::from_mins(5);
+/// A run waits for events that it has taken in to be worked off: so many looks, five minutes in all.
+const INBOX_LOOKS: u32 = 60_000;
+
+/// The pause between two of these.
+const INBOX_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a run looks at, and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,73 +141,35 @@ impl Engine {
     }
 
     async fn reconcile_alone(&self, options: &Options) -> Result<Report, EngineError> {
+        run(&self.in_background()?, options).await
+    }
+
+    /// Stripe as it is reached where nobody waits.
+    fn in_background(&self) -> Result<Live, EngineError> {
         let client = self.stripe().ok_or(EngineError::NoProvider)?.background();
-        let key = self.stamp_key().await?;
-        let mut pass = Pass::new(self, client, key, options);
-        if options.with_events {
-            events::compare(&mut pass).await?;
-            self.wait_for_inbox().await?;
-        }
-        sessions::compare_sessions(&mut pass).await?;
-        sessions::compare_intents(&mut pass).await?;
-        returns::compare_refunds(&mut pass).await?;
-        returns::compare_disputes(&mut pass).await?;
-        money::compare(&mut pass).await?;
-        self.wait_for_inbox().await?;
-        books::compare(&mut pass).await?;
-        let report = pass.report;
-        self.tell_recovery(options, &report).await?;
-        Ok(report)
+        let engine = self.clone();
+        Ok(Live { engine, client })
+    }
+
+    /// Asks Stripe for the events since the last time, and takes in those that were not delivered; how many of them were late and not
+    /// just on their way.
+    pub async fn scan_events(&self) -> Result<usize, EngineError> {
+        scan_events(&self.in_background()?).await
     }
 
     /// Events that were taken in are worked off by the inbox, as always.
     pub async fn wait_for_inbox(&self) -> Result<(), EngineError> {
-        let waited = tokio::time::timeout(INBOX_WAIT, async {
-            loop {
-                let pending = |reader: &mut Reader| reader.event_count(Some(EventStatus::Pending));
-                if self.read(pending).await? == 0 {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        waited.await.unwrap_or(Ok(()))
-    }
-
-    /// A run that has looked up to the present counts towards the end of recovery mode.
-    async fn tell_recovery(&self, options: &Options, report: &Report) -> Result<(), EngineError> {
-        if options.span.to < self.now().seconds() - PRESENT_SECONDS {
-            return Ok(());
-        }
-        let Some(before) = self.recovery().await? else {
-            return Ok(());
-        };
-        let step = Step::Passed {
-            from: options.span.from,
-            clean: report.is_settled(),
-        };
-        let after = self.step_recovery(step).await?;
-        match after {
-            None => tracing::warn!("reconciliation has passed twice: recovery mode has ended"),
-            Some(after) if after != before => {
-                tracing::warn!(passes = after.passes, "recovery mode goes on");
-            }
-            Some(_) => {}
-        }
-        Ok(())
+        wait_for_inbox(self).await
     }
 
     /// The recovery mode, if the service is in it.
     pub async fn recovery(&self) -> Result<Option<Recovery>, EngineError> {
-        self.read(Reader::recovery).await
+        recovery(self).await
     }
 
     /// Begins or ends the recovery mode; what it is then.
     pub async fn step_recovery(&self, step: Step) -> Result<Option<Recovery>, EngineError> {
-        match self.submit(Command::Recovery(step)).await? {
-            Reply::Recovery(recovery) => Ok(recovery),
-            _ => Ok(None),
-        }
+        step_recovery(self, step).await
     }
 
     /// Works stored events off again: those that arrived in `span`. How many there were.
@@ -231,6 +197,74 @@ impl Engine {
             Reply::Replayed(count) => Ok(count),
             _ => Ok(0),
         }
+    }
+}
+
+/// One run, from its beginning to its end. Whoever calls it sees to it that there is one at a time.
+pub async fn run(provider: &impl Provider, options: &Options) -> Result<Report, EngineError> {
+    let key = provider.stamp_key().await?;
+    let mut pass = Pass::new(provider, key, options);
+    if options.with_events {
+        events::compare(&mut pass).await?;
+        wait_for_inbox(provider).await?;
+    }
+    sessions::compare_sessions(&mut pass).await?;
+    sessions::compare_intents(&mut pass).await?;
+    returns::compare_refunds(&mut pass).await?;
+    returns::compare_disputes(&mut pass).await?;
+    money::compare(&mut pass).await?;
+    wait_for_inbox(provider).await?;
+    books::compare(&mut pass).await?;
+    let report = pass.report;
+    tell_recovery(provider, options, &report).await?;
+    Ok(report)
+}
+
+async fn wait_for_inbox(books: &impl Books) -> Result<(), EngineError> {
+    for _ in 0..INBOX_LOOKS {
+        let pending = |reader: &mut Reader| reader.event_count(Some(EventStatus::Pending));
+        if books.read(pending).await? == 0 {
+            break;
+        }
+        books.pause(INBOX_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// A run that has looked up to the present counts towards the end of recovery mode.
+async fn tell_recovery(
+    books: &impl Books,
+    options: &Options,
+    report: &Report,
+) -> Result<(), EngineError> {
+    if options.span.to < books.now().seconds() - PRESENT_SECONDS {
+        return Ok(());
+    }
+    let Some(before) = recovery(books).await? else {
+        return Ok(());
+    };
+    let step = Step::Passed {
+        from: options.span.from,
+        clean: report.is_settled(),
+    };
+    match step_recovery(books, step).await? {
+        None => tracing::warn!("reconciliation has passed twice: recovery mode has ended"),
+        Some(after) if after != before => {
+            tracing::warn!(passes = after.passes, "recovery mode goes on");
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+async fn recovery(books: &impl Books) -> Result<Option<Recovery>, EngineError> {
+    books.read(Reader::recovery).await
+}
+
+async fn step_recovery(books: &impl Books, step: Step) -> Result<Option<Recovery>, EngineError> {
+    match books.submit(Command::Recovery(step)).await? {
+        Reply::Recovery(recovery) => Ok(recovery),
+        _ => Ok(None),
     }
 }
 

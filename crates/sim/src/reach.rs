@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bursar_domain::command::{Command, Reply, Request as Asked};
 use bursar_domain::mark::{self, Keep, StampKey};
@@ -111,6 +112,21 @@ impl<T> Future for Wait<T> {
     }
 }
 
+/// Lets others go on once.
+struct Breath(bool);
+
+impl Future for Breath {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
 /// Puts an answer where somebody waits for it.
 pub(crate) fn put<T>(slot: &Slot<T>, answer: T) {
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
@@ -137,6 +153,11 @@ impl Books for Reach {
         let from = From::Worker(Arc::clone(&slot));
         self.inner().queue.push(Waiting { request, from });
         Wait(slot).await.map(|answered| answered.reply)
+    }
+
+    /// Until something else has happened: time is what a script says it is.
+    async fn pause(&self, _: Duration) {
+        Breath(false).await;
     }
 }
 

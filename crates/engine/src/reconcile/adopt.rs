@@ -14,9 +14,10 @@ use super::report::Class;
 use super::standing;
 use crate::EngineError;
 use crate::bridge::stamp::{Carried, Wish, read};
+use crate::outside::Provider;
 
 /// What metadata carry.
-pub(super) fn carried(pass: &Pass<'_>, metadata: &Metadata) -> Carried {
+pub(super) fn carried(pass: &Pass<'_, impl Provider>, metadata: &Metadata) -> Carried {
     read(&pass.key, |name| metadata.get(name))
 }
 
@@ -31,7 +32,7 @@ pub(super) fn named(carried: &Carried) -> Option<PaymentId> {
 
 /// A session or an intent that no payment of ours has. `known` is the payment that its metadata name, if we have that.
 pub(super) async fn orphan(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     carried: Carried,
     said: Said,
     known: Option<&Payment>,

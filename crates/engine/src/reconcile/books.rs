@@ -10,12 +10,13 @@ use super::report::Class;
 use super::{sessions, standing};
 use crate::EngineError;
 use crate::bridge::outbound;
+use crate::outside::Provider;
 
 /// So many payments are read at a time.
 const CHUNK: usize = 500;
 
-pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
-    let report = pass.engine.read(bursar_store::audit::run).await?;
+pub(super) async fn compare(pass: &mut Pass<'_, impl Provider>) -> Result<(), EngineError> {
+    let report = pass.provider.read(bursar_store::audit::run).await?;
     for difference in report.differences {
         let action =
             "the books contradict themselves: keep a copy of the data folder, and report it";
@@ -27,12 +28,12 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
         );
         pass.tell(found);
     }
-    pass.report.finished_by_hand = pass.engine.read(Reader::count_finished_by_hand).await?;
+    pass.report.finished_by_hand = pass.provider.read(Reader::count_finished_by_hand).await?;
     let mut after = 0;
     loop {
         let from = after;
         let purchases = pass
-            .engine
+            .provider
             .read(move |reader| {
                 let payments = reader.payments_after(from, CHUNK)?;
                 reader.purchases(payments)
@@ -51,7 +52,7 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
 }
 
 /// What a payment has given follows from what became of its money.
-fn compare_awards(pass: &mut Pass<'_>, purchase: &Purchase) {
+fn compare_awards(pass: &mut Pass<'_, impl Provider>, purchase: &Purchase) {
     let payment = &purchase.payment;
     let facts = Standing::of(&purchase.refunds, &purchase.disputes);
     let paid = payment.amount.minor;
@@ -113,16 +114,19 @@ fn compare_awards(pass: &mut Pass<'_>, purchase: &Purchase) {
 }
 
 /// Whether everything that happened to a payment lies in the time this run looks at.
-fn is_whole(pass: &Pass<'_>, purchase: &Purchase) -> bool {
+fn is_whole(pass: &Pass<'_, impl Provider>, purchase: &Purchase) -> bool {
     let span = pass.options.span;
     let payment = &purchase.payment;
     let (made, changed) = (payment.created_at.seconds(), payment.updated_at.seconds());
-    let is_of_this_mode = payment.livemode == (pass.client.mode() == Mode::Live);
+    let is_of_this_mode = payment.livemode == (pass.provider.mode() == Mode::Live);
     is_of_this_mode && made >= span.from && changed <= span.to.saturating_add(super::GRACE_SECONDS)
 }
 
 /// The sum of Stripe's movements of a payment is what the ledger says is left of it.
-async fn compare_money(pass: &mut Pass<'_>, purchase: &Purchase) -> Result<(), EngineError> {
+async fn compare_money(
+    pass: &mut Pass<'_, impl Provider>,
+    purchase: &Purchase,
+) -> Result<(), EngineError> {
     let payment = &purchase.payment;
     if !is_whole(pass, purchase) {
         return Ok(());
@@ -162,7 +166,10 @@ async fn compare_money(pass: &mut Pass<'_>, purchase: &Purchase) -> Result<(), E
 }
 
 /// A paid payment without a movement: perhaps Stripe books it later, perhaps there is no such payment.
-async fn look_up(pass: &mut Pass<'_>, purchase: &Purchase) -> Result<(), EngineError> {
+async fn look_up(
+    pass: &mut Pass<'_, impl Provider>,
+    purchase: &Purchase,
+) -> Result<(), EngineError> {
     let Some(intent) = purchase.payment.intent.clone() else {
         return sessions::read_and_judge(pass, &purchase.payment).await;
     };

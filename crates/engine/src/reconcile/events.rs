@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use bursar_domain::command::{Command, Reply};
-use bursar_domain::event::ReceiveEvent;
+use bursar_domain::command::Command;
 use bursar_domain::mark::{self, Keep, StampKey};
 use bursar_domain::recovery::Step;
 use bursar_store::query::Reader;
 use bursar_stripe::event::Envelope;
 use bursar_stripe::object::Identified;
 use bursar_stripe::request::{ListEvents, Pages, Window, list_events};
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 use super::pass::{Pass, finding};
 use super::report::{Class, State};
-use super::{Finding, GRACE_SECONDS, Options};
+use super::{Finding, GRACE_SECONDS, Options, recovery, step_recovery};
+use crate::EngineError;
 use crate::bridge::{inbound, stamp};
-use crate::{Engine, EngineError};
+use crate::outside::{Books, Provider};
 
 /// Kinds that mean something to us; Stripe takes twenty at most.
 pub const EVENT_KINDS: &[&str] = &[
@@ -68,9 +68,9 @@ struct Missed {
 }
 
 /// Takes in, or in a run that must not repair only counts, what was not delivered. Order does not matter: what events say has ranks.
-pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
+pub(super) async fn compare(pass: &mut Pass<'_, impl Provider>) -> Result<(), EngineError> {
     let span = pass.options.span;
-    let oldest = pass.engine.now().seconds() - KEPT_SECONDS;
+    let oldest = pass.provider.now().seconds() - KEPT_SECONDS;
     let mut pages = Pages::new(Window {
         created_from: Some(span.from.saturating_sub(OVERLAP_SECONDS).max(oldest)),
         created_to: Some(span.to),
@@ -79,10 +79,10 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
     });
     while let Some(page) = pass.turn::<Raw>(&mut pages, request).await? {
         pass.report.looked.events += page.len() as u64;
-        let missed = missed(pass.engine, page).await?;
-        note_newest(pass.engine, &pass.key, &missed, span.from).await?;
+        let missed = missed(pass.provider, page).await?;
+        note_newest(pass.provider, &pass.key, &missed, span.from).await?;
         if pass.options.repair {
-            receive(pass.engine, &missed).await?;
+            receive(pass.provider, &missed).await?;
         }
         for event in missed {
             let said = ("not delivered", event.kind.as_str());
@@ -104,9 +104,9 @@ fn request(window: &Window) -> bursar_stripe::request::Request {
 }
 
 /// Those of a page that are not stored.
-async fn missed(engine: &Engine, page: Vec<Raw>) -> Result<Vec<Missed>, EngineError> {
+async fn missed(books: &impl Books, page: Vec<Raw>) -> Result<Vec<Missed>, EngineError> {
     let ids: Vec<String> = page.iter().map(|event| event.id().to_owned()).collect();
-    let stored = engine
+    let stored = books
         .read(move |reader| reader.are_events_stored(&ids))
         .await?;
     let missed = page.into_iter().zip(stored).filter(|(_, stored)| !stored);
@@ -119,37 +119,24 @@ async fn missed(engine: &Engine, page: Vec<Raw>) -> Result<Vec<Missed>, EngineEr
     Ok(missed.collect())
 }
 
-/// Puts them into the inbox, in as few commits as the writer makes of them. Those of them that were new.
-async fn receive(engine: &Engine, missed: &[Missed]) -> Result<usize, EngineError> {
-    let mut answers = JoinSet::new();
+/// Puts them into the inbox, in as few commits as the writer makes of them.
+async fn receive(books: &impl Books, missed: &[Missed]) -> Result<(), EngineError> {
+    let mut answers = Vec::with_capacity(missed.len());
     for event in missed {
-        let event: ReceiveEvent = match inbound::event(&event.body) {
-            Ok(event) => event,
+        match inbound::event(&event.body) {
+            Ok(event) => answers.push(books.submit(Command::ReceiveEvent(event))),
             Err(error) => {
                 tracing::warn!(%error, event.id, "an event in Stripe's list cannot be read");
-                continue;
             }
-        };
-        let engine = engine.clone();
-        answers.spawn(async move { engine.submit(Command::ReceiveEvent(event)).await });
+        }
     }
-    let mut new = 0;
-    while let Some(answer) = answers.join_next().await {
-        let reply = answer.map_err(|_| EngineError::Stopping)??;
-        new += usize::from(matches!(
-            reply,
-            Reply::Received {
-                duplicate: false,
-                ..
-            }
-        ));
-    }
-    Ok(new)
+    let mut answers = join_all(answers).await.into_iter();
+    answers.try_for_each(|answer| answer.map(drop))
 }
 
 /// The highest number of a payment of ours that these events carry: if we have not made it, we are older than the world.
 async fn note_newest(
-    engine: &Engine,
+    books: &impl Books,
     key: &StampKey,
     missed: &[Missed],
     since: i64,
@@ -161,11 +148,11 @@ async fn note_newest(
     let Some(payment) = newest else {
         return Ok(());
     };
-    if payment <= engine.read(Reader::newest_payment).await? {
+    if payment <= books.read(Reader::newest_payment).await? {
         return Ok(());
     }
-    let was_recovering = engine.recovery().await?.is_some();
-    let after = engine.step_recovery(Step::Seen { payment, since }).await?;
+    let was_recovering = recovery(books).await?.is_some();
+    let after = step_recovery(books, Step::Seen { payment, since }).await?;
     if let Some(recovery) = after.filter(|_| !was_recovering) {
         tracing::error!(
             why = recovery.why,
@@ -186,48 +173,48 @@ fn number(key: &StampKey, body: &[u8]) -> Option<i64> {
     }
 }
 
-impl Engine {
-    /// Asks Stripe for the events since the last time, and takes in those that were not delivered; how many of them were late and not
-    /// just on their way.
-    pub async fn scan_events(&self) -> Result<usize, EngineError> {
-        let client = self.stripe().ok_or(EngineError::NoProvider)?.background();
-        let key = self.stamp_key().await?;
-        let now = self.now().seconds();
-        let cursor = self.read(|reader| reader.mark(mark::EVENTS_CURSOR)).await?;
-        let cursor = cursor.and_then(|text| text.parse::<i64>().ok());
-        let from = cursor.unwrap_or(0).saturating_sub(OVERLAP_SECONDS);
-        let from = from.max(now - KEPT_SECONDS);
-        let mut pages = Pages::new(Window {
-            created_from: Some(from),
-            limit: Some(100),
-            ..Window::default()
-        });
-        let options = Options::until(now);
-        let mut pass = Pass::new(self, client, key.clone(), &options);
-        let (mut newest, mut late) = (0, 0);
-        while let Some(page) = pass.turn::<Raw>(&mut pages, request).await? {
-            let times = page.iter().filter_map(|event| event.0["created"].as_i64());
-            newest = times.fold(newest, i64::max);
-            let missed = missed(self, page).await?;
-            note_newest(self, &key, &missed, from).await?;
-            receive(self, &missed).await?;
-            for event in missed
-                .iter()
-                .filter(|event| now - event.created > GRACE_SECONDS)
-            {
-                late += 1;
-                tracing::warn!(
-                    event.id,
-                    event.kind,
-                    "an event was not delivered; it was read from Stripe's list"
-                );
-            }
+/// Asks Stripe for the events since the last time, and takes in those that were not delivered; how many of them were late and not
+/// just on their way.
+pub async fn scan_events(provider: &impl Provider) -> Result<usize, EngineError> {
+    let key = provider.stamp_key().await?;
+    let now = provider.now().seconds();
+    let cursor = provider
+        .read(|reader| reader.mark(mark::EVENTS_CURSOR))
+        .await?;
+    let cursor = cursor.and_then(|text| text.parse::<i64>().ok());
+    let from = cursor.unwrap_or(0).saturating_sub(OVERLAP_SECONDS);
+    let from = from.max(now - KEPT_SECONDS);
+    let mut pages = Pages::new(Window {
+        created_from: Some(from),
+        limit: Some(100),
+        ..Window::default()
+    });
+    let options = Options::until(now);
+    let mut pass = Pass::new(provider, key.clone(), &options);
+    let (mut newest, mut late) = (0, 0);
+    while let Some(page) = pass.turn::<Raw>(&mut pages, request).await? {
+        let times = page.iter().filter_map(|event| event.0["created"].as_i64());
+        newest = times.fold(newest, i64::max);
+        let missed = missed(provider, page).await?;
+        note_newest(provider, &key, &missed, from).await?;
+        receive(provider, &missed).await?;
+        for event in missed
+            .iter()
+            .filter(|event| now - event.created > GRACE_SECONDS)
+        {
+            late += 1;
+            tracing::warn!(
+                event.id,
+                event.kind,
+                "an event was not delivered; it was read from Stripe's list"
+            );
         }
-        if newest > 0 {
-            // Only when all of it was seen: what was not is asked for again.
-            self.submit(Command::Keep(Keep::EventsCursor(newest)))
-                .await?;
-        }
-        Ok(late)
     }
+    if newest > 0 {
+        // Only when all of it was seen: what was not is asked for again.
+        provider
+            .submit(Command::Keep(Keep::EventsCursor(newest)))
+            .await?;
+    }
+    Ok(late)
 }

@@ -16,6 +16,7 @@ use crate::EngineError;
 use crate::bridge::outbound;
 use crate::bridge::returns::{dispute_fact, refund_fact};
 use crate::bridge::stamp::Carried;
+use crate::outside::Provider;
 
 /// What Stripe has of one payment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +57,7 @@ fn source(movement: &BalanceTransaction) -> Option<&Source> {
     movement.source.as_ref().and_then(|source| source.object())
 }
 
-pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
+pub(super) async fn compare(pass: &mut Pass<'_, impl Provider>) -> Result<(), EngineError> {
     let mut pages = Pages::new(pass.window());
     let request = |window: &_| list_balance_transactions(None, window, true);
     while let Some(page) = pass.turn::<BalanceTransaction>(&mut pages, request).await? {
@@ -81,7 +82,7 @@ pub(super) async fn compare(pass: &mut Pass<'_>) -> Result<(), EngineError> {
 }
 
 /// The payment intent of a movement that may be ours. A charge carries what its payment carries, so that those of others need no call.
-fn intent_of(pass: &Pass<'_>, movement: &BalanceTransaction) -> Option<String> {
+fn intent_of(pass: &Pass<'_, impl Provider>, movement: &BalanceTransaction) -> Option<String> {
     let source = source(movement)?;
     let may_be_ours = match kind(movement) {
         Kind::Charge => adopt::named(&adopt::carried(pass, &source.metadata)).is_some(),
@@ -91,7 +92,7 @@ fn intent_of(pass: &Pass<'_>, movement: &BalanceTransaction) -> Option<String> {
     source.payment_intent.clone().filter(|_| may_be_ours)
 }
 
-fn sum_up(pass: &mut Pass<'_>, movement: &BalanceTransaction) {
+fn sum_up(pass: &mut Pass<'_, impl Provider>, movement: &BalanceTransaction) {
     let (Some(currency), Some(amount)) = (&movement.currency, movement.amount) else {
         return;
     };
@@ -111,7 +112,7 @@ fn add(sum: &mut i64, amount: i64) {
 }
 
 /// Money that no payment of ours has: somebody else's on the same account, or a payment that was told of already.
-fn others(pass: &mut Pass<'_>, movement: &BalanceTransaction) {
+fn others(pass: &mut Pass<'_, impl Provider>, movement: &BalanceTransaction) {
     let carried = source(movement).map(|source| adopt::carried(pass, &source.metadata));
     let is_foreign = !matches!(carried, Some(Carried::Ours(_) | Carried::Unproven(_)));
     let (currency, amount) = (
@@ -134,7 +135,12 @@ fn others(pass: &mut Pass<'_>, movement: &BalanceTransaction) {
     }
 }
 
-fn tell(pass: &mut Pass<'_>, movement: &BalanceTransaction, ours: &str, action: &'static str) {
+fn tell(
+    pass: &mut Pass<'_, impl Provider>,
+    movement: &BalanceTransaction,
+    ours: &str,
+    action: &'static str,
+) {
     let kind = movement.kind.clone().unwrap_or_default();
     let found = finding(
         Class::UnexplainedMovement,
@@ -146,7 +152,7 @@ fn tell(pass: &mut Pass<'_>, movement: &BalanceTransaction, ours: &str, action: 
 }
 
 async fn explain(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     movement: &BalanceTransaction,
     purchase: &Purchase,
 ) -> Result<(), EngineError> {
@@ -187,7 +193,7 @@ async fn explain(
 
 /// Money went or came back and we do not know why: all refunds and disputes of the payment say it.
 async fn read_returns(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     movement: &BalanceTransaction,
     purchase: &Purchase,
     caused_by: &str,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::mark::StampKey;
 use bursar_domain::payment::Payment;
-use bursar_stripe::client::Client;
 use bursar_stripe::error::Retry;
 use bursar_stripe::object::{Identified, List};
 use bursar_stripe::request::{Pages, Request, Window};
@@ -15,7 +14,8 @@ use serde_json::Value;
 
 use super::Options;
 use super::report::{Class, Finding, Report, State};
-use crate::{Engine, EngineError};
+use crate::EngineError;
+use crate::outside::Provider;
 
 /// What is made at Stripe a little before the window may appear inside it a little later.
 const OVERLAP_SECONDS: i64 = 600;
@@ -26,9 +26,8 @@ const FOREIGN_MAX: usize = 10_000;
 /// How often a call is made again, with pauses that grow from a second.
 const TRIES_MAX: u32 = 6;
 
-pub(super) struct Pass<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) client: Client,
+pub(super) struct Pass<'a, P> {
+    pub(super) provider: &'a P,
     pub(super) key: StampKey,
     pub(super) options: &'a Options,
     pub(super) report: Report,
@@ -57,16 +56,10 @@ impl Repair {
     }
 }
 
-impl<'a> Pass<'a> {
-    pub(super) fn new(
-        engine: &'a Engine,
-        client: Client,
-        key: StampKey,
-        options: &'a Options,
-    ) -> Self {
+impl<'a, P: Provider> Pass<'a, P> {
+    pub(super) fn new(provider: &'a P, key: StampKey, options: &'a Options) -> Self {
         Self {
-            engine,
-            client,
+            provider,
             key,
             options,
             report: Report::new(options.span, options.repair),
@@ -125,8 +118,8 @@ impl<'a> Pass<'a> {
         let mut attempt = 0;
         loop {
             self.report.looked.calls += 1;
-            let error = match self.client.send(request).await {
-                Ok(response) => return Ok(response.body),
+            let error = match self.provider.call(request).await {
+                Ok(body) => return Ok(body),
                 Err(error) => error,
             };
             attempt += 1;
@@ -134,7 +127,7 @@ impl<'a> Pass<'a> {
                 Retry::SameKey { after } if attempt < TRIES_MAX => {
                     let pause = Duration::from_millis(250 << attempt);
                     tracing::warn!(%error, "Stripe is asked again during a reconciliation");
-                    tokio::time::sleep(after.unwrap_or(pause)).await;
+                    self.provider.pause(after.unwrap_or(pause)).await;
                 }
                 _ => {
                     return Err(EngineError::Provider {
@@ -223,7 +216,7 @@ impl<'a> Pass<'a> {
     async fn repair(&mut self, repair: Repair) -> Result<State, EngineError> {
         let mut last = None;
         for command in repair.commands {
-            match self.engine.submit(command).await {
+            match self.provider.submit(command).await {
                 Ok(Reply::Payment(payment)) => last = Some(payment),
                 Ok(_) => {}
                 Err(EngineError::Refused(refusal)) => {

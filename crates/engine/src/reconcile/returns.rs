@@ -16,8 +16,9 @@ use super::report::Class;
 use super::sessions::{self, Key};
 use crate::EngineError;
 use crate::bridge::returns::{dispute_fact, refund_fact};
+use crate::outside::Provider;
 
-pub(super) async fn compare_refunds(pass: &mut Pass<'_>) -> Result<(), EngineError> {
+pub(super) async fn compare_refunds(pass: &mut Pass<'_, impl Provider>) -> Result<(), EngineError> {
     let mut pages = Pages::new(pass.window());
     let request = |window: &_| list_refunds(None, window);
     while let Some(page) = pass.turn::<Refund>(&mut pages, request).await? {
@@ -33,7 +34,9 @@ pub(super) async fn compare_refunds(pass: &mut Pass<'_>) -> Result<(), EngineErr
     Ok(())
 }
 
-pub(super) async fn compare_disputes(pass: &mut Pass<'_>) -> Result<(), EngineError> {
+pub(super) async fn compare_disputes(
+    pass: &mut Pass<'_, impl Provider>,
+) -> Result<(), EngineError> {
     let mut pages = Pages::new(pass.window());
     let request = |window: &_| list_disputes(None, window);
     while let Some(page) = pass.turn::<Dispute>(&mut pages, request).await? {
@@ -57,7 +60,7 @@ fn purchase<'a>(all: &'a HashMap<String, Purchase>, intent: Intent<'_>) -> Optio
 
 /// Our payments of these intents with what belongs to them, each under its intent.
 async fn purchases(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     intents: impl Iterator<Item = Intent<'_>>,
 ) -> Result<HashMap<String, Purchase>, EngineError> {
     let intents: Vec<String> = intents
@@ -69,7 +72,7 @@ async fn purchases(
 
 /// The same, for intents by their ids.
 pub(super) async fn by_intent(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     mut intents: Vec<String>,
 ) -> Result<HashMap<String, Purchase>, EngineError> {
     intents.sort_unstable();
@@ -85,14 +88,14 @@ pub(super) async fn by_intent(
     }
     let (intents, payments): (Vec<_>, Vec<_>) = payments.into_iter().unzip();
     let purchases = pass
-        .engine
+        .provider
         .read(move |reader| reader.purchases(payments))
         .await?;
     Ok(intents.into_iter().zip(purchases).collect())
 }
 
 async fn compare_refund(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     refund: &Refund,
     purchase: &Purchase,
 ) -> Result<(), EngineError> {
@@ -140,7 +143,7 @@ async fn compare_refund(
 }
 
 async fn compare_dispute(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     dispute: &Dispute,
     purchase: &Purchase,
 ) -> Result<(), EngineError> {

@@ -15,8 +15,11 @@ use crate::EngineError;
 use crate::bridge::inbound::{intent_fact, session_fact};
 use crate::bridge::outbound;
 use crate::bridge::stamp::Carried;
+use crate::outside::Provider;
 
-pub(super) async fn compare_sessions(pass: &mut Pass<'_>) -> Result<(), EngineError> {
+pub(super) async fn compare_sessions(
+    pass: &mut Pass<'_, impl Provider>,
+) -> Result<(), EngineError> {
     let mut pages = Pages::new(pass.window());
     let request = |window: &_| list_checkout_sessions(None, window);
     while let Some(page) = pass.turn::<CheckoutSession>(&mut pages, request).await? {
@@ -38,11 +41,11 @@ pub(super) enum Key {
 }
 
 pub(super) async fn payments_of(
-    pass: &Pass<'_>,
+    pass: &Pass<'_, impl Provider>,
     ids: Vec<String>,
     key: Key,
 ) -> Result<Vec<Option<Payment>>, EngineError> {
-    pass.engine
+    pass.provider
         .read(move |reader| match key {
             Key::Session => reader.payments_of_sessions(&ids),
             Key::Intent => reader.payments_of_intents(&ids),
@@ -51,7 +54,7 @@ pub(super) async fn payments_of(
 }
 
 async fn compare_session(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     session: &CheckoutSession,
     known: Option<Payment>,
 ) -> Result<(), EngineError> {
@@ -72,11 +75,11 @@ async fn compare_session(
 }
 
 pub(super) async fn named_payment(
-    pass: &Pass<'_>,
+    pass: &Pass<'_, impl Provider>,
     named: Option<PaymentId>,
 ) -> Result<Option<Payment>, EngineError> {
     let Some(id) = named else { return Ok(None) };
-    pass.engine.read(move |reader| reader.payment(&id)).await
+    pass.provider.read(move |reader| reader.payment(&id)).await
 }
 
 /// What is known of a payment at Stripe, whether by its session or by its intent.
@@ -92,7 +95,7 @@ struct Verdict {
 }
 
 async fn judge_session(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     ours: &Payment,
     fact: SessionFact,
 ) -> Result<(), EngineError> {
@@ -110,7 +113,7 @@ async fn judge_session(
 }
 
 async fn judge_intent(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     ours: &Payment,
     fact: IntentFact,
 ) -> Result<(), EngineError> {
@@ -128,7 +131,11 @@ async fn judge_intent(
 }
 
 /// Compares a payment with what is known of it.
-async fn judge(pass: &mut Pass<'_>, ours: &Payment, said: Verdict) -> Result<(), EngineError> {
+async fn judge(
+    pass: &mut Pass<'_, impl Provider>,
+    ours: &Payment,
+    said: Verdict,
+) -> Result<(), EngineError> {
     let stripe = format!("{:?}", said.standing).to_lowercase();
     let is_paid = said.standing == Standing::Paid;
     let found = |class, action| {
@@ -170,7 +177,10 @@ async fn judge(pass: &mut Pass<'_>, ours: &Payment, said: Verdict) -> Result<(),
 }
 
 /// Reads the session or the intent of a payment by itself and compares.
-pub(super) async fn read_and_judge(pass: &mut Pass<'_>, ours: &Payment) -> Result<(), EngineError> {
+pub(super) async fn read_and_judge(
+    pass: &mut Pass<'_, impl Provider>,
+    ours: &Payment,
+) -> Result<(), EngineError> {
     if pass.is_told(ours.reference()) {
         return Ok(());
     }
@@ -188,7 +198,7 @@ pub(super) async fn read_and_judge(pass: &mut Pass<'_>, ours: &Payment) -> Resul
 }
 
 /// Payment intents are made when a customer tries to pay, which may be a day after his session was made.
-pub(super) async fn compare_intents(pass: &mut Pass<'_>) -> Result<(), EngineError> {
+pub(super) async fn compare_intents(pass: &mut Pass<'_, impl Provider>) -> Result<(), EngineError> {
     let mut pages = Pages::new(pass.window());
     let request = |window: &_| list_payment_intents(window, false);
     while let Some(page) = pass.turn::<PaymentIntent>(&mut pages, request).await? {
@@ -207,7 +217,7 @@ pub(super) async fn compare_intents(pass: &mut Pass<'_>) -> Result<(), EngineErr
 }
 
 async fn compare_intent(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     intent: &PaymentIntent,
     ours: &Payment,
 ) -> Result<(), EngineError> {
@@ -222,7 +232,7 @@ async fn compare_intent(
 
 /// The payment of an intent that no payment of ours has: by its metadata, and by its session. Adopted, if it was lost.
 async fn find_payment(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     intent: &PaymentIntent,
 ) -> Result<Option<Payment>, EngineError> {
     let carried = adopt::carried(pass, &intent.metadata);
@@ -253,7 +263,7 @@ async fn find_payment(
 }
 
 async fn adopt_by_session(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     intent: &PaymentIntent,
     carried: Carried,
 ) -> Result<(), EngineError> {
@@ -277,7 +287,7 @@ async fn adopt_by_session(
 /// The payment of an intent that something else names: a refund, a dispute, a movement. Asks for the intent, so that a payment that
 /// was made before the time this run looks at is found, too.
 pub(super) async fn payment_of_intent(
-    pass: &mut Pass<'_>,
+    pass: &mut Pass<'_, impl Provider>,
     intent: &str,
 ) -> Result<Option<Payment>, EngineError> {
     if pass.is_foreign(intent) || pass.is_told(intent) {
