@@ -2,10 +2,10 @@
 //!
 //! What a charge was answered the journal knows already, so the answer only says which transaction it was.
 
-use bursar_domain::account::AccountKey;
+mod given;
+
 use bursar_domain::charge::Charged;
-use bursar_domain::command::{Answer, AnswerKey, Reply, RequestHash};
-use bursar_domain::grant::Part;
+use bursar_domain::command::{Answer, AnswerKey, Reply};
 use bursar_domain::id::TransactionId;
 use bursar_domain::planted::{self, Bug};
 use bursar_domain::refusal::Refusal;
@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::connection::{Connection, Dialect, Parameters, Row, StoreError, Value};
 use crate::key_index::{self, KeyIndex};
 use crate::node::BLOCK;
-use crate::{digest, load, record};
+use crate::{digest, record};
+
+pub(crate) use given::given;
 
 /// How answers are found where the database has an index over fingerprints.
 pub(crate) const BY_FINGERPRINT: &str =
@@ -87,11 +89,6 @@ impl Answers {
     pub(crate) fn question(keys: &[AnswerKey]) -> Vec<Parameters> {
         let fingerprints = keys.iter().map(digest::fingerprint);
         fingerprints.map(|it| vec![bytes(&it)]).collect()
-    }
-
-    /// An answer, by the row that [`BY_FINGERPRINT`] gave.
-    pub(crate) fn of_row(connection: &mut dyn Connection, row: &Row) -> Result<Answer, StoreError> {
-        read(connection, row)
     }
 
     /// What was answered under this key.
@@ -177,8 +174,15 @@ fn by_fingerprint(
     fingerprint: &[u8; 16],
 ) -> Result<Option<Answer>, StoreError> {
     let rows = connection.rows(BY_FINGERPRINT, vec![bytes(fingerprint)])?;
-    let row = rows.first();
-    row.map(|row| read(connection, row)).transpose()
+    one_given(connection, rows)
+}
+
+fn one_given(
+    connection: &mut dyn Connection,
+    mut rows: Vec<Row>,
+) -> Result<Option<Answer>, StoreError> {
+    rows.truncate(1);
+    Ok(given(connection, &rows)?.pop())
 }
 
 /// The answer among these that has this fingerprint.
@@ -194,7 +198,7 @@ fn one_of(
             .first()
             .ok_or_else(|| StoreError::corrupt(format!("answer {number} is missing")))?;
         if *row.bytes(0)? == *fingerprint {
-            return read(connection, row).map(Some);
+            return one_given(connection, rows);
         }
     }
     Ok(None)
@@ -240,83 +244,4 @@ fn outcome(
     };
     let stored = stored.unwrap_or_else(|| Stored::Whole(Box::new(outcome.clone())));
     serde_json::to_string(&stored).map_err(|error| StoreError::corrupt(error.to_string()))
-}
-
-fn read(connection: &mut dyn Connection, row: &Row) -> Result<Answer, StoreError> {
-    let request_hash = row.bytes(1)?.as_ref().try_into();
-    let stored = row.parsed(2, |text| serde_json::from_str(text).ok())?;
-    let outcome = match stored {
-        Stored::Charge(at) => Ok(Reply::Charged(charged(connection, at)?)),
-        Stored::Charges(charges) => {
-            let mut answers = Vec::with_capacity(charges.len());
-            for charge in charges {
-                answers.push(match charge {
-                    Ok((at, replayed)) => Ok((charged(connection, at)?, replayed)),
-                    Err(refusal) => Err(refusal),
-                });
-            }
-            Ok(Reply::ChargedAll(answers))
-        }
-        Stored::Ended { hold } => {
-            let sql = load::select_holds("WHERE h.number = $1");
-            let row = one(connection, &sql, hold)?;
-            Ok(Reply::Hold(record::read_hold(&row)?))
-        }
-        Stored::Whole(outcome) => *outcome,
-    };
-    Ok(Answer {
-        request_hash: RequestHash(
-            request_hash
-                .map_err(|_| StoreError::corrupt("a request hash that has not 16 bytes"))?,
-        ),
-        outcome,
-        at: row.time(3)?,
-    })
-}
-
-/// A charge as the journal has it.
-fn charged(
-    connection: &mut dyn Connection,
-    ChargeAt(transaction, first): ChargeAt,
-) -> Result<Charged, StoreError> {
-    let sql = "SELECT at FROM ledger_transaction WHERE number = $1";
-    let at = one(connection, sql, transaction)?.time(0)?;
-    let sql = format!("SELECT {} FROM posting WHERE number = $1", record::POSTING);
-    let (mut number, mut parts, mut debt, mut balance) = (first, vec![], 0, 0);
-    let mut wallet: Option<AccountKey> = None;
-    while let Some(row) = connection.rows(&sql, vec![number.into()])?.first() {
-        if row.integer(1)? != transaction {
-            break;
-        }
-        let posting = record::read_posting(row)?;
-        match posting.grant {
-            Some(grant) => parts.push(Part {
-                grant,
-                amount: posting.amount,
-            }),
-            None => debt += posting.amount,
-        }
-        balance = posting.from.chain.map_or(balance, |link| link.balance);
-        if wallet.is_none() {
-            let sql = format!("SELECT {} FROM account WHERE number = $1", record::ACCOUNT);
-            let row = one(connection, &sql, posting.from.account)?;
-            wallet = Some(record::read_account_key(&row, 1)?);
-        }
-        number += 1;
-    }
-    let amount = parts.iter().map(|part| part.amount).sum::<i64>() + debt;
-    Ok(Charged {
-        id: TransactionId::of(transaction),
-        wallet: wallet.ok_or_else(|| StoreError::corrupt("a charge without postings"))?,
-        amount,
-        parts,
-        debt,
-        balance,
-        at,
-    })
-}
-
-fn one(connection: &mut dyn Connection, sql: &str, key: i64) -> Result<Row, StoreError> {
-    let row = connection.rows(sql, vec![key.into()])?.into_iter().next();
-    row.ok_or_else(|| StoreError::corrupt(format!("row {key} is missing: {sql}")))
 }

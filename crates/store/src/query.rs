@@ -2,6 +2,7 @@
 
 mod bonus;
 mod card;
+mod chain;
 mod explain;
 mod export;
 mod reconcile;
@@ -24,11 +25,12 @@ use crate::record;
 use crate::sqlite::Sqlite;
 
 pub use bonus::ReferralSum;
+pub use chain::Chain;
 pub use explain::ReasonSum;
 pub use export::{Progress, Recorded, RecordedPosting};
 pub use reconcile::{Purchase, Span};
 pub use returns::RefundFilter;
-pub use statement::{Chain, Entry, EntryFilter};
+pub use statement::{Entry, EntryFilter};
 pub use wallet::{GrantFilter, HoldFilter, UsageFilter, UsageSum};
 
 /// Which part of a list is wanted.

@@ -82,11 +82,18 @@ impl UnderWay {
         state: &mut State,
         found: Vec<Vec<Row>>,
     ) -> Result<(), StoreError> {
-        for (key, rows) in self.unasked.drain(..).zip(found) {
-            let row = rows.first().filter(|_| !planted::is(Bug::KeyNotAsked));
-            let answer = row
-                .map(|row| Answers::of_row(connection, row))
-                .transpose()?;
+        let asked = self.unasked.drain(..).zip(found);
+        let found: Vec<(AnswerKey, Option<Row>)> = asked
+            .map(|(key, rows)| {
+                let rows = rows.into_iter();
+                let row = rows.filter(|_| !planted::is(Bug::KeyNotAsked)).next();
+                (key, row)
+            })
+            .collect();
+        let rows: Vec<Row> = found.iter().filter_map(|(_, row)| row.clone()).collect();
+        let mut given = answers::given(connection, &rows)?.into_iter();
+        for (key, row) in found {
+            let answer = row.and_then(|_| given.next());
             if let Some(answer) = &answer {
                 state.answers.set(key.clone(), answer.clone());
             }

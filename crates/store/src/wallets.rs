@@ -230,6 +230,9 @@ impl Wallets {
         connection: &mut dyn Connection,
         keys: &[AccountKey],
     ) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
         let sql = format!(
             "SELECT {}, overdraft, frozen, topup_below, version FROM account WHERE kind = $1 AND owner = $2 AND unit = $3",
             record::ACCOUNT

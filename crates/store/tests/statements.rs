@@ -44,13 +44,13 @@ fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
     let mut seen = BTreeSet::new();
     // Twice, so that there is something to catch up with.
     for _ in 0..2 {
-        let spy = Spy::on(Sqlite::open_writer(&path).unwrap());
+        let spy = Spy::on(Box::new(Sqlite::open_writer(&path).unwrap()));
         let mut books = Books::sized(Box::new(spy.clone()), Sizes { lag: 20, kept: 2 });
         write_everything(&mut books);
         seen.extend(spy.seen().into_keys());
     }
     let written = seen.len();
-    let spy = Spy::on(Sqlite::open_reader(&path).unwrap());
+    let spy = Spy::on(Box::new(Sqlite::open_reader(&path).unwrap()));
     let mut reader = Reader::over(Box::new(spy.clone()));
     read_everything(&mut reader);
     seen.extend(spy.seen().into_keys());
@@ -69,8 +69,14 @@ fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
     are_neutral(&seen);
     are_prepared_by_postgresql(&seen);
     let file = rusqlite::Connection::open(&path).unwrap();
-    for sql in seen.iter().filter(|sql| sql.starts_with("SELECT")) {
-        let steps = plan(&file, sql);
+    let asks = |sql: &&String| sql.starts_with("SELECT") || sql.starts_with("WITH");
+    for sql in seen.iter().filter(asks) {
+        let mut steps = plan(&file, sql);
+        if sql.starts_with("WITH RECURSIVE chain") {
+            // What a walk along a chain has found so far is read and sorted as a whole: it has an end.
+            let own = ["SCAN c", "TEMP B-TREE FOR ORDER BY"];
+            steps.retain(|step| !own.iter().any(|own| step.ends_with(own)));
+        }
         let has = |what: &str| steps.iter().any(|step| step.contains(what));
         // There are few migrations, and few runs of keys.
         let is_small = sql.contains("FROM migration") || sql.contains("FROM key_run");

@@ -6,11 +6,12 @@ use bursar_domain::account::AccountKind;
 use bursar_domain::command::{Answer, AnswerKey};
 use bursar_domain::grant::Grant;
 use bursar_domain::id::TransactionId;
-use bursar_domain::journal::{Link, PostingRow, Reason};
+use bursar_domain::journal::Reason;
 
-use super::{Chain, Reader};
+use super::Reader;
+use super::chain::{Chain, Step, Walk};
 use crate::answers;
-use crate::connection::{Row, StoreError};
+use crate::connection::StoreError;
 use crate::record;
 
 /// So many postings are read in one snapshot: one for each would begin and end a transaction each time, and one for all would keep
@@ -33,62 +34,26 @@ pub struct ReasonSum {
     newest: i64,
 }
 
-/// A posting of a wallet's chain, from the wallet's side.
-struct Step {
-    posting: PostingRow,
-    transaction: i64,
-    reason: Reason,
-    link: Link,
-    /// The account on the other side.
-    other: i64,
-    came: bool,
-}
-
 impl Reader {
     /// The movements of a wallet up to the head of its chain, summed up. Reads them one by one and keeps none.
     pub fn sums(&mut self, chain: &Chain) -> Result<Vec<ReasonSum>, StoreError> {
         let mut sums: Vec<ReasonSum> = Vec::new();
         let mut kinds = HashMap::new();
-        let mut next = chain.head;
-        while next != 0 {
-            let first = next;
-            next = self.in_snapshot(|reader| {
-                let mut next = first;
+        let mut walk = Walk::from(chain, chain.head);
+        while walk.next() != 0 {
+            self.in_snapshot(|reader| {
                 for _ in 0..TOGETHER {
-                    if next == 0 {
+                    let Some(step) = walk.step(reader)? else {
                         break;
-                    }
-                    let step = reader.step(chain, next)?;
+                    };
                     let other = reader.kind_of(step.other, &mut kinds)?;
                     add(&mut sums, &step, other);
-                    next = step.link.previous;
                 }
-                Ok::<_, StoreError>(next)
+                Ok::<_, StoreError>(())
             })?;
         }
         sums.sort_by_key(|sum| (sum.reason, sum.other));
         Ok(sums)
-    }
-
-    fn step(&mut self, chain: &Chain, number: i64) -> Result<Step, StoreError> {
-        let sql = format!(
-            "SELECT {}, t.reason FROM posting p JOIN ledger_transaction t ON t.number = p.transaction_number \
-             WHERE p.number = $1",
-            record::columns_of("p", record::POSTING)
-        );
-        let rows = self.connection.rows(&sql, vec![number.into()])?;
-        let step = rows
-            .first()
-            .map(|row| step(row, chain.account))
-            .transpose()?;
-        // A chain leads back, or it would never end.
-        step.flatten()
-            .filter(|step| (0..number).contains(&step.link.previous))
-            .ok_or_else(|| {
-                StoreError::corrupt(format!(
-                    "posting {number} does not continue its wallet's chain"
-                ))
-            })
     }
 
     /// The kind of an account. There are few that wallets have to do with.
@@ -120,13 +85,11 @@ impl Reader {
             return Ok(Some(found));
         }
         // The clock was set back about then, and times are no order.
-        let mut next = chain.head;
-        while next != 0 {
-            let step = self.step(chain, next)?;
+        let mut walk = Walk::from(chain, chain.head);
+        while let Some(step) = walk.step(self)? {
             if step.came && step.posting.grant == Some(grant.id) {
                 return Ok(Some(TransactionId::of(step.transaction)));
             }
-            next = step.link.previous;
         }
         Ok(None)
     }
@@ -175,26 +138,6 @@ impl Reader {
     pub fn answer(&mut self, key: &AnswerKey) -> Result<Option<Answer>, StoreError> {
         self.in_snapshot(|reader| answers::look_up(reader.connection(), key))
     }
-}
-
-fn step(row: &Row, account: i64) -> Result<Option<Step>, StoreError> {
-    let posting = record::read_posting(row)?;
-    let (own, other, came) = if posting.from.account == account {
-        (posting.from, posting.to, false)
-    } else {
-        (posting.to, posting.from, true)
-    };
-    let Some(link) = own.chain.filter(|_| own.account == account) else {
-        return Ok(None);
-    };
-    Ok(Some(Step {
-        transaction: row.integer(1)?,
-        reason: row.parsed(10, Reason::parse)?,
-        other: other.account,
-        posting,
-        link,
-        came,
-    }))
 }
 
 /// The postings of a transaction come together.

@@ -1,13 +1,16 @@
 //! Statements: what moved in a wallet, a line for each transaction.
 
-use bursar_domain::account::{AccountKey, AccountKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bursar_domain::account::AccountKey;
 use bursar_domain::grant::Part;
 use bursar_domain::id::TransactionId;
-use bursar_domain::journal::{Link, PostingRow, Reason, Remark};
+use bursar_domain::journal::{Reason, Remark};
 use bursar_domain::time::Time;
 
+use super::chain::{Chain, Step, Walk, select};
 use super::{Conditions, Page, PageRequest, Reader, cut, number_cursor};
-use crate::connection::{Row, StoreError};
+use crate::connection::{Parameters, Row, StoreError};
 use crate::record;
 
 /// A line of a statement: what one transaction moved in one wallet.
@@ -35,17 +38,6 @@ pub struct Entry {
     pub at: Time,
 }
 
-/// Where the entries of a wallet are found: they are a chain that begins at its newest posting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
-    /// Whose wallet, and in which unit.
-    pub wallet: AccountKey,
-    /// The number of its account.
-    pub account: i64,
-    /// The newest posting, as the writer knows it; the stored row may be older.
-    pub head: i64,
-}
-
 /// Narrows a list of entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EntryFilter {
@@ -55,10 +47,31 @@ pub struct EntryFilter {
     pub reason: Option<Reason>,
 }
 
-/// One side of a posting, with what its transaction says.
-struct Movement {
-    entry: Entry,
-    link: Link,
+impl Entry {
+    /// What one posting moves.
+    fn of(step: &Step, wallet: &AccountKey) -> Result<Self, StoreError> {
+        let posting = &step.posting;
+        let part = posting.grant.map(|grant| Part {
+            grant,
+            amount: posting.amount,
+        });
+        Ok(Self {
+            number: posting.number,
+            transaction: TransactionId::of(step.transaction),
+            wallet: wallet.clone(),
+            reason: step.reason,
+            change: if step.came {
+                posting.amount
+            } else {
+                -posting.amount
+            },
+            parts: part.into_iter().collect(),
+            balance: step.link.balance,
+            remark: record::read_remark(&step.row, 11)?,
+            tags: step.row.text(14)?.to_owned(),
+            at: step.row.time(15)?,
+        })
+    }
 }
 
 impl Reader {
@@ -72,19 +85,19 @@ impl Reader {
             return self.entries_of_all(filter, request);
         };
         let cursor = number_cursor(request)?;
-        let mut next = cursor.unwrap_or(chain.head);
+        let mut walk = Walk::from(chain, cursor.unwrap_or(chain.head));
+        if cursor.is_some_and(|cursor| cursor != 0) && !walk.is_on_it(self)? {
+            return Err(StoreError::BadCursor);
+        }
         let mut items: Vec<Entry> = Vec::new();
-        let mut newest_of_last = next;
-        while next != 0 && items.len() <= request.limit {
-            let movement = match self.movement(chain, next)? {
-                None if cursor == Some(next) => return Err(StoreError::BadCursor),
-                movement => in_chain(movement, next)?,
-            };
-            let is_wanted = |reason| filter.reason.is_none_or(|wanted| wanted == reason);
-            if is_wanted(movement.entry.reason) && gather(&mut items, movement.entry) {
-                newest_of_last = next;
+        let mut newest_of_last = walk.next();
+        while items.len() <= request.limit {
+            let number = walk.next();
+            let Some(step) = walk.step(self)? else { break };
+            let is_wanted = filter.reason.is_none_or(|wanted| wanted == step.reason);
+            if is_wanted && gather(&mut items, Entry::of(&step, &chain.wallet)?) {
+                newest_of_last = number;
             }
-            next = movement.link.previous;
         }
         // One more than wanted has begun: the next page begins with the newest posting of that transaction.
         let more = items.len() > request.limit;
@@ -95,28 +108,18 @@ impl Reader {
         })
     }
 
-    fn movement(&mut self, chain: &Chain, number: i64) -> Result<Option<Movement>, StoreError> {
-        let sql = format!("{} WHERE p.number = $1", select());
-        let rows = self.connection.rows(&sql, vec![number.into()])?;
-        match rows.first() {
-            Some(row) => movement(row, chain.account, &chain.wallet),
-            None => Ok(None),
-        }
-    }
-
     /// The balance of a wallet at a past moment, and when it last changed before; none if nothing had touched it.
     pub fn balance_at(
         &mut self,
         chain: &Chain,
         at: Time,
     ) -> Result<Option<(i64, Time)>, StoreError> {
-        let mut next = chain.head;
-        while next != 0 {
-            let movement = in_chain(self.movement(chain, next)?, next)?;
-            if movement.entry.at <= at {
-                return Ok(Some((movement.link.balance, movement.entry.at)));
+        let mut walk = Walk::from(chain, chain.head);
+        while let Some(step) = walk.step(self)? {
+            let then = step.row.time(15)?;
+            if then <= at {
+                return Ok(Some((step.link.balance, then)));
             }
-            next = movement.link.previous;
         }
         Ok(None)
     }
@@ -139,92 +142,43 @@ impl Reader {
                 conditions.written()
             );
             let rows = self.connection.rows(&sql, conditions.parameters)?;
-            for row in &rows {
+            let is_last = rows.len() < rows_max;
+            let wallets = self.wallets_in(&rows)?;
+            for row in rows {
                 before = Some(row.integer(0)?);
-                for (account, key) in self.sides(row)? {
-                    if let Some(movement) = movement(row, account, &key)? {
-                        gather(&mut items, movement.entry);
+                for account in [row.integer(3)?, row.integer(6)?] {
+                    let Some(key) = wallets.get(&account) else {
+                        continue;
+                    };
+                    if let Some(step) = Step::of(row.clone(), account)? {
+                        gather(&mut items, Entry::of(&step, key)?);
                     }
                 }
             }
             // When one more than wanted has begun, the last one wanted is whole.
-            if rows.len() < rows_max || items.len() > request.limit {
+            if is_last || items.len() > request.limit {
                 return Ok(cut(items, request.limit, |entry| entry.number.to_string()));
             }
         }
     }
 
-    /// The sides of a posting that are wallets.
-    fn sides(&mut self, row: &Row) -> Result<Vec<(i64, AccountKey)>, StoreError> {
-        let posting = record::read_posting(row)?;
-        let sql = format!("SELECT {} FROM account WHERE number = $1", record::ACCOUNT);
-        let mut wallets = Vec::new();
-        for side in [posting.from, posting.to] {
-            if side.chain.is_none() {
-                continue;
-            }
-            if let Some(row) = self
-                .connection
-                .rows(&sql, vec![side.account.into()])?
-                .first()
-            {
-                let key = record::read_account_key(row, 1)?;
-                if key.kind == AccountKind::Wallet {
-                    wallets.push((side.account, key));
-                }
-            }
+    /// The wallets that these postings move value in, by the numbers of their accounts.
+    fn wallets_in(&mut self, rows: &[Row]) -> Result<BTreeMap<i64, AccountKey>, StoreError> {
+        let mut accounts = BTreeSet::new();
+        for row in rows {
+            accounts.extend([row.integer(3)?, row.integer(6)?]);
         }
-        Ok(wallets)
+        let accounts: Vec<Parameters> = accounts.into_iter().map(|it| vec![it.into()]).collect();
+        let sql = format!(
+            "SELECT {} FROM account WHERE number = $1 AND kind = 'wallet'",
+            record::ACCOUNT
+        );
+        let answers = self.connection.query(&sql, &accounts)?;
+        let wallets = answers.iter().flatten();
+        wallets
+            .map(|row| Ok((row.integer(0)?, record::read_account_key(row, 1)?)))
+            .collect()
     }
-}
-
-fn select() -> String {
-    format!(
-        "SELECT {}, t.reason, t.note, t.reference, t.meta, t.tags, t.at \
-         FROM posting p JOIN ledger_transaction t ON t.number = p.transaction_number",
-        record::columns_of("p", record::POSTING)
-    )
-}
-
-/// The movement of posting `number`, which a chain has led to. A chain leads back, or it would never end.
-fn in_chain(movement: Option<Movement>, number: i64) -> Result<Movement, StoreError> {
-    movement
-        .filter(|movement| (0..number).contains(&movement.link.previous))
-        .ok_or_else(|| {
-            StoreError::corrupt(format!(
-                "posting {number} does not continue its wallet's chain"
-            ))
-        })
-}
-
-/// What a posting moves in `account`; none if it is not one of its.
-fn movement(row: &Row, account: i64, wallet: &AccountKey) -> Result<Option<Movement>, StoreError> {
-    let posting: PostingRow = record::read_posting(row)?;
-    let (side, sign) = match account {
-        _ if posting.from.account == account => (posting.from, -1),
-        _ if posting.to.account == account => (posting.to, 1),
-        _ => return Ok(None),
-    };
-    let Some(link) = side.chain else {
-        return Ok(None);
-    };
-    let part = posting.grant.map(|grant| Part {
-        grant,
-        amount: posting.amount,
-    });
-    let entry = Entry {
-        number: posting.number,
-        transaction: TransactionId::of(row.integer(1)?),
-        wallet: wallet.clone(),
-        reason: row.parsed(10, Reason::parse)?,
-        change: sign * posting.amount,
-        parts: part.into_iter().collect(),
-        balance: link.balance,
-        remark: record::read_remark(row, 11)?,
-        tags: row.text(14)?.to_owned(),
-        at: row.time(15)?,
-    };
-    Ok(Some(Movement { entry, link }))
 }
 
 /// Adds an older posting to the entry of its transaction, which the newer ones have begun, or begins a new entry; whether it has

@@ -25,7 +25,7 @@ pub(crate) struct Twins {
 }
 
 fn open(path: &Path, sizes: Sizes) -> (Spy, Books) {
-    let spy = Spy::on(Sqlite::open_writer(path).unwrap());
+    let spy = Spy::on(Box::new(Sqlite::open_writer(path).unwrap()));
     let books = Books::sized(Box::new(spy.clone()), sizes);
     (spy, books)
 }
