@@ -27,7 +27,8 @@ async fn main() -> anyhow::Result<()> {
         .route("/paint/{user}/{picture}", post(paint))
         .with_state(app.clone())
         .nest_service("/billing", app.router());
-    listener::serve(socket, routes, listener::asked_to_stop()).await;
+    let bounds = app.config().edge.bounds();
+    listener::serve(socket, routes, bounds, listener::asked_to_stop()).await;
     app.stop().await;
     Ok(())
 }

@@ -15,6 +15,7 @@ use bursar_stripe::client::ClientError;
 
 use crate::config::Config;
 use crate::http;
+use crate::http::admission::Admission;
 use crate::http::answer::RequestIds;
 use crate::http::auth::Memory;
 use crate::secret::Secret;
@@ -41,6 +42,7 @@ struct Inner {
     config: Config,
     engine: Engine,
     memory: Memory,
+    admission: Admission,
     request_ids: RequestIds,
     demo: Option<Demo>,
     stopping: AtomicBool,
@@ -102,6 +104,7 @@ impl App {
             config,
             engine,
             memory: Memory::default(),
+            admission: Admission::default(),
             request_ids: RequestIds::new()?,
             demo,
             stopping: AtomicBool::new(false),
@@ -136,6 +139,10 @@ impl App {
 
     pub(crate) fn memory(&self) -> &Memory {
         &self.0.memory
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     pub(crate) fn request_ids(&self) -> &RequestIds {

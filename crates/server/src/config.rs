@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bonus;
+pub mod edge;
 pub mod jwt;
 pub mod setting;
 pub mod shop;
@@ -23,6 +24,7 @@ use bursar_stripe::signature;
 
 pub use self::address::{BaseUrl, Origin};
 pub use self::bonus::BonusConfig;
+pub use self::edge::EdgeConfig;
 pub use self::jwt::{JwtConfig, JwtKey};
 pub use self::shop::TopupConfig;
 pub use self::source::{DEFAULTS, Problems, Sources, Values};
@@ -44,6 +46,8 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// The largest webhook body that is read, in bytes.
     pub webhook_body_max: usize,
+    /// Bounds on what strangers and users may do.
+    pub edge: EdgeConfig,
     /// The log filter.
     pub log: String,
     /// How to reach Stripe, and what to trust from there.
@@ -188,6 +192,7 @@ impl Reader<'_> {
         let base_url = self.optional("base_url", BaseUrl::parse);
         let allowed_origins = self.read("allowed_origins", origins);
         let webhook_body_max = self.read("webhook_body_max", |text| whole(text, 1024, 16_777_216));
+        let edge = self.edge();
         let log = self.read("log", log_filter);
         let stripe = self.stripe();
         let topup = self.topup();
@@ -206,6 +211,7 @@ impl Reader<'_> {
             base_url,
             allowed_origins: allowed_origins?,
             webhook_body_max: usize::try_from(webhook_body_max?).ok()?,
+            edge: edge?,
             log: log?,
             stripe: stripe?,
             topup: topup?,

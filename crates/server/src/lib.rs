@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod listener;
+pub mod rate;
 mod redeem_code;
 pub mod secret;
 

@@ -88,13 +88,18 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         stripe_secret_key: kept.stripe_secret_key,
         stripe_webhook_secret: secret,
     };
-    let serving = tokio::spawn(listener::serve(listener, app.router(), {
-        let app = app.clone();
-        async move {
-            listener::asked_to_stop().await;
-            app.announce_stop();
-        }
-    }));
+    let serving = tokio::spawn(listener::serve(
+        listener,
+        app.router(),
+        app.config().edge.bounds(),
+        {
+            let app = app.clone();
+            async move {
+                listener::asked_to_stop().await;
+                app.announce_stop();
+            }
+        },
+    ));
     credentials.write(&data)?;
     say(format_args!("{}", guide(&credentials, &data)));
     serving.await?;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::credentials::Keepsake;
 use super::{say, start_logging};
 use crate::app::make_private_folder;
-use crate::listener;
+use crate::listener::{self, Bounds};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -61,7 +61,12 @@ impl Running {
             // An error means that whoever could say stop is gone.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let serving = listener::serve(listener, sandbox.router(), wait(stopped.clone()));
+        let serving = listener::serve(
+            listener,
+            sandbox.router(),
+            Bounds::default(),
+            wait(stopped.clone()),
+        );
         let delivering = async move {
             if let Err(error) = sandbox.run(wait(stopped)).await {
                 tracing::error!(%error, "the sandbox cannot deliver events");

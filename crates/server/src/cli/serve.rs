@@ -33,7 +33,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     start_logging(&config.log);
-    let listen = config.listen.clone();
+    let (listen, bounds) = (config.listen.clone(), config.edge.bounds());
     let app = App::start(config)?;
     let listener = TcpListener::bind(&listen)
         .await
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         listener::asked_to_stop().await;
         stopping.announce_stop();
     };
-    listener::serve(listener, app.router(), stop).await;
+    listener::serve(listener, app.router(), bounds, stop).await;
     app.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,9 +11,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use serde::Serialize;
 
+use super::admission;
 use super::error::ApiError;
 use super::facade;
 use crate::config::BaseUrl;
@@ -49,7 +50,10 @@ impl RequestIds {
 /// The outermost layer.
 pub async fn finish(State(app): State<crate::App>, request: Request, next: Next) -> Response {
     let id = app.request_ids().next();
-    let mut response = next.run(request).await;
+    let mut response = match admission::admit(&app, &request) {
+        Ok(_admitted) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = written(&error, &id, response);
     }
@@ -88,6 +92,14 @@ const ALWAYS: [(HeaderName, HeaderValue); 3] = [
 /// Browsers that came by https once do not try without it.
 const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// What is answered before the request has been read.
+const ENDS_CONNECTION: [StatusCode; 4] = [
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+];
+
 /// The error as JSON, keeping the headers the response had (`Allow`).
 fn written(error: &ApiError, id: &str, response: Response) -> Response {
     let (mut parts, _) = response.into_parts();
@@ -97,6 +109,12 @@ fn written(error: &ApiError, id: &str, response: Response) -> Response {
         parts
             .headers
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    // The rest of the request will not be read, so there can be no other one behind it.
+    if ENDS_CONNECTION.contains(&error.status) && parts.version <= Version::HTTP_11 {
+        parts
+            .headers
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(seconds) = error.retry_after {
         parts

@@ -10,10 +10,12 @@ use axum::extract::FromRequestParts;
 use bursar_domain::api_key::Role;
 use bursar_domain::id::{ApiKeyId, UserId};
 use bursar_domain::identity;
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
+use super::admission;
 use super::error::ApiError;
 use super::jwt;
 use crate::App;
@@ -154,7 +156,25 @@ impl FromRequestParts<App> for Admin {
     }
 }
 
-async fn identify(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
+/// Says who asks, and counts it.
+async fn identify(parts: &mut Parts, app: &App) -> Result<Caller, ApiError> {
+    match recognise(parts, app).await {
+        Ok(caller) => {
+            admission::count(app, parts, &caller)?;
+            Ok(caller)
+        }
+        // Without credentials it is a guest, who has been counted.
+        Err(error)
+            if error.status == StatusCode::UNAUTHORIZED
+                && parts.headers.contains_key(AUTHORIZATION) =>
+        {
+            Err(admission::failed(app, parts, error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn recognise(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
     let credential = bearer(parts)?;
     let digest: [u8; 32] = Sha256::digest(credential).into();
     let now = app.engine().now().seconds();

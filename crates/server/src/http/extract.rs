@@ -13,6 +13,7 @@ use bursar_domain::journal::Remark;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use super::json;
@@ -291,8 +292,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 /// The largest JSON body, in bytes. No request of this API needs more.
 pub const BODY_MAX: usize = 64 * 1024;
 
-/// How long a body may take to arrive.
+/// How long a body may take to arrive; a larger one than [`BODY_MAX`] gets a second more for each further so many bytes.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Memory for bodies that may be larger than [`BODY_MAX`], while they arrive: so many MiB in the whole process. The others wait.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(64);
 
 /// Reads a whole body of bounded size in bounded time. One that announces too much is refused before it is read.
 pub async fn read_body(
@@ -307,12 +311,22 @@ pub async fn read_body(
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|announced: u64| announced > bytes_max as u64) {
+    let expected: usize = announced.unwrap_or(bytes_max);
+    if expected > bytes_max {
         return Err(too_large());
     }
+    let time = BODY_TIME + Duration::from_secs((expected / BODY_MAX) as u64);
     let limited = http_body_util::Limited::new(body, bytes_max);
-    let read = tokio::time::timeout(BODY_TIME, http_body_util::BodyExt::collect(limited)).await;
-    match read {
+    let collect = async {
+        let _room = if expected > BODY_MAX {
+            let mebibytes = u32::try_from(expected.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+            LARGE_BODIES.acquire_many(mebibytes).await.ok()
+        } else {
+            None
+        };
+        http_body_util::BodyExt::collect(limited).await
+    };
+    match tokio::time::timeout(time, collect).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(ApiError::new(
@@ -320,11 +334,11 @@ pub async fn read_body(
             "body_incomplete",
             "the body broke off",
         )),
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_slow",
-            "the body did not arrive within 10 seconds",
-        )),
+        Err(_) => {
+            let message = format!("the body did not arrive within {} seconds", time.as_secs());
+            let error = ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_slow", message);
+            Err(error)
+        }
     }
 }
 

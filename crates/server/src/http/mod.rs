@@ -3,6 +3,7 @@
 //! A handler extracts, asks the engine, renders; rules are in the domain. Roles are in the types of the arguments:
 //! [`auth::User`], [`auth::Admin`], or neither for guests.
 
+pub mod admission;
 pub mod answer;
 pub mod auth;
 mod auto_topup;
@@ -43,13 +44,14 @@ mod usage;
 mod wallet;
 mod webhook;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
+use admission::Toll;
 use error::ApiError;
 
 /// Where Stripe delivers its events, below the base URL.
@@ -101,23 +103,38 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Paying, and what becomes of payments.
+/// Paying, and what becomes of payments. A route that costs more than others says which [`Toll`] it takes.
 fn payments() -> Router<App> {
     Router::new()
         .route("/v1/payment/methods", get(payment::methods))
-        .route("/v1/payment.stripe/checkout/create", post(checkout::create))
-        .route("/v1/payment.stripe/intent/create", post(intent::create))
+        .route(
+            "/v1/payment.stripe/checkout/create",
+            post(checkout::create).layer(Extension(Toll::Checkout)),
+        )
+        .route(
+            "/v1/payment.stripe/intent/create",
+            post(intent::create).layer(Extension(Toll::Checkout)),
+        )
         .route("/v1/payment.stripe/cards", get(card::all))
-        .route("/v1/payment.stripe/cards/setup", post(card::set_up))
+        .route(
+            "/v1/payment.stripe/cards/setup",
+            post(card::set_up).layer(Extension(Toll::Checkout)),
+        )
         .route("/v1/payment.stripe/cards/detach", post(card::detach))
-        .route("/v1/payment.stripe/cards/charge", post(card::charge))
+        .route(
+            "/v1/payment.stripe/cards/charge",
+            post(card::charge).layer(Extension(Toll::Checkout)),
+        )
         .route(WEBHOOK_PATH, post(webhook::receive))
         .route(
             "/v1/payment.stripe/redirect/success",
             get(redirect::success),
         )
         .route("/v1/payment.stripe/redirect/cancel", get(redirect::cancel))
-        .route("/v1/payment.stripe/payments/me", get(payment::mine))
+        .route(
+            "/v1/payment.stripe/payments/me",
+            get(payment::mine).layer(Extension(Toll::Reading)),
+        )
         .route("/v1/payment.stripe/payments", get(payment::all))
         .route(
             "/v1/payment.stripe/payments/{payment_id}",
@@ -169,13 +186,19 @@ fn purchases() -> Router<App> {
 fn balances() -> Router<App> {
     Router::new()
         .route("/v1/balance/me", get(balance::mine))
-        .route("/v1/balance/history/me", get(balance::my_history))
+        .route(
+            "/v1/balance/history/me",
+            get(balance::my_history).layer(Extension(Toll::Reading)),
+        )
         .route("/v1/balance/users", get(balance::users))
         .route("/v1/balance/history", get(balance::history))
         .route("/v1/balance/add", post(balance::add))
         .route("/v1/balance/sub", post(balance::sub))
         .route("/v1/balance/at", get(wallet::at))
-        .route("/v1/balance/explain", get(explain::explain))
+        .route(
+            "/v1/balance/explain",
+            get(explain::explain).layer(Extension(Toll::Reading)),
+        )
         .route("/v1/balance/overdraft/set", post(wallet::set_overdraft))
         .route("/v1/balance/freeze", post(wallet::freeze))
         .route("/v1/balance/events", get(happening::list))
@@ -211,7 +234,10 @@ fn usage_and_keys() -> Router<App> {
     Router::new()
         .route("/v1/usage/record", post(usage::record))
         .route("/v1/usage/events", get(usage::all))
-        .route("/v1/usage/me", get(usage::mine))
+        .route(
+            "/v1/usage/me",
+            get(usage::mine).layer(Extension(Toll::Reading)),
+        )
         .route("/v1/usage/summary", get(usage::summary))
         .route("/v1/keys", get(key::all))
         .route("/v1/keys/create", post(key::create))

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bursar_domain::command::{Command, Reply};
 use bursar_engine::bridge::inbound;
 use bursar_stripe::signature::{self, SignatureError};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::admission;
 use super::error::ApiError;
 use super::extract::read_body;
 use crate::App;
@@ -22,12 +22,19 @@ const TOLERANCE_SECONDS: i64 = 300;
 /// `POST /v1/payment.stripe/webhook`
 pub(super) async fn receive(
     State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    check_encoding(&headers)?;
-    let signature = signature_header(&headers)?;
-    let body = read_body(&headers, body, app.config().webhook_body_max).await?;
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    // Counted after they were looked at, so that nobody else's bad ones keep a good one out.
+    let refuse = |error| admission::failed_from(&app, headers, &parts.extensions, error);
+    check_encoding(headers)?;
+    let signature = signature_header(headers).map_err(refuse)?;
+    if !app.config().stripe.webhook_secrets.is_empty() {
+        // What cannot be right whatever the body is costs no reading.
+        signature::check_form(signature).map_err(|error| refuse(refused(&app, error)))?;
+    }
+    let body = read_body(headers, body, app.config().webhook_body_max).await?;
     let secrets = &app.config().stripe.webhook_secrets;
     signature::verify(
         signature,
@@ -36,7 +43,7 @@ pub(super) async fn receive(
         app.engine().now().seconds(),
         TOLERANCE_SECONDS,
     )
-    .map_err(|error| refused(&app, error))?;
+    .map_err(|error| refuse(refused(&app, error)))?;
     let event = inbound::event(&Arc::from(&body[..])).map_err(|error| {
         tracing::error!(code = error.code(), "a signed delivery is no event");
         ApiError::new(

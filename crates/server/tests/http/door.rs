@@ -58,7 +58,8 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listener::serve(listener, house.router.clone(), async {
+        let (router, bounds) = (house.router.clone(), house.app.config().edge.bounds());
+        let serving = tokio::spawn(listener::serve(listener, router, bounds, async {
             let _ = stopped.await;
         }));
         Self {

@@ -13,7 +13,7 @@ use super::wallet::request::{BATCH, CHARGE, CHARGES_OF_A_BATCH, HOLD, SETTLE};
 use crate::http::WEBHOOK_PATH;
 use crate::http::error::ApiError;
 use crate::http::extract::read_body;
-use crate::listener;
+use crate::listener::{self, Bounds};
 
 /// The largest body, in bytes.
 const BODY_MAX: usize = 1 << 20;
@@ -49,6 +49,7 @@ fn always(answer: impl Into<Bytes>) -> axum::routing::MethodRouter {
 pub(super) async fn serve() -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("bursar: serving on http://{}", listener.local_addr()?);
-    listener::serve(listener, router(), listener::asked_to_stop()).await;
+    let stop = listener::asked_to_stop();
+    listener::serve(listener, router(), Bounds::default(), stop).await;
     Ok(ExitCode::SUCCESS)
 }

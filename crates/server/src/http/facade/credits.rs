@@ -2,10 +2,10 @@
 //!
 //! What it says is described in docs/facades.md; a whole purchase is a transcript in spec/facade.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bursar_domain::account::AccountKey;
 use bursar_domain::amount::Amount;
 use bursar_domain::checkout::OpenCheckout;
@@ -25,6 +25,7 @@ use bursar_store::query::{Page, PaymentFilter, Reader};
 use http::{HeaderMap, Uri};
 use serde::Serialize;
 
+use super::super::admission::Toll;
 use super::super::answer::{answer, item};
 use super::super::auth::{Admin, Caller, User};
 use super::super::error::ApiError;
@@ -37,9 +38,15 @@ use crate::App;
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/stripe/credit-packages", get(packages))
-        .route("/api/stripe/checkout-session", post(create_session))
+        .route(
+            "/api/stripe/checkout-session",
+            post(create_session).layer(Extension(Toll::Checkout)),
+        )
         .route("/api/stripe/checkout-session/{session_id}", get(session))
-        .route("/api/stripe/payment-intent", post(create_intent))
+        .route(
+            "/api/stripe/payment-intent",
+            post(create_intent).layer(Extension(Toll::Checkout)),
+        )
         .route(
             "/api/stripe/payment-intent/{payment_intent_id}",
             get(intent),
