@@ -56,6 +56,7 @@ bugs! {
     SeenNotFollowed = "a node numbers a posting lower than the one before it, which another node has made";
     ClaimsOfOthersVoid = "a node that starts ends the claims of those that are at work";
     UnknownIsDone = "a commit of which the server did not say what became of it counts as done";
+    CursorTooFar = "the next look at Stripe's events begins where the clock stood at this one";
     UnknownIsUndone = "a commit of which the server did not say what became of it is made again";
 }
 

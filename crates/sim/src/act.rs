@@ -4,6 +4,7 @@ use bursar_domain::checkout::SessionRead;
 use bursar_domain::command::{Command, Request};
 use bursar_engine::bridge::inbound;
 use bursar_engine::outside::{Books as _, Provider as _};
+use bursar_engine::reconcile::{self, Options};
 use bursar_engine::{inbox, jobs, ticker};
 use bursar_store::digest::request_hash;
 use bursar_stripe::object::CheckoutSession;
@@ -71,7 +72,8 @@ impl Run {
             }
             Verb::Deliver => {
                 self.listen();
-                if let Some(told) = pick(&self.told, step.which).cloned() {
+                let told: Vec<&Told> = self.told.iter().filter(|told| !told.is_lost).collect();
+                if let Some(told) = pick(&told, step.which).copied().cloned() {
                     self.deliver(&told, self.at(step))?;
                 }
             }
@@ -81,6 +83,7 @@ impl Run {
                     .told
                     .iter()
                     .rev()
+                    .filter(|told| !told.is_lost)
                     .take(1 + step.how as usize % 6)
                     .cloned()
                     .collect();
@@ -111,6 +114,15 @@ impl Run {
             Verb::Tick => self.begin_tick(at),
             Verb::Jobs => self.begin_jobs(at)?,
             Verb::Work => self.go_well(at, 1 + step.how as usize % 8)?,
+            Verb::Drop => self.lose_events(step),
+            Verb::Scan => self.begin_scan(at),
+            Verb::Reconcile => self.begin_reconciliation(at, step.how.is_multiple_of(2)),
+            Verb::Behind => {
+                self.stripe.fall_behind(1 + step.how % 12);
+                self.count("stripe_behind");
+            }
+            Verb::Slow => node.reach.inner().slow = 1 + step.how % 4,
+            Verb::Seen => self.see(at, step.which),
             Verb::Reach => self.arrive(at, step.which, true),
             Verb::Answer => self.bring(at, step.which),
             Verb::TimeOut => self.time_out(at, step.which),
@@ -192,6 +204,72 @@ impl Run {
         self.told.extend(new);
     }
 
+    /// Some of the events that nobody has delivered yet are lost.
+    fn lose_events(&mut self, step: Step) {
+        self.listen();
+        let most = if step.how.is_multiple_of(3) {
+            1 + step.which as usize % 6
+        } else {
+            usize::MAX
+        };
+        let model = &self.model;
+        let lost = self.told.iter_mut().rev();
+        let mut lost: Vec<_> = lost
+            .take_while(|told| !model.has_received(&told.id))
+            .take(most)
+            .filter(|told| !told.is_lost)
+            .collect();
+        lost.iter_mut().for_each(|told| told.is_lost = true);
+        let count = lost.len() as u64;
+        *self.seen.entry("webhooks_lost").or_default() += count;
+    }
+
+    /// A worker gets to see what it has read.
+    pub(crate) fn see(&mut self, at: usize, which: u32) {
+        let mut inner = self.nodes[at].reach.inner();
+        let count = inner.readings.len();
+        if count > 0 {
+            put(&inner.readings.swap_remove(which as usize % count), ());
+        }
+        drop(inner);
+        self.nodes[at].go_on();
+    }
+
+    pub(crate) fn begin_scan(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if !node.has(Task::Reconciliation) {
+            let reach = node.reach.clone();
+            node.spawn(Task::Reconciliation, async move {
+                if let Ok(late) = reconcile::scan_events(&reach).await {
+                    reach.count("scans", 1);
+                    reach.count("events_found", late as u64);
+                }
+            });
+        }
+    }
+
+    /// Compares and repairs. What a run in the middle of faults has found nobody looks at.
+    pub(crate) fn begin_reconciliation(&mut self, at: usize, with_events: bool) {
+        let options = Options {
+            repair: true,
+            count_max: u64::MAX,
+            with_events,
+            ..Options::until(self.now(at).seconds())
+        };
+        let node = &mut self.nodes[at];
+        if !node.has(Task::Reconciliation) {
+            let reach = node.reach.clone();
+            node.spawn(Task::Reconciliation, async move {
+                if let Ok(report) = reconcile::run(&reach, &options).await {
+                    reach.count("reconciled", 1);
+                    let done = report.counts.values().map(|count| count.done).sum();
+                    reach.count("repaired", done);
+                    reach.inner().report = Some(report);
+                }
+            });
+        }
+    }
+
     /// Delivers an event.
     pub(crate) fn deliver(&mut self, told: &Told, at: usize) -> Result<(), String> {
         let body = told.body.clone().into();
@@ -248,6 +326,7 @@ impl Run {
             self.write(at, usize::MAX)?;
             self.arrive(at, 0, true);
             self.bring(at, 0);
+            self.see(at, 0);
         }
         Ok(())
     }

@@ -84,6 +84,8 @@ pub(crate) struct Model {
     answers: BTreeMap<String, (RequestHash, Result<Reply, Refusal>)>,
     events: BTreeMap<String, i64>,
     claims: BTreeMap<JobKey, (i64, Time)>,
+    /// So many payments reconciliation has bound to their sessions.
+    adopted: usize,
 }
 
 impl Model {
@@ -114,8 +116,14 @@ impl Model {
             payments().filter(|it| !it.movements.is_empty()).count(),
         );
         count("holds", self.holds.len());
+        count("adopted", self.adopted);
         count("events", self.events.len());
         count("answers", self.answers.len());
+    }
+
+    /// Whether an event is stored.
+    pub(crate) fn has_received(&self, event: &str) -> bool {
+        self.events.contains_key(event)
     }
 
     /// What was answered under a key.

@@ -81,6 +81,7 @@ pub(crate) enum Task {
     Inbox,
     Ticker,
     Job,
+    Reconciliation,
 }
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -184,6 +185,8 @@ impl Node {
         {
             let mut inner = self.reach.inner();
             inner.queue.clear();
+            inner.readings.clear();
+            inner.slow = 0;
             inner.calls.retain(|call| call.answer.is_none());
             inner.calls.iter_mut().for_each(|call| call.slot = None);
             inner.reader = None;

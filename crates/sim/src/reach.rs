@@ -10,6 +10,7 @@ use bursar_domain::mark::{self, Keep, StampKey};
 use bursar_domain::time::Time;
 use bursar_engine::clock::{Clock as _, FixedClock};
 use bursar_engine::outside::{Books, Provider};
+use bursar_engine::reconcile::Report;
 use bursar_engine::{Answered, EngineError};
 use bursar_store::StoreError;
 use bursar_store::query::Reader;
@@ -17,6 +18,8 @@ use bursar_stripe::request::Request;
 use bursar_stripe::secret_key::Mode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::run::Seen;
 
 /// Where an answer will be.
 pub(crate) type Slot<T> = Arc<Mutex<Option<T>>>;
@@ -58,6 +61,14 @@ pub(crate) struct Inner {
     pub(crate) reader: Option<Reader>,
     pub(crate) queue: Vec<Waiting>,
     pub(crate) calls: Vec<Call>,
+    /// So many of the next readings of workers are slow.
+    pub(crate) slow: u32,
+    /// Where workers wait that have read, and have not got to see it.
+    pub(crate) readings: Vec<Slot<()>>,
+    /// What workers have done.
+    pub(crate) seen: Seen,
+    /// The report of the newest reconciliation.
+    pub(crate) report: Option<Report>,
     stamp_key: Option<StampKey>,
     /// What this process would make the key for stamps of, if it were the first to need one.
     drawn: u8,
@@ -76,6 +87,10 @@ impl Reach {
             reader: None,
             queue: Vec::new(),
             calls: Vec::new(),
+            slow: 0,
+            readings: Vec::new(),
+            seen: Seen::new(),
+            report: None,
             stamp_key: None,
             drawn: 7 + u8::try_from(number).unwrap_or(0),
         };
@@ -87,6 +102,21 @@ impl Reach {
 
     pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn count(&self, what: &'static str, number: u64) {
+        *self.inner().seen.entry(what).or_default() += number;
+    }
+
+    /// Where to wait for what was read, if this reading is slow: what was true then may be old when it is seen.
+    fn slow_reading(&self) -> Option<Slot<()>> {
+        let mut inner = self.inner();
+        inner.slow = inner.slow.checked_sub(1)?;
+        let reading = Slot::default();
+        inner.readings.push(Arc::clone(&reading));
+        drop(inner);
+        self.count("slow_readings", 1);
+        Some(reading)
     }
 
     /// Reads at once: nothing happens in between.
@@ -141,7 +171,11 @@ impl Books for Reach {
         &self,
         question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, EngineError> {
-        Ok(self.ask(question)?)
+        let answer = self.ask(question)?;
+        if let Some(reading) = self.slow_reading() {
+            Wait(reading).await;
+        }
+        Ok(answer)
     }
 
     async fn submit(&self, command: Command) -> Result<Reply, EngineError> {

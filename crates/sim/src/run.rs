@@ -77,6 +77,11 @@ pub fn play(script: &Script) -> Result<Seen, Failure> {
     }
     end::settle(&mut run).map_err(failed(script.steps.len() + 1))?;
     run.model.count(&mut run.seen);
+    for node in &run.nodes {
+        let inner = node.reach.inner();
+        let seen = inner.seen.iter();
+        seen.for_each(|(what, count)| *run.seen.entry(what).or_default() += count);
+    }
     Ok(run.seen)
 }
 

@@ -81,6 +81,18 @@ verbs! {
     Deliver = "deliver", 24;
     /// The newest events are delivered, newest first.
     DeliverNewest = "deliver_newest", 24;
+    /// Events that were not delivered yet will never be: all of them, or the newest.
+    Drop = "drop", 6;
+    /// Somebody asks Stripe for the events since the last time.
+    Scan = "scan", 4;
+    /// Somebody compares Stripe and the books.
+    Reconcile = "reconcile", 4;
+    /// What is read at Stripe is for a while what was there now.
+    Behind = "behind", 4;
+    /// The next readings of a worker are slow: what it sees is old.
+    Slow = "slow", 6;
+    /// A slow reading comes to its end.
+    Seen = "seen", 12;
     /// The writer takes what is waiting, or a part of it.
     Write = "write", 90;
     /// The writer's answers to clients get lost.

@@ -3,7 +3,7 @@
 use bursar_sandbox::claim::{Claim, Verdict};
 use bursar_sandbox::id::Ids;
 use bursar_sandbox::pay::Payment;
-use bursar_sandbox::records::Records;
+use bursar_sandbox::records::{Collection, Records};
 use bursar_sandbox::refund::Arrival;
 use bursar_sandbox::request::ApiRequest;
 use bursar_sandbox::world::{Setup, World};
@@ -23,13 +23,27 @@ pub(crate) struct Stripe {
     pub(crate) world: World,
     /// What its clock shows, in seconds since 1970. It never goes back.
     pub(crate) now: i64,
+    /// What is answered to whoever only reads, so many times more, and until when.
+    behind: Option<Behind>,
 }
+
+/// Stripe as it was some time ago.
+struct Behind {
+    world: World,
+    left: u32,
+    until: i64,
+}
+
+/// So long what is read may be behind what happens, in seconds.
+const BEHIND_SECONDS: i64 = 100;
 
 /// An event as it is delivered.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) id: String,
     pub(crate) body: Vec<u8>,
+    /// Whether nobody will ever deliver it.
+    pub(crate) is_lost: bool,
 }
 
 impl Stripe {
@@ -42,7 +56,34 @@ impl Stripe {
         Self {
             world: World::new(Records::default(), Ids::seeded(seed, 0), setup),
             now: BEGIN,
+            behind: None,
         }
+    }
+
+    /// The next `readings` see what there is now, whatever happens.
+    pub(crate) fn fall_behind(&mut self, readings: u32) {
+        let mut records = Records::default();
+        for group in [
+            Collection::Object,
+            Collection::Private,
+            Collection::Idempotency,
+            Collection::Setting,
+        ] {
+            for (id, value) in self.world.records.list(group).into_iter().rev() {
+                records.put(group, id, value.clone());
+            }
+        }
+        records.settle();
+        self.behind = Some(Behind {
+            world: World::new(records, Ids::seeded(1, 0), self.world.setup.clone()),
+            left: readings,
+            until: self.now + BEHIND_SECONDS,
+        });
+    }
+
+    /// What is read is what there is.
+    pub(crate) fn catch_up(&mut self) {
+        self.behind = None;
     }
 
     /// Time passes.
@@ -71,8 +112,17 @@ impl Stripe {
             idempotency_key: request.idempotency_key.clone(),
             version: Some(bursar_stripe::VERSION.to_owned()),
         };
-        let answer = self.world.request(&asked, self.now);
-        self.world.settle();
+        let is_old = |behind: &&mut Behind| behind.left > 0 && self.now <= behind.until;
+        let behind = self.behind.as_mut().filter(is_old);
+        let world = match behind.filter(|_| method == "GET") {
+            Some(behind) => {
+                behind.left -= 1;
+                &mut behind.world
+            }
+            None => &mut self.world,
+        };
+        let answer = world.request(&asked, self.now);
+        world.settle();
         if answer.status == 200 {
             return Ok(answer.body);
         }
@@ -91,6 +141,7 @@ impl Stripe {
         let told = told.into_iter().map(|told| Told {
             id: told.id,
             body: told.body,
+            is_lost: false,
         });
         told.collect()
     }

@@ -15,6 +15,35 @@ const STEPS: usize = 600;
 /// How often a failure is played again to make its script shorter.
 const SHRINK_TRIES: usize = 1_500;
 
+/// After so many runs everything that is counted has to have happened.
+const ENOUGH: u64 = 60;
+
+/// What has to happen somewhere; a way of the service that no run ever takes finds nothing wrong.
+const REACHED: &[&str] = &[
+    "adopted",
+    "busy",
+    "calls_failed",
+    "died_after",
+    "died_before",
+    "disputed",
+    "events_found",
+    "full",
+    "holds",
+    "paid",
+    "reconciled",
+    "refunds",
+    "refunds_ours",
+    "repaired",
+    "replayed",
+    "scans",
+    "slots_stolen",
+    "slow_readings",
+    "stripe_behind",
+    "time_outs",
+    "two_nodes",
+    "webhooks_lost",
+];
+
 fn seconds() -> u64 {
     let given = std::env::var("SIM_SECONDS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(3)
@@ -54,6 +83,12 @@ fn whatever_goes_wrong_the_books_say_what_stripe_says() {
     println!(
         "{runs} runs of {STEPS} steps in {:.1} s: {seen:?}",
         begun.elapsed().as_secs_f32()
+    );
+    let never = |what: &&&str| seen.get(**what).is_none_or(|count| *count == 0);
+    let never: Vec<_> = REACHED.iter().filter(never).collect();
+    assert!(
+        runs < ENOUGH || never.is_empty(),
+        "no run has reached {never:?}"
     );
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bursar_domain::command::Command;
 use bursar_domain::mark::{self, Keep, StampKey};
+use bursar_domain::planted::{self, Bug};
 use bursar_domain::recovery::Step;
 use bursar_store::query::Reader;
 use bursar_stripe::event::Envelope;
@@ -209,6 +210,9 @@ pub async fn scan_events(provider: &impl Provider) -> Result<usize, EngineError>
                 "an event was not delivered; it was read from Stripe's list"
             );
         }
+    }
+    if planted::is(Bug::CursorTooFar) {
+        newest = now + OVERLAP_SECONDS;
     }
     if newest > 0 {
         // Only when all of it was seen: what was not is asked for again.

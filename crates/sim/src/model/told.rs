@@ -1,9 +1,12 @@
 //! What comes from Stripe, and what workers bring.
 
+use bursar_domain::adoption::{Adopt, Said};
 use bursar_domain::checkout::SessionOpened;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::event::{EventStatus, ReceiveEvent};
+use bursar_domain::id::PaymentId;
 use bursar_domain::job::{Claim, LEASE_SECONDS};
+use bursar_domain::notice::SessionFact;
 use bursar_domain::refund::RefundSent;
 use bursar_domain::reversal::ReturnsRead;
 use bursar_domain::time::Time;
@@ -35,6 +38,8 @@ impl Model {
                 Ok(())
             }
             (Command::SessionOpened(opened), Ok(_)) => self.session_opened(opened),
+            (Command::Adopt(adopt), Ok(_)) => self.adopt(adopt),
+            (Command::Recovery(step), _) => Err(format!("recovery mode, for nothing: {step:?}")),
             (Command::SessionRead(read), Ok(_)) => {
                 self.fence_if(read.claim.as_ref())?;
                 self.hear_session(&read.payment, &read.fact);
@@ -73,16 +78,32 @@ impl Model {
         let Some(payment) = opened.claim.key.payment() else {
             return Ok(());
         };
-        let session = &opened.fact.session;
+        self.bind(&payment, &opened.fact);
+        self.hear_session(&payment, &opened.fact);
+        Ok(())
+    }
+
+    /// Reconciliation has found the session of a payment that nobody here had heard of.
+    fn adopt(&mut self, adopt: &Adopt) -> Result<(), String> {
+        if !self.payments.contains_key(&adopt.payment) {
+            return Err(format!("{} was never asked for", adopt.payment));
+        }
+        self.adopted += 1;
+        if let Said::Session(fact, _) = &adopt.said {
+            self.bind(&adopt.payment, fact);
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, payment: &PaymentId, fact: &SessionFact) {
+        let session = &fact.session;
         let before = self.sessions.insert(session.clone(), payment.clone());
         if before.is_none() {
             self.known.push((session.clone(), payment.clone()));
         }
-        if let Some(paying) = self.payments.get_mut(&payment) {
+        if let Some(paying) = self.payments.get_mut(payment) {
             paying.session.get_or_insert_with(|| session.clone());
         }
-        self.hear_session(&payment, &opened.fact);
-        Ok(())
     }
 
     fn returns_read(&mut self, read: &ReturnsRead) -> Result<(), String> {
