@@ -14,7 +14,7 @@ use crate::grant::{Grant, Part};
 use crate::journal::{PostingRow, Reason, Side};
 
 pub use difference::Difference;
-use numbered::Numbered;
+pub use numbered::Numbered;
 
 #[derive(Debug)]
 struct Rebuilt {

@@ -8,23 +8,42 @@ const BLOCK: i64 = 65_536;
 /// Rows by their number. One writer gives out numbers without gaps, several nodes in blocks far apart; either way most rows stand
 /// next to each other.
 #[derive(Debug)]
-pub(super) struct Numbered<T> {
+pub struct Numbered<T> {
     blocks: BTreeMap<i64, Vec<Option<T>>>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self {
+            blocks: BTreeMap::new(),
+        }
+    }
 }
 
 impl<T> Numbered<T> {
     /// In the order in which they are given.
     pub(super) fn of(rows: impl Iterator<Item = (i64, T)>) -> Self {
-        let mut blocks: BTreeMap<i64, Vec<Option<T>>> = BTreeMap::new();
+        let mut all = Self::default();
         for (number, row) in rows {
-            let (block, place) = place_of(number);
-            let block = blocks.entry(block).or_default();
-            if place >= block.len() {
-                block.resize_with(place + 1, || None);
-            }
-            block[place] = Some(row);
+            *all.place(number) = Some(row);
         }
-        Self { blocks }
+        all
+    }
+
+    /// Where the row with this number is, or would be.
+    pub fn place(&mut self, number: i64) -> &mut Option<T> {
+        let (block, place) = place_of(number);
+        let block = self.blocks.entry(block).or_default();
+        if place >= block.len() {
+            block.resize_with(place + 1, || None);
+        }
+        &mut block[place]
+    }
+
+    /// The row with this number.
+    pub fn get(&self, number: i64) -> Option<&T> {
+        let (block, place) = place_of(number);
+        self.blocks.get(&block)?.get(place)?.as_ref()
     }
 
     pub(super) fn at(&mut self, number: i64) -> Option<&mut T> {

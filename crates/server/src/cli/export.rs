@@ -237,7 +237,7 @@ struct Export<'a> {
 
 impl Export<'_> {
     fn take(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
-        self.books.take(recorded)?;
+        self.books.take(recorded);
         if !self.begun {
             return Ok(());
         }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context as _;
 use bursar_domain::account::AccountKey;
+use bursar_domain::audit::Numbered;
 use bursar_domain::journal::Side;
 use bursar_store::query::{Recorded, RecordedPosting};
 
@@ -20,53 +20,53 @@ pub(super) struct Standing {
     pub(super) booked: i128,
 }
 
-/// What all accounts have. A wallet takes eight bytes, or an export of many of them would need much memory.
+/// What all accounts have. A wallet takes sixteen bytes, or an export of many of them would need much memory.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    wallets: Vec<i64>,
+    seen: Numbered<Seen>,
     others: HashMap<i64, (i128, i128)>,
-    /// Which accounts the export has named, a bit each.
-    named: Vec<u64>,
+}
+
+/// What the export knows of one account.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Of a wallet: what it had after its newest posting.
+    balance: i64,
+    /// Whether it has been named.
+    is_named: bool,
 }
 
 impl Books {
     /// Takes a transaction into account.
-    pub(super) fn take(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
+    pub(super) fn take(&mut self, recorded: &Recorded) {
         for posting in &recorded.postings {
             let amount = i128::from(posting.row.amount);
             let sign = chart::sign(posting);
-            self.move_side(&posting.row.from, -amount, sign)?;
-            self.move_side(&posting.row.to, amount, sign)?;
+            self.move_side(&posting.row.from, -amount, sign);
+            self.move_side(&posting.row.to, amount, sign);
         }
-        Ok(())
     }
 
-    fn move_side(&mut self, side: &Side, amount: i128, sign: i128) -> anyhow::Result<()> {
+    fn move_side(&mut self, side: &Side, amount: i128, sign: i128) {
         let Some(link) = side.chain else {
             let (own, booked) = self.others.entry(side.account).or_default();
             *own += amount;
             *booked += amount * sign;
-            return Ok(());
+            return;
         };
-        let place = usize::try_from(side.account).context("an account has a negative number")?;
-        if self.wallets.len() <= place {
-            self.wallets.resize(place + 1, 0);
-        }
         // Not the sum: the importing program computes that, and compares.
-        self.wallets[place] = link.balance;
-        Ok(())
+        self.seen(side.account).balance = link.balance;
+    }
+
+    fn seen(&mut self, number: i64) -> &mut Seen {
+        self.seen.place(number).get_or_insert_default()
     }
 
     /// What an account has.
     pub(super) fn standing(&self, number: i64, key: &AccountKey) -> Standing {
-        let of_wallet = || {
-            let balance = self.wallets.get(usize::try_from(number).ok()?);
-            balance.map(|balance| i128::from(*balance))
-        };
-        let (own, booked) = self.others.get(&number).copied().unwrap_or_else(|| {
-            let balance = of_wallet().unwrap_or(0);
-            (balance, balance * chart::CLAIM)
-        });
+        let balance = self.seen.get(number).map_or(0, |seen| seen.balance);
+        let of_wallet = (balance.into(), i128::from(balance) * chart::CLAIM);
+        let (own, booked) = self.others.get(&number).copied().unwrap_or(of_wallet);
         Standing {
             key: key.clone(),
             own,
@@ -76,31 +76,32 @@ impl Books {
 
     /// Whether the export names this account for the first time.
     pub(super) fn is_new(&mut self, number: i64) -> bool {
-        if self.is_used(number) {
-            return false;
-        }
-        let (word, bit) = place(number);
-        if self.named.len() <= word {
-            self.named.resize(word + 1, 0);
-        }
-        self.named[word] |= bit;
-        true
+        !std::mem::replace(&mut self.seen(number).is_named, true)
     }
 
     /// Whether the export has named this account.
     pub(super) fn is_used(&self, number: i64) -> bool {
-        let (word, bit) = place(number);
-        self.named.get(word).is_some_and(|bits| bits & bit != 0)
+        self.seen.get(number).is_some_and(|seen| seen.is_named)
     }
-}
-
-/// Numbers of accounts have no gaps.
-fn place(number: i64) -> (usize, u64) {
-    let word = usize::try_from(number / 64).unwrap_or(0);
-    (word, 1 << number.rem_euclid(64))
 }
 
 /// What one side of a posting gets, as bookkeepers count: what the other one gives.
 pub(super) fn booked(posting: &RecordedPosting) -> i128 {
     i128::from(posting.row.amount) * chart::sign(posting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_several_nodes_have_numbers_far_apart_and_take_no_memory_for_what_is_between() {
+        let mut books = Books::default();
+        for number in [1, 65_537, i64::MAX / 2, i64::MAX] {
+            assert!(!books.is_used(number));
+            assert!(books.is_new(number));
+            assert!(!books.is_new(number));
+        }
+        assert!(!books.is_used(2));
+    }
 }
