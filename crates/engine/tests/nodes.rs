@@ -248,6 +248,31 @@ fn a_connection_that_is_cut_during_a_commit_neither_loses_nor_repeats_it() {
 }
 
 #[test]
+fn nodes_that_start_at_the_same_time_take_a_slot_each() {
+    let address = server().fresh();
+    let mut back_door = Postgres::open(address.clone()).unwrap();
+    drop(node(&address));
+    for round in 1..=8 {
+        let start = Barrier::new(6);
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    start.wait();
+                    // As after kill -9: the slot is not given back.
+                    drop(node(&address));
+                });
+            }
+        });
+        let slots = back_door
+            .rows("SELECT token FROM node WHERE taken = 1", vec![])
+            .unwrap();
+        let tokens: std::collections::BTreeSet<i64> =
+            slots.iter().map(|row| row.integer(0).unwrap()).collect();
+        assert_eq!((slots.len(), tokens.len()), (1 + 6 * round, 1 + 6 * round));
+    }
+}
+
+#[test]
 fn a_node_whose_slot_was_taken_over_takes_another() {
     let address = server().fresh();
     let mut nodes = [node(&address), node(&address)];

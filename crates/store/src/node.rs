@@ -24,6 +24,9 @@ const USED_MOST: i64 = BLOCK / 2;
 /// How many slots there are.
 pub(crate) const SLOTS: i64 = 64;
 
+/// The slot that was taken first of all, and so is always there.
+const FIRST: i64 = 0;
+
 /// The row that counts announcements. They are read in the order of their numbers by others who remember how far they came, so
 /// nodes number them under a lock: none appears behind one that was read.
 pub(crate) const ANNOUNCEMENTS: i64 = SLOTS;
@@ -84,6 +87,9 @@ impl Node {
     }
 
     fn take_locked(connection: &mut dyn Connection) -> Result<(Self, bool), StoreError> {
+        // One after the other: a statement that has waited for locks sees the rows it has waited for, but none that were added
+        // meanwhile, so two nodes would take one slot for unused. The next statement sees them.
+        connection.rows(FENCE, vec![FIRST.into()])?;
         let rows = connection.rows(SLOTS_LOCKED, vec![])?;
         let mut slots = Vec::new();
         for row in &rows {
@@ -93,7 +99,7 @@ impl Node {
             }
         }
         let newest = slots.iter().map(|[_, token, ..]| *token).max().unwrap_or(0);
-        let unused = (0..SLOTS).find(|slot| slots.iter().all(|[other, ..]| other != slot));
+        let unused = (FIRST..SLOTS).find(|slot| slots.iter().all(|[other, ..]| other != slot));
         let free = slots
             .iter()
             .find(|[_, _, taken, _]| *taken == 0 || planted::is(Bug::SlotTwice));
@@ -103,7 +109,7 @@ impl Node {
                 (*slot, *batch)
             }
             (None, Some(slot), _) => (slot, 0),
-            (None, None, None) => (0, 0),
+            (None, None, None) => (FIRST, 0),
         };
         let node = Self {
             slot,
