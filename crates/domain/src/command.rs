@@ -160,6 +160,8 @@ pub enum Command {
     ReceiveEvent(ReceiveEvent),
     ApplyEvents(Vec<ApplyEvent>),
     ClaimJob(JobKey),
+    /// Whoever works on a job says that he is still there.
+    RenewClaim(Claim),
     DeferJob {
         claim: Claim,
         run_at: Time,
@@ -286,6 +288,7 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         }
         Command::SessionOpened(opened) => checkout::needs_of_opened(&mut wanted, opened),
         Command::SessionRefused { claim, .. }
+        | Command::RenewClaim(claim)
         | Command::DeferJob { claim, .. }
         | Command::DropJob(claim) => checkout::needs_of_claim(&mut wanted, claim),
         Command::SessionRead(read) => checkout::needs_of_read(&mut wanted, read),
@@ -388,6 +391,11 @@ pub fn decide(
             Ok(Reply::Applied(outcomes.collect()))
         }
         Command::ClaimJob(key) => job::claim(state, context, key).map(Reply::Claimed),
+        Command::RenewClaim(claim) => {
+            job::check_claim(state, claim)?;
+            job::renew(state, context.now, claim);
+            Ok(Reply::Done)
+        }
         Command::DeferJob {
             claim,
             run_at,

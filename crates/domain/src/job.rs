@@ -134,8 +134,12 @@ pub struct Claim {
     pub attempt: i64,
 }
 
-/// How long a claim lasts. Longer than any single call may take with its time-outs.
-pub const LEASE_SECONDS: i64 = 120;
+/// How long a claim lasts unless it is renewed. When a node dies in the middle of a call, the others wait so long before they make it
+/// again.
+pub const LEASE_SECONDS: i64 = 30;
+
+/// How often a worker renews a claim while it has it: often enough that one or two times may fail.
+pub const RENEW_SECONDS: i64 = 10;
 
 /// Pauses before an open session is read again although no event asked for it: a lost webhook is found at the latest by
 /// these. Stripe closes a session after 24 hours.
@@ -204,6 +208,16 @@ pub(crate) fn claim(
             attempt: job.attempts,
         }
     }))
+}
+
+/// Makes a claim that still stands last longer.
+pub(crate) fn renew(state: &mut State, now: Time, claim: &Claim) {
+    state.jobs.change(&claim.key, |job| {
+        job.lease = Some(Lease {
+            token: claim.token,
+            until: now.plus_seconds(LEASE_SECONDS),
+        });
+    });
 }
 
 /// Whether the claim still stands.

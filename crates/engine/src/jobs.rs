@@ -3,6 +3,7 @@
 pub(crate) mod intents;
 mod returns;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ const CALLS_MAX: usize = 8;
 
 /// A look without being woken: finds what became due while nobody was told.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How often a claim is renewed while a call is under way.
+const RENEW_PAUSE: Duration = Duration::from_secs(job::RENEW_SECONDS.unsigned_abs());
 
 /// Stripe may forget an idempotency key after 24 hours. A session that could not be opened until then is given up, since
 /// a later try might open a second one.
@@ -75,7 +79,11 @@ async fn start_due(live: &Live, calls: &Arc<Semaphore>) -> Result<Duration, Engi
         let live = live.clone();
         tokio::spawn(async move {
             let key = claim.key.clone();
-            if let Some(end) = work(&live, claim).await {
+            let ended = tokio::select! {
+                ended = work(&live, claim.clone()) => ended,
+                never = keep(&live.engine, claim) => match never {},
+            };
+            if let Some(end) = ended {
                 // Nobody may be waiting for it.
                 let _ = live.engine.shared.call_ends.send((key, end));
             }
@@ -99,13 +107,24 @@ pub async fn claim(books: &impl Books, key: JobKey) -> Result<Option<Claim>, Eng
     }
 }
 
+/// Keeps a claim for as long as somebody works on the job. One that was lost is not called back: its result will be refused.
+async fn keep(engine: &Engine, claim: Claim) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEW_PAUSE).await;
+        if let Err(error) = engine.submit(Command::RenewClaim(claim.clone())).await {
+            tracing::debug!(%error, job.subject = %claim.key.subject, "a claim was not renewed");
+        }
+    }
+}
+
 /// Does a claimed job; how it has ended, if anybody may want to know.
 pub async fn work(provider: &impl Provider, claim: Claim) -> Option<CallEnd> {
     match call(provider, claim.clone()).await {
         Ok(()) => Some(CallEnd::Done),
         Err(CallError::Engine(EngineError::Refused(_) | EngineError::Stopping)) => None,
         Err(CallError::Engine(error)) => {
-            tracing::error!(%error, job.subject = %claim.key.subject, "the result of a call could not be stored");
+            tracing::error!(%error, job.subject = %claim.key.subject, "a call could not be made, or its result not be stored");
+            put_back(provider, claim, 1, error.to_string()).await;
             Some(CallEnd::Deferred {
                 code: "not_stored",
                 message: error.to_string(),
@@ -313,19 +332,21 @@ async fn defer(provider: &impl Provider, claim: Claim, error: &bursar_stripe::Er
     };
     let exponent = u32::try_from(claim.attempt.clamp(0, 9)).unwrap_or(0);
     let pause = asked_for.unwrap_or(0).max(2_i64.pow(exponent) / 2);
-    let run_at = provider.now().plus_seconds(pause);
-    if let Err(error) = provider
-        .submit(Command::DeferJob {
-            claim,
-            run_at,
-            error: error.to_string(),
-        })
-        .await
-    {
-        tracing::warn!(%error, "a job could not be put back; its claim runs out by itself");
-    }
+    put_back(provider, claim, pause, error.to_string()).await;
     CallEnd::Deferred {
         code: error.code(),
         message: error.to_string(),
+    }
+}
+
+/// Lets go of a job, which is due again after so many seconds.
+async fn put_back(provider: &impl Provider, claim: Claim, pause: i64, error: String) {
+    let deferred = Command::DeferJob {
+        claim,
+        run_at: provider.now().plus_seconds(pause),
+        error,
+    };
+    if let Err(error) = provider.submit(deferred).await {
+        tracing::warn!(%error, "a job could not be put back; its claim runs out by itself");
     }
 }

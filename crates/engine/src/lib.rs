@@ -93,6 +93,19 @@ pub enum EngineError {
     Store(#[from] StoreError),
 }
 
+impl EngineError {
+    /// Whether the same may work in a moment: there is too much to do, or the database is away.
+    pub(crate) const fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Store(
+                    StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Lost(_)
+                )
+        )
+    }
+}
+
 /// An answer, and whether it was given before under the same idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {

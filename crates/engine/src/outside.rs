@@ -18,6 +18,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{Engine, EngineError};
 
+/// How long a result of Stripe's is kept for a database that takes nothing, and how often it is brought again.
+const PATIENCE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// The books: rows to read, a writer to ask, and the time it is there.
 pub trait Books: Send + Sync {
     /// What time it is.
@@ -91,8 +95,17 @@ impl Books for Live {
         self.engine.read(question).await
     }
 
+    /// What was found out at Stripe is not lost to a database that is away for a moment. All that is brought here may come twice.
     async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
-        self.engine.submit(command).await
+        let begun = tokio::time::Instant::now();
+        loop {
+            match self.engine.submit(command.clone()).await {
+                Err(error) if error.is_outage() && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     async fn pause(&self, duration: Duration) {

@@ -1,6 +1,6 @@
 use super::{
     Claim, JobKey, JobKind, LEASE_SECONDS, check_claim, claim, give_up, owe, owe_later, put_back,
-    read_pause_seconds,
+    read_pause_seconds, renew,
 };
 use crate::command::Context;
 use crate::id::{IdSource, PaymentId};
@@ -103,6 +103,21 @@ fn a_job_that_is_not_due_or_gone_is_not_to_be_had() {
     assert_eq!(bench.run_at(), None);
     assert_eq!(bench.claim(later), Err(Refusal::ClaimLost));
     assert_eq!(check_claim(&bench.state, &again), Err(Refusal::ClaimLost));
+}
+
+#[test]
+fn a_claim_lasts_as_long_as_it_is_renewed() {
+    let mut bench = Bench::with_job();
+    let held = bench.claim(NOW).unwrap();
+    let soon = NOW.plus_seconds(LEASE_SECONDS - 1);
+    renew(&mut bench.state, soon, &held);
+    let later = NOW.plus_seconds(LEASE_SECONDS + 1);
+    assert_eq!(bench.claim(later), Err(Refusal::ClaimLost));
+    assert_eq!(check_claim(&bench.state, &held), Ok(()));
+    let much_later = soon.plus_seconds(LEASE_SECONDS);
+    let other = bench.claim(much_later).unwrap();
+    assert_eq!(check_claim(&bench.state, &held), Err(Refusal::ClaimLost));
+    assert_eq!(check_claim(&bench.state, &other), Ok(()));
 }
 
 #[test]
