@@ -13,7 +13,8 @@ mod nodes {
 #[path = "../../store/tests/server/mod.rs"]
 mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::command::{Command, Reply, Request};
