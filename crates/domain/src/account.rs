@@ -39,6 +39,21 @@ pub enum AccountKind {
 }
 
 impl AccountKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Wallet,
+        Self::Sold,
+        Self::Granted,
+        Self::Spent,
+        Self::Breakage,
+        Self::Exchanged,
+        Self::RolledOver,
+        Self::Adjusted,
+        Self::Absorbed,
+        Self::Received,
+        Self::Clearing,
+    ];
+
     /// As written in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,21 +73,7 @@ impl AccountKind {
 
     /// The kind written as `text` in the database.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Wallet,
-            Self::Sold,
-            Self::Granted,
-            Self::Spent,
-            Self::Breakage,
-            Self::Exchanged,
-            Self::RolledOver,
-            Self::Adjusted,
-            Self::Absorbed,
-            Self::Received,
-            Self::Clearing,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
     /// Whether the balance is kept with the account. The others would be one hot row for everybody; their balance is

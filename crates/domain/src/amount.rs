@@ -52,6 +52,12 @@ impl Unit {
         })
     }
 
+    /// The codes of all currencies, in no order that means something.
+    pub fn currencies() -> impl Iterator<Item = &'static str> {
+        let groups = CURRENCIES.iter();
+        groups.flat_map(|(_, codes)| codes.split_ascii_whitespace())
+    }
+
     /// The unit from its written form: `usd/2`, `credit/0`. `None` if unknown or if the decimals are not its own.
     pub fn parse(text: &str) -> Option<Self> {
         let (code, decimals) = text.split_once('/')?;

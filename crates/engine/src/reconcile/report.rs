@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bursar_store::query::Span;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// So many findings of one class are listed; all are counted.
 const LISTED_MAX: usize = 200;
 
 /// In which way Stripe and we differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DifferenceClass")]
 pub enum Class {
     /// D1: an event was not delivered.
     MissingEvent,
@@ -74,8 +76,9 @@ impl Class {
 }
 
 /// What became of a difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DifferenceState")]
 pub enum State {
     /// `--repair` would do it.
     Proposed,
@@ -102,7 +105,8 @@ impl fmt::Display for State {
 }
 
 /// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Difference")]
 pub struct Finding {
     /// Its class.
     pub class: Class,
@@ -123,7 +127,8 @@ pub struct Finding {
 }
 
 /// How many differences of a class there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "DifferenceCount")]
 pub struct Count {
     /// All of them.
     pub found: u64,
@@ -136,7 +141,8 @@ pub struct Count {
 }
 
 /// What was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "LookedAt")]
 pub struct Looked {
     /// Events at Stripe.
     pub events: u64,
@@ -159,7 +165,8 @@ pub struct Looked {
 }
 
 /// Movements of Stripe's balance in one currency, in smallest steps. What comes in is positive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "MoneyAtStripe")]
 pub struct Money {
     /// By Stripe's type: `charge`, `refund`, `adjustment`, `payout` and so on.
     pub by_kind: BTreeMap<String, i64>,
@@ -178,7 +185,8 @@ pub struct Money {
 }
 
 /// The whole result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ReconciliationReport")]
 pub struct Report {
     /// Objects made in this time were looked at, seconds since 1970.
     pub from: i64,

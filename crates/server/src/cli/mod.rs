@@ -27,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::DATABASE;
 use crate::config::{Sources, Values};
+use crate::http::openapi;
 
 /// Self-hosted billing between a product and Stripe: customers buy credits by card, and every credit is accounted for.
 #[derive(Debug, Parser)]
@@ -63,6 +64,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Write the whole journal for hledger, Beancount, or as JSON lines.
     Export(export::Arguments),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
     /// Create, list and revoke API keys.
     Key(key::Arguments),
     /// Start only the Stripe sandbox.
@@ -160,6 +163,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => return bench::run(arguments),
         Command::Backup(arguments) => return backup::run(arguments),
         Command::Copy(arguments) => return copy::run(&arguments),
+        Command::Openapi => {
+            say(format_args!("{}", openapi::text()));
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {}
     }
     // The writer is a thread of its own and keeps a core busy when there is much to do; a worker more than there are cores left
@@ -186,7 +193,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             | Command::Export(_)
             | Command::Bench(_)
             | Command::Backup(_)
-            | Command::Copy(_) => Ok(ExitCode::SUCCESS),
+            | Command::Copy(_)
+            | Command::Openapi => Ok(ExitCode::SUCCESS),
         }
     });
     // What is still running on other threads has nothing left to finish.

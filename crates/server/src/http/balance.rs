@@ -1,61 +1,72 @@
 //! Wallets: what is in them, what moved, and what administrators add or take.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use bursar_domain::account::AccountKey;
+use bursar_domain::account::{AccountKey, Owner};
+use bursar_domain::amount::Unit;
 use bursar_domain::command::{Adjust, Adjusted, Command, Reply};
-use bursar_domain::grant::AMOUNT_MAX;
-use bursar_domain::id::UserId;
-use bursar_domain::journal::Reason;
-use bursar_store::query::{Entry, EntryFilter, Page};
+use bursar_domain::id::{TransactionId, UserId};
+use bursar_domain::journal::{Reason, Remark};
+use bursar_store::query::{Entry, EntryFilter, Page, PageRequest};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::answer::{Item, answer, item};
 use super::auth::{Admin, User};
 use super::charge::Paid;
 use super::error::ApiError;
-use super::extract::{Query, required};
+use super::extract::Query;
+use super::field::Credits;
+use super::form::form;
+use super::kind::{Code, Id, Meta, Moment, Word, choice};
 use super::order::Order;
-use super::{json, page, wallet};
+use super::page::{self, List};
+use super::wallet;
 use crate::App;
 
 /// One movement of a wallet.
-#[derive(Debug, Serialize)]
-struct Movement {
-    transaction_id: String,
-    user_id: String,
-    kind: &'static str,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Movement")]
+pub(super) struct Movement {
+    transaction_id: Id<TransactionId>,
+    user_id: Id<Owner>,
+    kind: Word<Reason>,
     credits: i64,
     /// `credits` again, under the name that earlier clients of this API read.
     credits_delta: i64,
     credits_after: i64,
-    unit: &'static str,
+    unit: Code,
     grants: Vec<Paid>,
     tags: String,
     note: String,
     r#ref: String,
-    meta: Value,
-    created_at: String,
+    meta: Meta,
+    created_at: Moment,
 }
 
 impl Movement {
     fn of(entry: &Entry) -> Self {
         Self {
-            transaction_id: entry.transaction.to_string(),
-            user_id: entry.wallet.owner.to_string(),
-            kind: entry.reason.as_str(),
+            transaction_id: Id(entry.transaction),
+            user_id: Id(entry.wallet.owner.clone()),
+            kind: Word(entry.reason),
             credits: entry.change,
             credits_delta: entry.change,
             credits_after: entry.balance,
-            unit: entry.wallet.unit.code(),
+            unit: Code(entry.wallet.unit),
             grants: entry.parts.iter().map(Paid::of).collect(),
             tags: entry.tags.clone(),
             note: entry.remark.note.clone(),
             r#ref: entry.remark.reference.clone(),
-            meta: json::stored(&entry.remark.meta),
-            created_at: entry.at.to_string(),
+            meta: Meta(entry.remark.meta.clone()),
+            created_at: Moment(entry.at),
         }
+    }
+}
+
+form! {
+    /// Which wallet of a user.
+    pub(super) struct Which {
+        unit: Unit,
     }
 }
 
@@ -63,24 +74,30 @@ impl Movement {
 pub(super) async fn mine(
     State(app): State<App>,
     User(user): User,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let key = AccountKey::wallet_in(&user, query.unit()?);
-    query.finish()?;
+    Query(form): Query<Which>,
+) -> Result<Item<wallet::View>, ApiError> {
+    let key = AccountKey::wallet_in(&user, form.unit);
     let wallet = app.engine().wallet(key.clone()).await?;
     let (price, now) = (app.config().topup.price, app.engine().now());
     Ok(item(wallet::View::of(&price, &key, wallet.as_deref(), now)))
+}
+
+form! {
+    /// Whose wallets.
+    pub(super) struct Whose {
+        /// All of this user's, at once.
+        user_id: Option<Id<UserId>>,
+        page: PageRequest,
+    }
 }
 
 /// `GET /v1/balance/users`
 pub(super) async fn users(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let user = query.user("user_id")?;
-    let request = page::request(&mut query)?;
-    query.finish()?;
+    Query(form): Query<Whose>,
+) -> Result<Item<List<wallet::View>>, ApiError> {
+    let (user, request) = (form.user_id.map(|id| id.0), form.page);
     let accounts = app.engine().read(move |reader| match user {
         None => reader.wallets(&request),
         Some(user) => Ok(Page {
@@ -114,41 +131,64 @@ fn kinds() -> Vec<(&'static str, Reason)> {
     of_wallets.map(|reason| (reason.as_str(), reason)).collect()
 }
 
+/// One of [`kinds`].
+#[derive(Debug)]
+struct Kind(Reason);
+
+choice!(Kind, &kinds());
+
+form! {
+    /// Which movements.
+    pub(super) struct Movements {
+        kind: Option<Kind>,
+        /// What amounts count; for a user `credit` without it. Goes with one user only.
+        unit: Option<Code>,
+        page: PageRequest,
+    }
+}
+
+form! {
+    /// Which movements, and of whom.
+    pub(super) struct AllMovements {
+        /// Only this user's.
+        user_id: Option<Id<UserId>>,
+        these: Movements,
+    }
+}
+
 /// `GET /v1/balance/history/me`
 pub(super) async fn my_history(
     State(app): State<App>,
     User(user): User,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    entries(&app, Some(user), query).await
+    Query(form): Query<Movements>,
+) -> Result<Item<List<Movement>>, ApiError> {
+    entries(&app, Some(user), form).await
 }
 
 /// `GET /v1/balance/history`
 pub(super) async fn history(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let user = query.user("user_id")?;
-    entries(&app, user, query).await
+    Query(form): Query<AllMovements>,
+) -> Result<Item<List<Movement>>, ApiError> {
+    entries(&app, form.user_id.map(|id| id.0), form.these).await
 }
 
 async fn entries(
     app: &App,
     user: Option<UserId>,
-    mut query: super::extract::Input,
-) -> Result<impl IntoResponse + use<>, ApiError> {
-    let reason = query.choice("kind", &kinds())?;
+    form: Movements,
+) -> Result<Item<List<Movement>>, ApiError> {
+    let (reason, request) = (form.kind.map(|kind| kind.0), form.page);
+    let unit = form.unit.map(|code| code.0);
     let wallet = match &user {
-        Some(user) => Some(AccountKey::wallet_in(user, query.unit()?)),
-        None if query.take("unit").is_some() => {
+        Some(user) => Some(AccountKey::wallet_in(user, unit.unwrap_or(Unit::CREDIT))),
+        None if unit.is_some() => {
             let message = "needs `user_id`: movements of all wallets are in all units";
             return Err(ApiError::invalid("unit", message));
         }
         None => None,
     };
-    let request = page::request(&mut query)?;
-    query.finish()?;
     let entries = if let Some(key) = wallet {
         app.engine().statement(key, reason, request).await?
     } else {
@@ -164,49 +204,60 @@ async fn entries(
 }
 
 /// The wallet after an adjustment.
-#[derive(Debug, Serialize)]
-struct Adjustment {
-    transaction_id: String,
-    user_id: String,
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Adjustment {
+    transaction_id: Id<TransactionId>,
+    user_id: Id<UserId>,
     /// What was added, or taken away when negative.
     change: i64,
     credits: i64,
-    unit: &'static str,
-    created_at: String,
+    unit: Code,
+    created_at: Moment,
+}
+
+form! {
+    /// A correction.
+    pub(super) struct Correct {
+        user_id: Id<UserId>,
+        /// How many credits.
+        credits: Credits<1>,
+        remark: Remark,
+    }
 }
 
 /// `POST /v1/balance/add`
 pub(super) async fn add(
     State(app): State<App>,
     admin: Admin,
-    order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    adjust(&app, admin, order, 1).await
+    order: Order<Correct>,
+) -> Result<Item<Adjustment>, ApiError> {
+    adjust(&app, &admin, order, 1).await
 }
 
 /// `POST /v1/balance/sub`
 pub(super) async fn sub(
     State(app): State<App>,
     admin: Admin,
-    order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    adjust(&app, admin, order, -1).await
+    order: Order<Correct>,
+) -> Result<Item<Adjustment>, ApiError> {
+    adjust(&app, &admin, order, -1).await
 }
 
 async fn adjust(
     app: &App,
-    admin: Admin,
-    mut order: Order,
+    admin: &Admin,
+    order: Order<Correct>,
     sign: i64,
 ) -> Result<Item<Adjustment>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
-    let user = required("user_id", order.input.user("user_id")?)?;
-    let credits = order.input.credits(1, AMOUNT_MAX)?;
-    let remark = order.input.remark()?;
-    order.input.finish()?;
+    let Correct {
+        user_id,
+        credits,
+        remark,
+    } = order.form;
     let command = Command::Adjust(Adjust {
-        user,
-        credits: sign * credits,
+        user: user_id.0,
+        credits: sign * credits.0,
         remark,
     });
     let answered = app.submit(command, idempotency).await?;
@@ -223,12 +274,12 @@ async fn adjust(
         at,
     } = adjusted;
     let body = Adjustment {
-        transaction_id: transaction.to_string(),
-        user_id: user.to_string(),
+        transaction_id: Id(transaction),
+        user_id: Id(user.clone()),
         change: credits,
         credits: balance,
-        unit: "credit",
-        created_at: at.to_string(),
+        unit: Code(Unit::CREDIT),
+        created_at: Moment(at),
     };
     Ok(answer(body, answered.replayed))
 }

@@ -1,32 +1,56 @@
 //! Saved cards. They are at Stripe; what is shown of them is asked for there each time. A user for himself, an administrator for
 //! anybody.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
-use axum::response::IntoResponse;
-use bursar_domain::id::UserId;
+use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::intent::ChargeCard;
 use bursar_engine::card::Card;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::json;
 
-use super::answer::{answer, item};
+use super::answer::{Item, answer, item};
 use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{Input, Query, required};
+use super::form::{Field, Fields, Part, form};
+use super::kind::{Id, Text};
 use super::order::Order;
-use super::{checkout, payment, topup};
+use super::{checkout, page, payment};
 use crate::App;
 
 /// Whose things a request is about: the caller's own; an administrator has to name the user.
-pub(super) fn whose(caller: &Caller, input: &mut Input) -> Result<UserId, ApiError> {
-    match caller.only() {
-        Some(user) => Ok(user.clone()),
-        None => required("user_id", input.user("user_id")?),
+#[derive(Debug, Clone)]
+pub(super) struct Whose(Option<Id<UserId>>);
+
+impl Part for Whose {
+    fn take(input: &mut Input, name: &'static str) -> Result<Self, ApiError> {
+        Id::read(input, name).map(Self)
+    }
+
+    fn describe(name: &'static str, _: &str, fields: &mut Fields<'_>) {
+        let about =
+            "Whose: for administrators, who have to name somebody; users ask for themselves.";
+        fields.optional::<Id<UserId>>(name, about);
+        fields.refusals(&["parameter_missing"]);
     }
 }
 
-#[derive(Debug, Serialize)]
-struct View {
+impl Whose {
+    /// The user that the caller may ask about and does.
+    pub(super) fn of(self, caller: &Caller) -> Result<UserId, ApiError> {
+        match (caller.only(), self.0) {
+            (Some(user), None) => Ok(user.clone()),
+            (Some(_), Some(_)) => Err(ApiError::unknown("user_id", &[])),
+            (None, named) => Ok(required("user_id", named)?.0),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Card")]
+pub(super) struct View {
     card_id: String,
     brand: String,
     last4: String,
@@ -46,53 +70,106 @@ impl View {
     }
 }
 
-/// `card_id`, as Stripe calls it.
-pub(super) fn id(input: &mut Input) -> Result<String, ApiError> {
-    required("card_id", input.text("card_id", 255)?)
+/// What Stripe calls a card.
+#[derive(Debug)]
+pub(super) struct CardId(pub(super) String);
+
+impl JsonSchema for CardId {
+    fn schema_name() -> Cow<'static, str> {
+        "CardId".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Text::<255>::json_schema(generator)
+    }
+}
+
+impl Field for CardId {
+    const REFUSALS: &'static [&'static str] = &["card_not_found"];
+
+    fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
+        Ok(input.text(name, 255)?.map(Self))
+    }
+}
+
+form! {
+    /// Whose cards.
+    pub(super) struct Mine {
+        pub(super) user_id: Whose,
+    }
+}
+
+form! {
+    /// Which card of whom.
+    pub(super) struct One {
+        user_id: Whose,
+        card_id: CardId,
+    }
+}
+
+form! {
+    /// What is paid by which card.
+    pub(super) struct Charge {
+        user_id: Whose,
+        topup_id: Id<TopupId>,
+        card_id: CardId,
+    }
 }
 
 /// `GET /v1/payment.stripe/cards`
 pub(super) async fn all(
     State(app): State<App>,
     caller: Caller,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let user = whose(&caller, &mut query)?;
-    query.finish()?;
+    Query(form): Query<Mine>,
+) -> Result<Item<page::Whole<View>>, ApiError> {
+    let user = form.user_id.of(&caller)?;
     checkout::configured(&app)?;
     let cards = app.engine().cards(&user).await?;
-    let items: Vec<View> = cards.iter().map(View::of).collect();
-    Ok(item(json!({ "items": items })))
+    Ok(item(page::Whole {
+        items: cards.iter().map(View::of).collect(),
+    }))
+}
+
+/// What Stripe's form saves a card with. The secret cannot be printed: this has no `Debug`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CardSetup")]
+pub(super) struct Setup {
+    stripe_setup_intent_id: String,
+    client_secret: String,
 }
 
 /// `POST /v1/payment.stripe/cards/setup`
 pub(super) async fn set_up(
     State(app): State<App>,
     caller: Caller,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let user = whose(&caller, &mut order.input)?;
+    order: Order<Mine>,
+) -> Result<Item<Setup>, ApiError> {
     let idempotency = order.idempotency(&caller);
-    order.input.finish()?;
+    let user = order.form.user_id.of(&caller)?;
     checkout::configured(&app)?;
     let setup = app.engine().set_up_card(&user, idempotency).await?;
-    Ok(item(json!({
-        "stripe_setup_intent_id": setup.id,
-        "client_secret": setup.client_secret.expose(),
-    })))
+    Ok(item(Setup {
+        stripe_setup_intent_id: setup.id,
+        client_secret: setup.client_secret.expose().to_owned(),
+    }))
 }
 
 /// `POST /v1/payment.stripe/cards/detach`
 pub(super) async fn detach(
     State(app): State<App>,
     caller: Caller,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let user = whose(&caller, &mut order.input)?;
-    let card = id(&mut order.input)?;
-    order.input.finish()?;
+    order: Order<One>,
+) -> Result<Item<View>, ApiError> {
+    let user = order.form.user_id.of(&caller)?;
     checkout::configured(&app)?;
-    let card = app.engine().detach_card(&user, &card).await?;
+    let card = app
+        .engine()
+        .detach_card(&user, &order.form.card_id.0)
+        .await?;
     Ok(item(View::of(&card)))
 }
 
@@ -100,14 +177,15 @@ pub(super) async fn detach(
 pub(super) async fn charge(
     State(app): State<App>,
     caller: Caller,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let user = whose(&caller, &mut order.input)?;
+    order: Order<Charge>,
+) -> Result<Item<payment::View>, ApiError> {
     let idempotency = order.idempotency(&caller);
-    let (topup, card) = (topup::id(&mut order.input)?, id(&mut order.input)?);
-    order.input.finish()?;
+    let wish = ChargeCard {
+        user: order.form.user_id.of(&caller)?,
+        topup: order.form.topup_id.0,
+        card: order.form.card_id.0,
+    };
     checkout::configured(&app)?;
-    let wish = ChargeCard { topup, user, card };
     let (payment, replayed) = app.engine().charge_card(wish, idempotency).await?;
     Ok(answer(payment::View::of(&payment), replayed))
 }

@@ -1,23 +1,31 @@
 //! Charges: one, many at once, and the question whether one would be made.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
-use axum::response::IntoResponse;
+use bursar_domain::account::Owner;
 use bursar_domain::charge::{Charge, Charged};
 use bursar_domain::command::{
     AnswerKey, ChargeAll, Command, Precheck, Prechecked, Reply, RequestHash,
 };
 use bursar_domain::grant::Part;
+use bursar_domain::id::{GrantId, TransactionId, UserId};
+use bursar_domain::journal::Remark;
 use bursar_domain::refusal::Refusal;
 use bursar_store::digest;
 use http::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answer::{answer, item};
-use super::auth::{Admin, Caller};
+use super::answer::{Item, answer, item};
+use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{Input, required};
-use super::order::{Order, key_of_body};
+use super::field::PerhapsPriced;
+use super::form::{Field, Fields, form};
+use super::kind::{Code, Id, Moment, Refused};
+use super::order::{self, KeyedOrder, Order, key_of_body};
 use crate::App;
 
 /// Most charges in one request.
@@ -27,71 +35,78 @@ const BATCH_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// What a grant paid.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Paid {
-    grant_id: String,
+    grant_id: Id<GrantId>,
     credits: i64,
 }
 
 impl Paid {
     pub(super) fn of(part: &Part) -> Self {
         Self {
-            grant_id: part.grant.to_string(),
+            grant_id: Id(part.grant),
             credits: part.amount,
         }
     }
 }
 
-#[derive(Debug, Serialize)]
-struct View {
-    charge_id: String,
-    user_id: String,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Charge")]
+pub(super) struct View {
+    charge_id: Id<TransactionId>,
+    user_id: Id<Owner>,
     credits: i64,
-    unit: &'static str,
+    unit: Code,
     grants: Vec<Paid>,
     debt: i64,
     balance_after: i64,
-    created_at: String,
+    created_at: Moment,
 }
 
 impl View {
     fn of(charged: &Charged) -> Self {
         Self {
-            charge_id: charged.id.to_string(),
-            user_id: charged.wallet.owner.to_string(),
+            charge_id: Id(charged.id),
+            user_id: Id(charged.wallet.owner.clone()),
             credits: charged.amount,
-            unit: charged.wallet.unit.code(),
+            unit: Code(charged.wallet.unit),
             grants: charged.parts.iter().map(Paid::of).collect(),
             debt: charged.debt,
             balance_after: charged.balance,
-            created_at: charged.at.to_string(),
+            created_at: Moment(charged.at),
         }
     }
 }
 
-/// The fields of a charge, all of them.
-fn charge(input: &mut Input) -> Result<Charge, ApiError> {
-    let (mut charge, priced) = input.charge()?;
-    if !priced {
-        return Err(ApiError::missing("credits"));
+form! {
+    /// A charge. One that may go below zero says so.
+    pub(super) struct Create {
+        charge: Charge,
+        /// Whether the wallet may go below zero, down to its overdraft.
+        allow_debt: Option<bool>,
+        remark: Remark,
     }
-    charge.allow_debt = input.boolean("allow_debt")?.unwrap_or(false);
-    charge.remark = input.remark()?;
-    Ok(charge)
+}
+
+impl Create {
+    fn charge(self) -> Charge {
+        Charge {
+            allow_debt: self.allow_debt.unwrap_or(false),
+            remark: self.remark,
+            ..self.charge
+        }
+    }
 }
 
 /// `POST /v1/balance/charge`
 pub(super) async fn create(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let charge = charge(&mut order.input)?;
-    let idempotency = order.idempotency_required(&admin.caller())?;
-    order.input.finish()?;
-    let answered = app
-        .submit(Command::Charge(charge), Some(idempotency))
-        .await?;
+    order: KeyedOrder<Create>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let command = Command::Charge(order.form.charge());
+    let answered = app.submit(command, idempotency).await?;
     match answered.reply {
         Reply::Charged(charged) => Ok(answer(View::of(&charged), answered.replayed)),
         _ => Err(ApiError::internal(
@@ -104,54 +119,102 @@ pub(super) async fn create(
 const CHARGE_ROUTE: &str = "/v1/balance/charge";
 
 /// One answer of a batch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ChargeOfBatch")]
 #[serde(untagged)]
 enum Line {
     Made {
         #[serde(flatten)]
         charge: View,
+        /// Whether it was made before, under the same key.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         replayed: bool,
     },
     Refused {
-        error: Value,
+        error: Refused,
     },
 }
 
-#[derive(Debug, Serialize)]
-struct Batch {
+/// What became of each charge, in their order.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ChargeBatch")]
+pub(super) struct Batch {
     items: Vec<Line>,
     made: usize,
     refused: usize,
+}
+
+form! {
+    /// Many charges.
+    pub(super) struct CreateAll {
+        /// All or none.
+        atomic: Option<bool>,
+        /// Each with a key of its own, under which it would be remembered alone.
+        charges: Charges,
+    }
+}
+
+/// 1 to [`BATCH_MAX`] charges, each with the key in its body.
+#[derive(Debug)]
+struct Charges(Vec<(Charge, String, RequestHash)>);
+
+impl JsonSchema for Charges {
+    fn schema_name() -> Cow<'static, str> {
+        "Charges".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut charge = Fields::of::<Create>(generator).into_body();
+        order::add_key_to_body(&mut charge, true);
+        json_schema!({ "type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": charge })
+    }
+}
+
+impl Field for Charges {
+    const REFUSALS: &'static [&'static str] = &["action_unknown", "card_number_refused"];
+
+    fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
+        let list = match input.take(name) {
+            None => return Ok(None),
+            Some(Value::Array(list)) if (1..=BATCH_MAX).contains(&list.len()) => list,
+            Some(_) => {
+                let message = format!("must be a list of 1 to {BATCH_MAX} charges");
+                return Err(ApiError::invalid(name, message));
+            }
+        };
+        let charges = list
+            .into_iter()
+            .enumerate()
+            .map(|(position, charge)| one_of_many(charge).map_err(|error| at(position, error)));
+        Ok(Some(Self(charges.collect::<Result<_, _>>()?)))
+    }
 }
 
 /// `POST /v1/balance/charge/batch`
 pub(super) async fn batch(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order<BATCH_BYTES_MAX>,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<CreateAll, BATCH_BYTES_MAX>,
+) -> Result<Item<Batch>, ApiError> {
     let caller = admin.caller();
     let idempotency = order.idempotency(&caller);
-    let atomic = order.input.boolean("atomic")?.unwrap_or(false);
-    let list = required("charges", order.input.take("charges"))?;
-    order.input.finish()?;
-    let charges = match list {
-        Value::Array(list) if (1..=BATCH_MAX).contains(&list.len()) => list,
-        _ => {
-            let message = format!("must be a list of 1 to {BATCH_MAX} charges");
-            return Err(ApiError::invalid("charges", message));
-        }
+    let Charges(charges) = order.form.charges;
+    let charges = charges.into_iter().map(|(charge, key, request_hash)| {
+        let key = AnswerKey {
+            principal: caller.principal(),
+            route: CHARGE_ROUTE.to_owned(),
+            key,
+        };
+        (charge, Some((key, request_hash)))
+    });
+    let all = ChargeAll {
+        charges: charges.collect(),
+        atomic: order.form.atomic.unwrap_or(false),
     };
-    let mut all = ChargeAll {
-        charges: Vec::with_capacity(charges.len()),
-        atomic,
-    };
-    for (position, charge) in charges.into_iter().enumerate() {
-        let charge = one_of_many(charge, &caller);
-        all.charges
-            .push(charge.map_err(|error| at(position, error))?);
-    }
     let answered = app.submit(Command::ChargeAll(all), idempotency).await?;
     let Reply::ChargedAll(answers) = answered.reply else {
         return Err(ApiError::internal(
@@ -174,16 +237,13 @@ fn line(answer: Result<(Charged, bool), Refusal>) -> Line {
             replayed,
         },
         Err(refusal) => Line::Refused {
-            error: ApiError::from(refusal).object(None),
+            error: Refused::of(refusal),
         },
     }
 }
 
-/// A charge of a batch, under the same key that it would have by itself.
-fn one_of_many(
-    value: Value,
-    caller: &Caller,
-) -> Result<(Charge, Option<(AnswerKey, RequestHash)>), ApiError> {
+/// A charge of a batch, with the key that it would have by itself.
+fn one_of_many(value: Value) -> Result<(Charge, String, RequestHash), ApiError> {
     let Value::Object(fields) = value else {
         return Err(ApiError::new(
             StatusCode::BAD_REQUEST,
@@ -194,14 +254,8 @@ fn one_of_many(
     let mut input = Input::of(fields);
     let key = required("idempotency_key", key_of_body(&mut input)?)?;
     let request_hash = digest::request_hash(&input.canonical());
-    let charge = charge(&mut input)?;
-    input.finish()?;
-    let key = AnswerKey {
-        principal: caller.principal(),
-        route: CHARGE_ROUTE.to_owned(),
-        key,
-    };
-    Ok((charge, Some((key, request_hash))))
+    let charge: Create = input.read()?;
+    Ok((charge.charge(), key, request_hash))
 }
 
 /// Says in which of many charges something is wrong.
@@ -214,27 +268,37 @@ fn at(position: usize, error: ApiError) -> ApiError {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Answer {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Precheck")]
+pub(super) struct Answer {
     allowed: bool,
-    user_id: String,
+    user_id: Id<UserId>,
     credits: i64,
     available: i64,
-    unit: &'static str,
+    unit: Code,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Value>,
+    /// Why not, if it would not be made.
+    error: Option<Refused>,
+}
+
+form! {
+    /// A charge that might be made.
+    pub(super) struct Ask {
+        charge: PerhapsPriced,
+        /// Whether the wallet may go below zero, down to its overdraft.
+        allow_debt: Option<bool>,
+    }
 }
 
 /// `POST /v1/balance/precheck`
 pub(super) async fn precheck(
     State(app): State<App>,
     _: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let (mut charge, priced) = order.input.charge()?;
-    charge.allow_debt = order.input.boolean("allow_debt")?.unwrap_or(false);
-    order.input.finish()?;
-    let (user_id, unit) = (charge.user.to_string(), charge.unit.code());
+    order: Order<Ask>,
+) -> Result<Item<Answer>, ApiError> {
+    let PerhapsPriced(mut charge, priced) = order.form.charge;
+    charge.allow_debt = order.form.allow_debt.unwrap_or(false);
+    let (user_id, unit) = (Id(charge.user.clone()), Code(charge.unit));
     let asked = Command::Precheck(Precheck { charge, priced });
     // A question has no effect that a key could keep from happening twice, and its answer changes with the wallet.
     let Reply::Prechecked(Prechecked {
@@ -253,6 +317,6 @@ pub(super) async fn precheck(
         credits: cost,
         available,
         unit,
-        error: refusal.map(|refusal| ApiError::from(refusal).object(None)),
+        error: refusal.map(Refused::of),
     }))
 }

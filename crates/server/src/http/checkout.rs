@@ -1,16 +1,27 @@
 //! Opening a checkout: where a top-up meets Stripe's payment page.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use bursar_domain::checkout::OpenCheckout;
+use bursar_domain::id::TopupId;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::answer::answer;
+use super::answer::{Item, answer};
 use super::auth::User;
 use super::error::ApiError;
+use super::form::form;
+use super::kind::Id;
 use super::order::Order;
-use super::{payment, return_url, topup};
+use super::{payment, return_url};
 use crate::App;
+
+form! {
+    /// What is to be paid.
+    pub(super) struct Pay {
+        pub(super) topup_id: Id<TopupId>,
+        /// Whether the card is kept for later payments.
+        pub(super) save_card: Option<bool>,
+    }
+}
 
 /// `POST /v1/payment.stripe/checkout/create`
 pub(super) async fn create(
@@ -18,20 +29,17 @@ pub(super) async fn create(
     user: User,
     headers: HeaderMap,
     uri: Uri,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Pay>,
+) -> Result<Item<payment::View>, ApiError> {
     configured(&app)?;
     let idempotency = order.idempotency(&user.caller());
-    let topup = topup::id(&mut order.input)?;
-    let save_card = order.input.boolean("save_card")?.unwrap_or(false);
-    order.input.finish()?;
     let pages = return_url::pages(app.config(), &headers, &uri)?;
     let wish = OpenCheckout {
-        topup,
+        topup: order.form.topup_id.0,
         user: user.0,
         success_url: pages.success,
         cancel_url: pages.cancel,
-        save_card,
+        save_card: order.form.save_card.unwrap_or(false),
     };
     let (payment, replayed) = app.engine().open_checkout(wish, idempotency).await?;
     Ok(answer(payment::View::of(&payment), replayed))

@@ -1,35 +1,40 @@
 //! Coupons: made, listed, disabled. A user gives one when he creates a top-up.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
-use axum::response::IntoResponse;
-use bursar_domain::amount::{Amount, Unit};
-use bursar_domain::command::{BonusCommand, Command, Reply};
+use bursar_domain::amount::Amount;
+use bursar_domain::command::{AnswerKey, BonusCommand, Command, Reply, RequestHash};
 use bursar_domain::coupon::{self, Benefit, Coupon, CouponTerms};
 use bursar_domain::grant::AMOUNT_MAX;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use super::answer::{Item, answer};
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{Input, Query, required};
+use super::form::{Field, form};
+use super::kind::{Currency, Moment, Text, Whole};
 use super::order::Order;
-use super::page;
+use super::page::{self, List, Of};
 use crate::App;
 
-#[derive(Debug, Serialize)]
-struct View {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Coupon")]
+pub(super) struct View {
     code: String,
     percent_off: Option<i64>,
     amount_off_minor: Option<i64>,
     credits: Option<i64>,
     least_price_minor: Option<i64>,
-    currency: Option<&'static str>,
+    currency: Option<Currency>,
     uses: i64,
     uses_max: Option<i64>,
-    expires_at: Option<String>,
+    expires_at: Option<Moment>,
     note: String,
-    created_at: String,
-    disabled_at: Option<String>,
+    created_at: Moment,
+    disabled_at: Option<Moment>,
 }
 
 impl View {
@@ -47,14 +52,65 @@ impl View {
             amount_off_minor: amount.map(|amount| amount.minor),
             credits,
             least_price_minor: terms.least_price.map(|least| least.minor),
-            currency: amount.or(terms.least_price).map(|it| it.unit.code()),
+            currency: amount.or(terms.least_price).map(|it| Currency(it.unit)),
             uses: coupon.uses,
             uses_max: terms.uses_max,
-            expires_at: terms.expires_at.map(|at| at.to_string()),
+            expires_at: terms.expires_at.map(Moment),
             note: terms.note.clone(),
-            created_at: coupon.created_at.to_string(),
-            disabled_at: coupon.disabled_at.map(|at| at.to_string()),
+            created_at: Moment(coupon.created_at),
+            disabled_at: coupon.disabled_at.map(Moment),
         }
+    }
+}
+
+form! {
+    /// What a coupon is good for.
+    pub(super) struct Create {
+        code: CouponCode,
+        /// What the amounts are in.
+        currency: Option<Currency>,
+        /// Percent of the price; this, or one of the next two.
+        percent_off: Option<Whole<1, 99>>,
+        /// So much of the price, in smallest steps of the currency.
+        amount_off_minor: Option<Whole<1, AMOUNT_MAX>>,
+        /// So many credits on top.
+        credits: Option<Whole<1, AMOUNT_MAX>>,
+        /// Only for purchases that cost so much without it, in smallest steps of the currency.
+        least_price_minor: Option<Whole<1, AMOUNT_MAX>>,
+        /// How many customers may use it.
+        uses_max: Option<Whole<1, AMOUNT_MAX>>,
+        /// Until when a payment with it can be opened.
+        expires_at: Option<Moment>,
+        note: Option<Text<500>>,
+    }
+}
+
+/// What a customer enters; small letters are made large.
+#[derive(Debug)]
+struct CouponCode(String);
+
+impl JsonSchema for CouponCode {
+    fn schema_name() -> Cow<'static, str> {
+        "CouponCode".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{3,40}$" })
+    }
+}
+
+impl Field for CouponCode {
+    fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
+        let Some(text) = input.text(name, 64)? else {
+            return Ok(None);
+        };
+        let code = coupon::code(&text).map(|code| Some(Self(code)));
+        let message = "must have 3 to 40 characters out of A-Z 0-9 _ -";
+        code.ok_or_else(|| ApiError::invalid(name, message))
     }
 }
 
@@ -62,16 +118,15 @@ impl View {
 pub(super) async fn create(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let input = &mut order.input;
-    let code = code(input)?;
-    let currency = input.currency()?;
-    let benefit = benefit(input, currency)?;
-    let least = input.integer("least_price_minor", 1, AMOUNT_MAX)?;
-    let least_price = match (least, currency) {
+    order: Order<Create>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let form = order.form;
+    let currency = form.currency.map(|currency| currency.0);
+    let benefit = form.benefit()?;
+    let least_price = match (form.least_price_minor, currency) {
         (None, _) => None,
-        (Some(least), Some(currency)) => Some(Amount::new(least, currency)),
+        (Some(least), Some(currency)) => Some(Amount::new(least.0, currency)),
         (Some(_), None) => return Err(ApiError::missing("currency")),
     };
     if currency.is_some() && least_price.is_none() && !matches!(benefit, Benefit::Amount(_)) {
@@ -79,59 +134,57 @@ pub(super) async fn create(
         return Err(ApiError::invalid("currency", message));
     }
     let terms = CouponTerms {
-        code,
+        code: form.code.0,
         benefit,
         least_price,
-        uses_max: input.integer("uses_max", 1, AMOUNT_MAX)?,
-        expires_at: input.time("expires_at")?,
-        note: input.text("note", 500)?.unwrap_or_default(),
+        uses_max: form.uses_max.map(|number| number.0),
+        expires_at: form.expires_at.map(|at| at.0),
+        note: form.note.map(|text| text.0).unwrap_or_default(),
     };
-    decide(&app, admin, order, BonusCommand::CreateCoupon(terms)).await
+    decide(&app, BonusCommand::CreateCoupon(terms), idempotency).await
 }
 
-/// One of `percent_off`, `amount_off_minor` and `credits`.
-fn benefit(input: &mut Input, currency: Option<Unit>) -> Result<Benefit, ApiError> {
-    let percent = input.integer("percent_off", 1, 99)?;
-    let amount = input.integer("amount_off_minor", 1, AMOUNT_MAX)?;
-    let credits = input.integer("credits", 1, AMOUNT_MAX)?;
-    match (percent, amount, credits) {
-        (Some(percent), None, None) => Ok(Benefit::Percent(percent)),
-        (None, Some(amount), None) => {
-            let currency = required("currency", currency)?;
-            Ok(Benefit::Amount(Amount::new(amount, currency)))
+impl Create {
+    /// One of `percent_off`, `amount_off_minor` and `credits`.
+    fn benefit(&self) -> Result<Benefit, ApiError> {
+        match (self.percent_off, self.amount_off_minor, self.credits) {
+            (Some(percent), None, None) => Ok(Benefit::Percent(percent.0)),
+            (None, Some(amount), None) => {
+                let currency = required("currency", self.currency)?;
+                Ok(Benefit::Amount(Amount::new(amount.0, currency.0)))
+            }
+            (None, None, Some(credits)) => Ok(Benefit::Credits(credits.0)),
+            _ => Err(ApiError::invalid(
+                "percent_off",
+                "or `amount_off_minor` or `credits` has to be given, and only one of them",
+            )),
         }
-        (None, None, Some(credits)) => Ok(Benefit::Credits(credits)),
-        _ => Err(ApiError::invalid(
-            "percent_off",
-            "or `amount_off_minor` or `credits` has to be given, and only one of them",
-        )),
     }
 }
 
-fn code(input: &mut Input) -> Result<String, ApiError> {
-    let text = required("code", input.text("code", 64)?)?;
-    coupon::code(&text)
-        .ok_or_else(|| ApiError::invalid("code", "must have 3 to 40 characters out of A-Z 0-9 _ -"))
+form! {
+    /// Which coupon ends.
+    pub(super) struct Disable {
+        code: CouponCode,
+    }
 }
 
 /// `POST /v1/balance/coupons/disable`
 pub(super) async fn disable(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let code = code(&mut order.input)?;
-    decide(&app, admin, order, BonusCommand::DisableCoupon(code)).await
+    order: Order<Disable>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let command = BonusCommand::DisableCoupon(order.form.code.0);
+    decide(&app, command, idempotency).await
 }
 
 async fn decide(
     app: &App,
-    admin: Admin,
-    order: Order,
     command: BonusCommand,
+    idempotency: Option<(AnswerKey, RequestHash)>,
 ) -> Result<Item<View>, ApiError> {
-    let idempotency = order.idempotency(&admin.caller());
-    order.input.finish()?;
     let answered = app.submit(Command::Bonus(command), idempotency).await?;
     match answered.reply {
         Reply::Coupon(coupon) => Ok(answer(View::of(&coupon), answered.replayed)),
@@ -145,13 +198,11 @@ async fn decide(
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let request = page::request(&mut query)?;
-    query.finish()?;
+    Query(Of { page }): Query<Of>,
+) -> Result<Item<List<View>>, ApiError> {
     let coupons = app
         .engine()
-        .read(move |reader| reader.coupons(&request))
+        .read(move |reader| reader.coupons(&page))
         .await?;
     Ok(page::list(coupons, View::of))
 }

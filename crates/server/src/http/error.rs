@@ -98,6 +98,13 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    /// A transaction that does not exist, or is somebody else's.
+    pub(super) fn no_transaction() -> Self {
+        let message = "there is no such transaction";
+        Self::new(StatusCode::NOT_FOUND, "transaction_not_found", message)
+            .with_param("transaction_id")
+    }
+
     /// A bug or a broken disk: the cause is logged, never told.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed");

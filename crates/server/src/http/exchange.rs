@@ -1,44 +1,48 @@
 //! Exchanges: one unit for another.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
+use bursar_domain::account::Owner;
 use bursar_domain::amount::Amount;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::exchange::{Exchange, Exchanged};
 use bursar_domain::grant::{AMOUNT_MAX, Category};
+use bursar_domain::id::{TransactionId, UserId};
+use bursar_domain::journal::Remark;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::answer::answer;
+use super::answer::{Item, answer};
 use super::auth::Admin;
 use super::error::ApiError;
-use super::extract::{Input, required};
-use super::field::parse_unit;
+use super::form::{Inside, form};
 use super::grant;
-use super::order::Order;
+use super::kind::{Code, Id, Moment, Whole, Word};
+use super::order::KeyedOrder;
 use crate::App;
 
-#[derive(Debug, Serialize)]
-struct View {
-    transaction_id: String,
-    user_id: String,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Exchange")]
+pub(super) struct View {
+    transaction_id: Id<TransactionId>,
+    user_id: Id<Owner>,
     from: Side,
     to: Side,
     balance_after: i64,
     grant: grant::View,
-    created_at: String,
+    created_at: Moment,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExchangeSide")]
 struct Side {
-    unit: &'static str,
+    unit: Code,
     amount: i64,
 }
 
 impl Side {
     const fn of(amount: Amount) -> Self {
         Self {
-            unit: amount.unit.code(),
+            unit: Code(amount.unit),
             amount: amount.minor,
         }
     }
@@ -48,56 +52,57 @@ impl View {
     fn of(exchanged: &Exchanged) -> Self {
         let got = &exchanged.got;
         Self {
-            transaction_id: exchanged.given.to_string(),
-            user_id: got.wallet.owner.to_string(),
+            transaction_id: Id(exchanged.given),
+            user_id: Id(got.wallet.owner.clone()),
             from: Side::of(exchanged.give),
             to: Side::of(Amount::new(got.granted, got.wallet.unit)),
             balance_after: exchanged.balance,
             grant: grant::View::of(got, exchanged.at),
-            created_at: exchanged.at.to_string(),
+            created_at: Moment(exchanged.at),
         }
     }
 }
 
-/// `{"unit": "usd", "amount": 500}`, in smallest steps.
-fn side(input: &mut Input, name: &'static str) -> Result<Amount, ApiError> {
-    let Value::Object(fields) = required(name, input.take(name))? else {
-        let message = "must be an object with `unit` and `amount`";
-        return Err(ApiError::invalid(name, message));
-    };
-    amount(Input::of(fields)).map_err(|error| error.inside(name))
+form! {
+    /// What is given or got.
+    pub(super) struct Part {
+        unit: Code,
+        /// In smallest steps of the unit.
+        amount: Whole<1, AMOUNT_MAX>,
+    }
 }
 
-fn amount(mut input: Input) -> Result<Amount, ApiError> {
-    let unit = required("unit", input.text("unit", 16)?)?;
-    let amount = required("amount", input.integer("amount", 1, AMOUNT_MAX)?)?;
-    input.finish()?;
-    Ok(Amount::new(amount, parse_unit("unit", &unit)?))
+form! {
+    /// One unit for another.
+    pub(super) struct Create {
+        user_id: Id<UserId>,
+        /// What is given.
+        from: Inside<Part>,
+        /// What is got.
+        to: Inside<Part>,
+        /// Whether what is got was paid for; `paid` without it.
+        category: Option<Word<Category>>,
+        remark: Remark,
+    }
 }
 
 /// `POST /v1/balance/exchange`
 pub(super) async fn create(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let input = &mut order.input;
-    let words = &[
-        ("paid", Category::Paid),
-        ("promotional", Category::Promotional),
-    ];
+    order: KeyedOrder<Create>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let form = order.form;
+    let amount = |Inside(part): Inside<Part>| Amount::new(part.amount.0, part.unit.0);
     let wish = Exchange {
-        user: required("user_id", input.user("user_id")?)?,
-        give: side(input, "from")?,
-        get: side(input, "to")?,
-        category: input.choice("category", words)?.unwrap_or(Category::Paid),
-        remark: input.remark()?,
+        user: form.user_id.0,
+        give: amount(form.from),
+        get: amount(form.to),
+        category: form.category.map_or(Category::Paid, |word| word.0),
+        remark: form.remark,
     };
-    let idempotency = order.idempotency_required(&admin.caller())?;
-    order.input.finish()?;
-    let answered = app
-        .submit(Command::Exchange(wish), Some(idempotency))
-        .await?;
+    let answered = app.submit(Command::Exchange(wish), idempotency).await?;
     match answered.reply {
         Reply::Exchanged(exchanged) => Ok(answer(View::of(&exchanged), answered.replayed)),
         _ => Err(ApiError::internal(

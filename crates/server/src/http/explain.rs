@@ -6,15 +6,19 @@ mod transaction;
 mod wallet;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use bursar_domain::account::AccountKey;
-use bursar_domain::id::UserId;
+use bursar_domain::amount::Unit;
+use bursar_domain::id::{TransactionId, UserId};
 use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::answer::item;
+use super::answer::{Item, item};
 use super::auth::{Admin, User};
 use super::error::ApiError;
-use super::extract::{Input, Query, required};
+use super::extract::{Query, required};
+use super::form::form;
+use super::kind::{Code, Id, Text};
 use crate::App;
 
 /// Who wants to know, and about whom.
@@ -39,12 +43,13 @@ pub(super) async fn explain(
     State(app): State<App>,
     user: Result<User, ApiError>,
     admin: Result<Admin, ApiError>,
-    Query(mut query): Query,
-) -> Result<Response, ApiError> {
-    let named = match (&user, &admin) {
-        (Err(error), Err(_)) => return Err(error.clone()),
-        _ => query.user("user_id")?,
-    };
+    query: Result<Query<Question>, ApiError>,
+) -> Result<Item<Explained>, ApiError> {
+    if let (Err(error), Err(_)) = (&user, &admin) {
+        return Err(error.clone());
+    }
+    let Query(form) = query?;
+    let named = form.user_id.map(|id| id.0);
     let asker = match user {
         // Another user is as good as none.
         Ok(User(user)) if named.as_ref().is_some_and(|named| *named != user) => {
@@ -53,35 +58,57 @@ pub(super) async fn explain(
         Ok(User(user)) => Asker::User(user),
         Err(_) => Asker::Admin(named),
     };
-    let transaction = query.text("transaction_id", 200)?;
-    let key = query.text("idempotency_key", 255)?;
-    match (transaction, key) {
-        (None, None) => about_wallet(&app, &asker, query).await,
-        (Some(id), None) => {
-            query.finish()?;
-            let view = transaction::explain(&app, &id, asker.about()).await?;
-            Ok(item(view).into_response())
+    let explained = match (form.transaction_id, form.idempotency_key) {
+        (None, None) => {
+            let unit = form.unit.map_or(Unit::CREDIT, |code| code.0);
+            let user = required("user_id", asker.about())?;
+            let key = AccountKey::wallet_in(user, unit);
+            Explained::Wallet(wallet::explain(&app, key).await?)
+        }
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid(
+                "idempotency_key",
+                "is another question than `transaction_id`: ask one of them",
+            ));
+        }
+        _ if form.unit.is_some() => {
+            let known = ["user_id", "transaction_id", "idempotency_key"];
+            return Err(ApiError::unknown("unit", &known));
+        }
+        (Some(Id(id)), None) => {
+            Explained::Transaction(transaction::explain(&app, id, asker.about()).await?)
         }
         (None, Some(key)) => {
-            query.finish()?;
             let Asker::Admin(None) = asker else {
                 return Err(key_is_for_admins(&asker));
             };
-            Ok(item(answer::explain(&app, key).await?).into_response())
+            Explained::Answers(answer::explain(&app, key.0).await?)
         }
-        (Some(_), Some(_)) => Err(ApiError::invalid(
-            "idempotency_key",
-            "is another question than `transaction_id`: ask one of them",
-        )),
+    };
+    Ok(item(explained))
+}
+
+form! {
+    /// Why is a balance what it is? Why did something move? Why was something refused?
+    pub(super) struct Question {
+        /// About whom; for administrators.
+        user_id: Option<Id<UserId>>,
+        /// What the wallet holds; `credit` without it. Not with the next two.
+        unit: Option<Code>,
+        /// What moved.
+        transaction_id: Option<Id<TransactionId>>,
+        /// Under which key something was asked; for administrators.
+        idempotency_key: Option<Text<255>>,
     }
 }
 
-async fn about_wallet(app: &App, asker: &Asker, mut query: Input) -> Result<Response, ApiError> {
-    let unit = query.unit()?;
-    query.finish()?;
-    let user = required("user_id", asker.about())?;
-    let view = wallet::explain(app, AccountKey::wallet_in(user, unit)).await?;
-    Ok(item(view).into_response())
+/// The answer to one of the three questions.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Explained {
+    Wallet(wallet::View),
+    Transaction(transaction::View),
+    Answers(answer::View),
 }
 
 fn no_wallet() -> ApiError {

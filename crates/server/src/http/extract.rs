@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use bursar_domain::card_number;
-use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
@@ -16,16 +15,25 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
+use super::form::Form;
 use super::json;
 
 /// The largest `meta`, in bytes of JSON.
 pub const META_MAX: usize = 4096;
+
+/// The longest `note`, in characters.
+pub(super) const NOTE_MAX: usize = 500;
+
+/// The longest `ref`, in characters.
+pub(super) const REFERENCE_MAX: usize = 200;
 
 /// The fields of a request, taken out one by one.
 #[derive(Debug)]
 pub struct Input {
     fields: Map<String, Value>,
     known: Vec<&'static str>,
+    /// Every value is a text: that of a query.
+    textual: bool,
 }
 
 impl Input {
@@ -34,6 +42,7 @@ impl Input {
         Self {
             fields,
             known: Vec::with_capacity(16),
+            textual: false,
         }
     }
 
@@ -44,10 +53,7 @@ impl Input {
         } else {
             json::object(bytes)?
         };
-        Ok(Self {
-            fields,
-            known: Vec::with_capacity(16),
-        })
+        Ok(Self::of(fields))
     }
 
     /// Reads a query string. Each name may occur once.
@@ -62,8 +68,8 @@ impl Input {
             fields.insert(name, Value::String(value));
         }
         Ok(Self {
-            fields,
-            known: Vec::with_capacity(16),
+            textual: true,
+            ..Self::of(fields)
         })
     }
 
@@ -94,6 +100,9 @@ impl Input {
         least: i64,
         most: i64,
     ) -> Result<Option<i64>, ApiError> {
+        if self.textual {
+            return self.integer_text(name, least, most);
+        }
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
@@ -125,8 +134,8 @@ impl Input {
         }
     }
 
-    /// A whole number in a query string, where everything is text.
-    pub fn integer_text(
+    /// The same where everything is text.
+    fn integer_text(
         &mut self,
         name: &'static str,
         least: i64,
@@ -198,22 +207,11 @@ impl Input {
         self.choice(name, &words)
     }
 
-    /// A user's id, if there is one.
-    pub fn user(&mut self, name: &'static str) -> Result<Option<UserId>, ApiError> {
-        let Some(text) = self.text(name, 4096)? else {
-            return Ok(None);
-        };
-        match UserId::parse(&text) {
-            Some(user) => Ok(Some(user)),
-            None => Err(ApiError::invalid(
-                name,
-                "must have 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | + = / -",
-            )),
-        }
-    }
-
     /// Yes or no, if it is said.
     pub fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        if self.textual {
+            return self.choice(name, &[("true", true), ("false", false)]);
+        }
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
@@ -224,8 +222,8 @@ impl Input {
     /// `note`, `ref` and `meta` (or `metadata`): what is said about a movement.
     pub fn remark(&mut self) -> Result<Remark, ApiError> {
         let remark = Remark {
-            note: self.text("note", 500)?.unwrap_or_default(),
-            reference: self.text("ref", 200)?.unwrap_or_default(),
+            note: self.text("note", NOTE_MAX)?.unwrap_or_default(),
+            reference: self.text("ref", REFERENCE_MAX)?.unwrap_or_default(),
             meta: self.meta()?,
         };
         refuse_card_number("note", &remark.note)?;
@@ -254,6 +252,13 @@ impl Input {
         Ok(text)
     }
 
+    /// Reads a form and nothing else.
+    pub(super) fn read<F: Form>(mut self) -> Result<F, ApiError> {
+        let form = F::read(&mut self)?;
+        self.finish()?;
+        Ok(form)
+    }
+
     /// Checks that nothing is left that was not asked for.
     pub fn finish(self) -> Result<(), ApiError> {
         match self.fields.keys().next() {
@@ -279,13 +284,14 @@ pub fn required<T>(name: &str, value: Option<T>) -> Result<T, ApiError> {
 
 /// The query string of a `GET`.
 #[derive(Debug)]
-pub struct Query(pub Input);
+pub(super) struct Query<F>(pub(super) F);
 
-impl<S: Send + Sync> FromRequestParts<S> for Query {
+impl<S: Send + Sync, F: Form> FromRequestParts<S> for Query<F> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Input::from_query(parts.uri.query().unwrap_or_default()).map(Self)
+        let query = parts.uri.query().unwrap_or_default();
+        Input::from_query(query)?.read().map(Self)
     }
 }
 
@@ -404,11 +410,7 @@ mod tests {
 
     #[test]
     fn numbers_in_a_query_are_digits_only() {
-        let read = |text: &str| {
-            Input::from_query(text)
-                .unwrap()
-                .integer_text("limit", 1, 100)
-        };
+        let read = |text: &str| Input::from_query(text).unwrap().integer("limit", 1, 100);
         assert_eq!(read("limit=20").unwrap(), Some(20));
         for bad in [
             "limit=",
@@ -438,7 +440,7 @@ mod tests {
     #[test]
     fn a_query_is_unescaped_once_and_has_no_name_twice() {
         let mut input = Input::from_query("user_id=auth0%7C5&note=a+b%2520").unwrap();
-        assert_eq!(input.user("user_id").unwrap().unwrap().as_str(), "auth0|5");
+        assert_eq!(input.text("user_id", 9).unwrap().unwrap(), "auth0|5");
         assert_eq!(input.text("note", 9).unwrap().unwrap(), "a b%20");
         assert!(Input::from_query("a=1&a=2").is_err());
         assert!(Input::from_query("a=%FF").is_err());

@@ -1,6 +1,7 @@
 //! Fields that several requests about wallets have in common.
 
-use bursar_domain::account::AccountKey;
+use std::borrow::Cow;
+
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::grant::AMOUNT_MAX;
@@ -8,10 +9,13 @@ use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use bursar_domain::limit::Spender;
 use bursar_domain::time::Time;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::extract::{Input, refuse_card_number, required};
+use super::extract::{Input, META_MAX, NOTE_MAX, REFERENCE_MAX, refuse_card_number};
+use super::form::{Field, Fields, Form, Part, form};
+use super::kind::{Code, Id, Meta, Name, Text, Whole};
 
 /// The longest name of an API key, a label, an action or a service, in characters.
 const NAME_MAX: usize = 100;
@@ -23,53 +27,6 @@ const FLOAT_DIGITS: usize = 15;
 const LABELS_MAX: usize = 8;
 
 impl Input {
-    /// `unit`: `credit`, which is meant where none is given, or the code of a currency.
-    pub(super) fn unit(&mut self) -> Result<Unit, ApiError> {
-        match self.text("unit", 16)? {
-            Some(text) => parse_unit("unit", &text),
-            None => Ok(Unit::CREDIT),
-        }
-    }
-
-    /// `currency`: what is paid in, if it is said.
-    pub(super) fn currency(&mut self) -> Result<Option<Unit>, ApiError> {
-        let Some(text) = self.text("currency", 16)? else {
-            return Ok(None);
-        };
-        let known = Unit::currency(&text);
-        known.map(Some).ok_or_else(|| {
-            let message = "must be a currency in lower case, such as `usd`";
-            ApiError::invalid("currency", message)
-        })
-    }
-
-    /// An amount of money as people write it, a number or a text: `10.5`, `"10.50"`. Numbers of more than 15 digits must be texts,
-    /// since JSON readers round them.
-    pub fn decimal(&mut self, name: &'static str, unit: Unit) -> Result<Option<Amount>, ApiError> {
-        let text = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::String(text)) => text,
-            Some(Value::Number(number)) => {
-                let text = number.to_string();
-                let digits = text.bytes().filter(u8::is_ascii_digit).count();
-                if number.is_f64() && digits > FLOAT_DIGITS {
-                    let message = "has more digits than a JSON number keeps: write it as a text";
-                    return Err(ApiError::invalid(name, message));
-                }
-                text
-            }
-            Some(_) => {
-                return Err(ApiError::invalid(
-                    name,
-                    "must be a number, or a text of one",
-                ));
-            }
-        };
-        let amount =
-            Amount::parse_decimal(&text, unit).map_err(|why| ApiError::invalid(name, why))?;
-        Ok(Some(amount))
-    }
-
     /// A moment in RFC 3339, if there is one.
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Time>, ApiError> {
         let Some(text) = self.text(name, 64)? else {
@@ -95,44 +52,156 @@ impl Input {
             None => Ok(None),
         }
     }
+}
 
-    /// `api_key` and `labels`: whose limits count besides the user's.
-    pub(super) fn spender(&mut self) -> Result<Spender, ApiError> {
-        let api_key = self.name("api_key")?;
-        let mut labels: Vec<String> = Vec::new();
-        match self.take("labels") {
-            None => {}
-            Some(Value::Array(names)) if names.len() <= LABELS_MAX => {
-                for name in names {
-                    match name {
-                        Value::String(name) => labels.push(named("labels", name)?),
-                        _ => return Err(invalid_name("labels")),
-                    }
-                }
-            }
-            Some(_) => {
-                let message = format!("must be a list of at most {LABELS_MAX} names");
-                return Err(ApiError::invalid("labels", message));
-            }
-        }
-        // A label given twice is one label, and counts once.
-        labels.sort();
-        labels.dedup();
-        Ok(Spender { api_key, labels })
+/// `unit`: `credit`, which is meant where none is given, or the code of a currency.
+impl Part for Unit {
+    fn take(input: &mut Input, name: &'static str) -> Result<Self, ApiError> {
+        let given = Code::read(input, name)?;
+        Ok(given.map_or(Self::CREDIT, |Code(unit)| unit))
     }
 
-    /// `credits`, or `action` and `quantity`; none if neither is there.
-    pub(super) fn price(&mut self) -> Result<Option<Price>, ApiError> {
-        let action = self.name("action")?;
-        let quantity = self.integer("quantity", 1, AMOUNT_MAX)?;
-        let amount = self.optional_credits(1, AMOUNT_MAX)?;
+    fn describe(name: &'static str, _: &str, fields: &mut Fields<'_>) {
+        fields.optional::<Code>(name, "What amounts count; `credit` without it.");
+    }
+}
+
+/// How many credits: `amount` and `credits` are the same field, and may both be given if they agree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Credits<const LEAST: i64>(pub(super) i64);
+
+impl<const LEAST: i64> Credits<LEAST> {
+    /// The same, if the operator's limits allow so many.
+    pub(super) fn within(self, least: i64, most: i64) -> Result<Self, ApiError> {
+        if (least..=most).contains(&self.0) {
+            return Ok(self);
+        }
+        let message = format!("must be a whole number from {least} to {most}");
+        Err(ApiError::invalid("amount", message))
+    }
+}
+
+impl<const LEAST: i64> Part for Credits<LEAST> {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        input.credits(LEAST, AMOUNT_MAX).map(Self)
+    }
+
+    fn describe(name: &'static str, about: &str, fields: &mut Fields<'_>) {
+        Option::<Self>::describe(name, about, fields);
+        fields.one_of(&["amount", "credits"]);
+    }
+}
+
+impl<const LEAST: i64> Part for Option<Credits<LEAST>> {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        let credits = input.optional_credits(LEAST, AMOUNT_MAX)?;
+        Ok(credits.map(Credits))
+    }
+
+    fn describe(_: &'static str, about: &str, fields: &mut Fields<'_>) {
+        fields.optional::<Whole<LEAST, AMOUNT_MAX>>("credits", about);
+        fields.optional::<Whole<LEAST, AMOUNT_MAX>>("amount", "Another name of `credits`.");
+    }
+}
+
+/// `note`, `ref` and `meta`: what is said about a movement.
+impl Part for Remark {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        input.remark()
+    }
+
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        fields.optional::<Text<NOTE_MAX>>("note", "Kept with it, for people.");
+        fields.optional::<Text<REFERENCE_MAX>>("ref", "Kept with it: your own reference.");
+        Metadata::describe("meta", "", fields);
+    }
+}
+
+/// `meta`, or `metadata`: any JSON object of bounded size, as text.
+#[derive(Debug)]
+pub(super) struct Metadata(pub(super) String);
+
+impl Part for Metadata {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        input.meta().map(Self)
+    }
+
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        let about = format!("Kept with it, at most {META_MAX} bytes, and never interpreted.");
+        fields.optional::<Meta>("meta", &about);
+        fields.optional::<Meta>("metadata", "Another name of `meta`.");
+        fields.refusals(&["card_number_refused"]);
+    }
+}
+
+/// A list of up to [`LABELS_MAX`] names. A label given twice is one label, and counts once.
+#[derive(Debug)]
+struct Labels(Vec<String>);
+
+impl JsonSchema for Labels {
+    fn schema_name() -> Cow<'static, str> {
+        "Labels".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let name = generator.subschema_for::<Name>();
+        json_schema!({ "type": "array", "items": name, "maxItems": LABELS_MAX })
+    }
+}
+
+impl Field for Labels {
+    const REFUSALS: &'static [&'static str] = Name::REFUSALS;
+
+    fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
+        let names = match input.take(name) {
+            None => return Ok(None),
+            Some(Value::Array(names)) if names.len() <= LABELS_MAX => names,
+            Some(_) => {
+                let message = format!("must be a list of at most {LABELS_MAX} names");
+                return Err(ApiError::invalid(name, message));
+            }
+        };
+        let labels = names.into_iter().map(|label| match label {
+            Value::String(label) => named(name, label),
+            _ => Err(invalid_name(name)),
+        });
+        let mut labels = labels.collect::<Result<Vec<_>, _>>()?;
+        labels.sort();
+        labels.dedup();
+        Ok(Some(Self(labels)))
+    }
+}
+
+form! {
+    /// Whose limits count besides the user's.
+    struct SpenderFields {
+        /// Your own name of the API key that was used; its limits count, too.
+        api_key: Option<Name>,
+        /// Teams, projects and the like; their limits count, too.
+        labels: Option<Labels>,
+    }
+}
+
+/// `credits`, or `action` and `quantity`; none if neither is there.
+#[derive(Debug)]
+struct Priced(Option<Price>);
+
+impl Part for Priced {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        let action = input.name("action")?;
+        let quantity = input.integer("quantity", 1, AMOUNT_MAX)?;
+        let amount = input.optional_credits(1, AMOUNT_MAX)?;
         match (amount, action, quantity) {
-            (Some(amount), None, None) => Ok(Some(Price::Exactly(amount))),
-            (None, Some(name), quantity) => Ok(Some(Price::Action {
+            (Some(amount), None, None) => Ok(Self(Some(Price::Exactly(amount)))),
+            (None, Some(name), quantity) => Ok(Self(Some(Price::Action {
                 name,
                 quantity: quantity.unwrap_or(1),
-            })),
-            (None, None, None) => Ok(None),
+            }))),
+            (None, None, None) => Ok(Self(None)),
             (None, None, Some(_)) => Err(ApiError::missing("action")),
             (Some(_), None, Some(_)) => Err(ApiError::invalid(
                 "quantity",
@@ -145,12 +214,44 @@ impl Input {
         }
     }
 
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        Option::<Credits<1>>::describe(
+            "credits",
+            "How much, in smallest steps of the unit.",
+            fields,
+        );
+        fields.optional::<Name>(
+            "action",
+            "An action with a configured price, instead of `credits`.",
+        );
+        fields.optional::<Whole<1, AMOUNT_MAX>>(
+            "quantity",
+            "How often, with `action`; once without it.",
+        );
+        fields.refusals(&["action_unknown", "card_number_refused"]);
+    }
+}
+
+form! {
     /// The fields of a charge and of a hold, without what is said about it.
-    pub(super) fn charge(&mut self) -> Result<(Charge, bool), ApiError> {
-        let user = required("user_id", self.user("user_id")?)?;
-        let unit = self.unit()?;
-        let price = self.price()?;
-        if unit != Unit::CREDIT && matches!(price, Some(Price::Action { .. })) {
+    pub(super) struct ChargeFields {
+        /// Whose wallet.
+        user_id: Id<UserId>,
+        unit: Unit,
+        price: Priced,
+        spender: SpenderFields,
+    }
+}
+
+/// A charge, and whether it has a price.
+#[derive(Debug)]
+pub(super) struct PerhapsPriced(pub(super) Charge, pub(super) bool);
+
+impl Part for PerhapsPriced {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        let fields = ChargeFields::read(input)?;
+        let Priced(price) = fields.price;
+        if fields.unit != Unit::CREDIT && matches!(price, Some(Price::Action { .. })) {
             return Err(ApiError::invalid(
                 "unit",
                 "must be credit: actions cost credits",
@@ -158,21 +259,64 @@ impl Input {
         }
         let priced = price.is_some();
         let charge = Charge {
-            user,
-            unit,
+            user: fields.user_id.0,
+            unit: fields.unit,
             price: price.unwrap_or(Price::Exactly(0)),
             allow_debt: false,
-            spender: self.spender()?,
+            spender: Spender {
+                api_key: fields.spender.api_key.map(|name| name.0),
+                labels: fields
+                    .spender
+                    .labels
+                    .map(|labels| labels.0)
+                    .unwrap_or_default(),
+            },
             remark: Remark::default(),
         };
-        Ok((charge, priced))
+        Ok(Self(charge, priced))
     }
 
-    /// The wallet that `user_id` and `unit` name.
-    pub(super) fn wallet(&mut self) -> Result<AccountKey, ApiError> {
-        let user: UserId = required("user_id", self.user("user_id")?)?;
-        Ok(AccountKey::wallet_in(&user, self.unit()?))
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        <ChargeFields as Form>::describe(fields);
     }
+}
+
+impl Part for Charge {
+    fn take(input: &mut Input, name: &'static str) -> Result<Self, ApiError> {
+        match PerhapsPriced::take(input, name)? {
+            PerhapsPriced(charge, true) => Ok(charge),
+            PerhapsPriced(_, false) => Err(ApiError::missing("credits")),
+        }
+    }
+
+    fn describe(name: &'static str, about: &str, fields: &mut Fields<'_>) {
+        PerhapsPriced::describe(name, about, fields);
+        fields.one_of(&["credits", "amount", "action"]);
+    }
+}
+
+/// An amount of money as people write it, a number or a text: `10.5`, `"10.50"`. Numbers of more than 15 digits must be texts, since
+/// JSON readers round them.
+pub(super) fn decimal(name: &str, value: Value, unit: Unit) -> Result<Amount, ApiError> {
+    let text = match value {
+        Value::String(text) => text,
+        Value::Number(number) => {
+            let text = number.to_string();
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            if number.is_f64() && digits > FLOAT_DIGITS {
+                let message = "has more digits than a JSON number keeps: write it as a text";
+                return Err(ApiError::invalid(name, message));
+            }
+            text
+        }
+        _ => {
+            return Err(ApiError::invalid(
+                name,
+                "must be a number, or a text of one",
+            ));
+        }
+    };
+    Amount::parse_decimal(&text, unit).map_err(|why| ApiError::invalid(name, why))
 }
 
 /// A unit by the name it has on the wire.
@@ -213,10 +357,9 @@ mod tests {
     #[test]
     fn money_is_read_from_its_text_exactly() {
         let read = |value: &str, code: &str| {
-            let body = format!(r#"{{"amount":{value}}}"#);
-            let mut input = Input::from_json(body.as_bytes()).unwrap();
-            let amount = input.decimal("amount", Unit::currency(code).unwrap());
-            amount.map(|amount| amount.map(|amount| amount.minor))
+            let value = serde_json::from_str(value).unwrap();
+            let amount = decimal("amount", value, Unit::currency(code).unwrap());
+            amount.map(|amount| amount.minor)
         };
         for (value, code, minor) in [
             ("10.5", "usd", 1050),
@@ -229,7 +372,7 @@ mod tests {
             (r#""90071992547409.93""#, "usd", 9_007_199_254_740_993),
             ("1.234", "kwd", 1234),
         ] {
-            assert_eq!(read(value, code), Ok(Some(minor)), "{value} {code}");
+            assert_eq!(read(value, code), Ok(minor), "{value} {code}");
         }
         for (value, code) in [
             ("10.555", "usd"),
@@ -243,6 +386,5 @@ mod tests {
             let error = read(value, code).unwrap_err();
             assert_eq!(error.param.as_deref(), Some("amount"), "{value} {code}");
         }
-        assert_eq!(read("null", "usd"), Ok(None));
     }
 }

@@ -1,56 +1,60 @@
 //! Grants: value given, listed, taken back.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use bursar_domain::account::AccountKey;
-use bursar_domain::amount::Amount;
+use bursar_domain::account::{AccountKey, Owner};
+use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::grant::{
     AMOUNT_MAX, Category, CreateGrant, Grant, GrantEnd, PRIORITY_DEFAULT, PRIORITY_MAX, RollOver,
     Source,
 };
-use bursar_domain::id::GrantId;
-use bursar_domain::refusal::Refusal;
+use bursar_domain::id::{GrantId, UserId};
+use bursar_domain::journal::Remark;
 use bursar_domain::time::Time;
 use bursar_engine::Answered;
-use bursar_store::query::GrantFilter;
+use bursar_store::query::{GrantFilter, PageRequest};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::answer::{Item, answer};
 use super::auth::{Admin, User};
 use super::error::ApiError;
-use super::extract::{Input, Query, required};
+use super::extract::Query;
+use super::field::Credits;
+use super::form::{Inside, form};
+use super::kind::{Code, Id, Meta, Moment, Whole, Word, choice};
 use super::order::Order;
-use super::{json, page};
+use super::page::{self, List};
 use crate::App;
 
 /// The longest a rolled-over grant may last, in seconds: ten years.
 const ROLL_SECONDS_MAX: i64 = 10 * 366 * 86_400;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Grant")]
 pub(super) struct View {
-    grant_id: String,
-    user_id: String,
-    status: &'static str,
-    category: &'static str,
-    source: &'static str,
+    grant_id: Id<GrantId>,
+    user_id: Id<Owner>,
+    status: Status,
+    category: Word<Category>,
+    source: Word<Source>,
     priority: i64,
     credits: i64,
     remaining: i64,
     held: i64,
-    unit: &'static str,
-    starts_at: Option<String>,
-    expires_at: Option<String>,
+    unit: Code,
+    starts_at: Option<Moment>,
+    expires_at: Option<Moment>,
     roll_over: Option<Rolls>,
     note: String,
     r#ref: String,
-    meta: Value,
-    created_at: String,
-    ended_at: Option<String>,
+    meta: Meta,
+    created_at: Moment,
+    ended_at: Option<Moment>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RollOver")]
 struct Rolls {
     cap: i64,
     expires_in: i64,
@@ -58,41 +62,51 @@ struct Rolls {
 
 impl View {
     pub(super) fn of(grant: &Grant, now: Time) -> Self {
-        let written = |at: Option<Time>| at.map(|at| at.to_string());
         Self {
-            grant_id: grant.id.to_string(),
-            user_id: grant.wallet.owner.to_string(),
+            grant_id: Id(grant.id),
+            user_id: Id(grant.wallet.owner.clone()),
             status: status(grant, now),
-            category: grant.category.as_str(),
-            source: grant.source.as_str(),
+            category: Word(grant.category),
+            source: Word(grant.source),
             priority: grant.priority,
             credits: grant.granted,
             remaining: grant.remaining,
             held: grant.held,
-            unit: grant.wallet.unit.code(),
-            starts_at: written(grant.starts_at),
-            expires_at: written(grant.expires_at),
+            unit: Code(grant.wallet.unit),
+            starts_at: grant.starts_at.map(Moment),
+            expires_at: grant.expires_at.map(Moment),
             roll_over: grant.roll_over.map(|roll| Rolls {
                 cap: roll.cap,
                 expires_in: roll.seconds,
             }),
             note: grant.remark.note.clone(),
             r#ref: grant.remark.reference.clone(),
-            meta: json::stored(&grant.remark.meta),
-            created_at: grant.created_at.to_string(),
-            ended_at: written(grant.ended_at),
+            meta: Meta(grant.remark.meta.clone()),
+            created_at: Moment(grant.created_at),
+            ended_at: grant.ended_at.map(Moment),
         }
     }
 }
 
 /// In a word, as it stands now.
-fn status(grant: &Grant, now: Time) -> &'static str {
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Status {
+    Active,
+    Scheduled,
+    Spent,
+    Expired,
+    Voided,
+}
+
+fn status(grant: &Grant, now: Time) -> Status {
     match grant.end {
-        Some(GrantEnd::Spent) => "spent",
-        Some(GrantEnd::Voided) => "voided",
-        None if grant.is_usable(now) => "active",
-        None if grant.starts_at.is_some_and(|start| now < start) => "scheduled",
-        Some(GrantEnd::Expired) | None => "expired",
+        Some(GrantEnd::Spent) => Status::Spent,
+        Some(GrantEnd::Voided) => Status::Voided,
+        None if grant.is_usable(now) => Status::Active,
+        None if grant.starts_at.is_some_and(|start| now < start) => Status::Scheduled,
+        Some(GrantEnd::Expired) | None => Status::Expired,
     }
 }
 
@@ -105,79 +119,89 @@ const SOURCES: &[(&str, Source)] = &[
     ("manual", Source::Manual),
 ];
 
+/// One of [`SOURCES`].
+#[derive(Debug)]
+struct Named(Source);
+
+choice!(Named, SOURCES);
+
+form! {
+    /// What is given, and on which terms.
+    pub(super) struct Create {
+        user_id: Id<UserId>,
+        unit: Unit,
+        /// How much, in smallest steps of the unit.
+        credits: Credits<1>,
+        /// Whether it was paid for; `promotional` without it.
+        category: Option<Word<Category>>,
+        /// Where it comes from; `manual` without it.
+        source: Option<Named>,
+        /// The lower number burns first; 50 without it.
+        priority: Option<Whole<0, PRIORITY_MAX>>,
+        /// From then on it can be spent; at once without it.
+        starts_at: Option<Moment>,
+        /// From then on it cannot be spent; never without it.
+        expires_at: Option<Moment>,
+        /// What passes to a new grant when it expires.
+        roll_over: Option<Inside<Roll>>,
+        remark: Remark,
+    }
+}
+
+form! {
+    /// How a grant rolls over.
+    pub(super) struct Roll {
+        /// At most so much passes on.
+        cap: Whole<1, AMOUNT_MAX>,
+        /// The new grant expires so many seconds after the old one.
+        expires_in: Whole<1, ROLL_SECONDS_MAX>,
+    }
+}
+
 /// `POST /v1/balance/grants/create`
 pub(super) async fn create(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let input = &mut order.input;
-    let user = required("user_id", input.user("user_id")?)?;
-    let unit = input.unit()?;
-    let amount = input.credits(1, AMOUNT_MAX)?;
-    let category = input.word("category", Category::ALL, Category::as_str)?;
-    let source = input.choice("source", SOURCES)?;
-    let priority = input.integer("priority", 0, PRIORITY_MAX)?;
+    order: Order<Create>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let form = order.form;
     let terms = CreateGrant {
-        user,
-        amount: Amount::new(amount, unit),
-        category: category.unwrap_or(Category::Promotional),
-        source: source.unwrap_or(Source::Manual),
-        priority: priority.unwrap_or(PRIORITY_DEFAULT),
-        starts_at: input.time("starts_at")?,
-        expires_at: input.time("expires_at")?,
-        roll_over: roll_over(input)?,
-        remark: input.remark()?,
+        user: form.user_id.0,
+        amount: Amount::new(form.credits.0, form.unit),
+        category: form.category.map_or(Category::Promotional, |word| word.0),
+        source: form.source.map_or(Source::Manual, |named| named.0),
+        priority: form.priority.map_or(PRIORITY_DEFAULT, |number| number.0),
+        starts_at: form.starts_at.map(|at| at.0),
+        expires_at: form.expires_at.map(|at| at.0),
+        roll_over: form.roll_over.map(|Inside(roll)| RollOver {
+            cap: roll.cap.0,
+            seconds: roll.expires_in.0,
+        }),
+        remark: form.remark,
     };
-    decide(&app, admin, order, Command::CreateGrant(terms)).await
+    given(app.submit(Command::CreateGrant(terms), idempotency).await?)
 }
 
-/// `roll_over`: `{"cap": 100, "expires_in": 2592000}`.
-fn roll_over(input: &mut Input) -> Result<Option<RollOver>, ApiError> {
-    let fields = match input.take("roll_over") {
-        None => return Ok(None),
-        Some(Value::Object(fields)) => fields,
-        Some(_) => {
-            let message = "must be an object with `cap` and `expires_in`";
-            return Err(ApiError::invalid("roll_over", message));
-        }
-    };
-    let rolls = rolls(Input::of(fields)).map_err(|error| error.inside("roll_over"))?;
-    Ok(Some(rolls))
-}
-
-fn rolls(mut input: Input) -> Result<RollOver, ApiError> {
-    let roll = RollOver {
-        cap: required("cap", input.integer("cap", 1, AMOUNT_MAX)?)?,
-        seconds: required(
-            "expires_in",
-            input.integer("expires_in", 1, ROLL_SECONDS_MAX)?,
-        )?,
-    };
-    input.finish()?;
-    Ok(roll)
+form! {
+    /// Which grant is taken back.
+    pub(super) struct Void {
+        grant_id: Id<GrantId>,
+        remark: Remark,
+    }
 }
 
 /// `POST /v1/balance/grants/void`
 pub(super) async fn void(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let text = required("grant_id", order.input.text("grant_id", 200)?)?;
-    let grant = GrantId::parse(&text).ok_or(Refusal::GrantNotFound)?;
-    let remark = order.input.remark()?;
-    decide(&app, admin, order, Command::VoidGrant { grant, remark }).await
-}
-
-async fn decide(
-    app: &App,
-    admin: Admin,
-    order: Order,
-    command: Command,
+    order: Order<Void>,
 ) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
-    order.input.finish()?;
+    let command = Command::VoidGrant {
+        grant: order.form.grant_id.0,
+        remark: order.form.remark,
+    };
     given(app.submit(command, idempotency).await?)
 }
 
@@ -196,47 +220,51 @@ pub(super) fn given(answered: Answered) -> Result<Item<View>, ApiError> {
     }
 }
 
+form! {
+    /// Which grants a user asks for.
+    pub(super) struct Mine {
+        /// `true`: those with something left; `false`: those with nothing left.
+        live: Option<bool>,
+        page: PageRequest,
+    }
+}
+
 /// `GET /v1/balance/grants/me`
 pub(super) async fn mine(
     State(app): State<App>,
     User(user): User,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = GrantFilter {
-        user: Some(user),
-        live: live(&mut query)?,
-    };
-    list(&app, filter, query).await
+    Query(form): Query<Mine>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, Some(user), form).await
+}
+
+form! {
+    /// Which grants an administrator asks for.
+    pub(super) struct All {
+        /// Only this user's.
+        user_id: Option<Id<UserId>>,
+        these: Mine,
+    }
 }
 
 /// `GET /v1/balance/grants`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = GrantFilter {
-        user: query.user("user_id")?,
-        live: live(&mut query)?,
-    };
-    list(&app, filter, query).await
-}
-
-fn live(query: &mut Input) -> Result<Option<bool>, ApiError> {
-    query.choice("live", &[("true", true), ("false", false)])
+    Query(form): Query<All>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, form.user_id.map(|id| id.0), form.these).await
 }
 
 /// Rows are read for the order and the ends; what is left of the live ones, their wallets know.
-async fn list(
-    app: &App,
-    filter: GrantFilter,
-    mut query: Input,
-) -> Result<impl IntoResponse + use<>, ApiError> {
-    let request = page::request(&mut query)?;
-    query.finish()?;
+async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<View>>, ApiError> {
+    let filter = GrantFilter {
+        user,
+        live: form.live,
+    };
     let mut grants = app
         .engine()
-        .read(move |reader| reader.grants(&filter, &request))
+        .read(move |reader| reader.grants(&filter, &form.page))
         .await?;
     let mut keys: Vec<AccountKey> = grants
         .items

@@ -1,125 +1,205 @@
 //! What happened to wallets, in order, to be read with a cursor.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
+use bursar_domain::account::Owner;
 use bursar_domain::announcement::{Announcement, Happening};
+use bursar_domain::auto_topup::Stop;
+use bursar_domain::id::{GrantId, HoldId, LimitId, PaymentId, TopupId};
+use bursar_domain::payment::PaymentStatus;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::answer::item;
+use super::answer::{Item, item};
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::Query;
+use super::form::form;
+use super::kind::{Code, Id, Moment, Whole, Word};
 use crate::App;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WalletEvent")]
 struct View {
     event_id: i64,
-    r#type: &'static str,
-    user_id: String,
-    unit: &'static str,
-    data: Value,
-    created_at: String,
+    #[serde(flatten)]
+    happened: Happened,
+    user_id: Id<Owner>,
+    unit: Code,
+    created_at: Moment,
+}
+
+/// What happened, with its numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", content = "data")]
+enum Happened {
+    #[serde(rename = "balance.low")]
+    BalanceLow { available: i64, threshold: i64 },
+    #[serde(rename = "balance.negative")]
+    BalanceNegative { available: i64 },
+    #[serde(rename = "grant.expiring")]
+    GrantExpiring {
+        grant_id: Id<GrantId>,
+        remaining: i64,
+        expires_at: Moment,
+    },
+    #[serde(rename = "grant.expired")]
+    GrantExpired {
+        grant_id: Id<GrantId>,
+        expired: i64,
+        rolled_over: i64,
+    },
+    #[serde(rename = "hold.expired")]
+    HoldExpired {
+        hold_id: Id<HoldId>,
+        settled: i64,
+        uncovered: i64,
+    },
+    #[serde(rename = "limit.reached")]
+    LimitReached { limit_id: Id<LimitId>, used: i64 },
+    #[serde(rename = "payment.fraud_warned")]
+    PaymentFraudWarned { payment_id: Id<PaymentId> },
+    #[serde(rename = "payment.returned")]
+    PaymentReturned {
+        payment_id: Id<PaymentId>,
+        status: Word<PaymentStatus>,
+        refunded_minor: i64,
+        disputed_minor: i64,
+    },
+    #[serde(rename = "payment.surplus")]
+    PaymentSurplus {
+        payment_id: Id<PaymentId>,
+        topup_id: Id<TopupId>,
+    },
+    #[serde(rename = "auto_topup.due")]
+    AutoTopupDue { available: i64, threshold: i64 },
+    #[serde(rename = "auto_topup.failed")]
+    AutoTopupFailed {
+        payment_id: Option<Id<PaymentId>>,
+        code: String,
+    },
+    #[serde(rename = "auto_topup.stopped")]
+    AutoTopupStopped { reason: Word<Stop>, code: String },
 }
 
 impl View {
     fn of(announcement: &Announcement) -> Self {
         Self {
             event_id: announcement.number,
-            r#type: announcement.happening.kind(),
-            user_id: announcement.wallet.owner.to_string(),
-            unit: announcement.wallet.unit.code(),
-            data: data(&announcement.happening),
-            created_at: announcement.at.to_string(),
+            happened: Happened::of(&announcement.happening),
+            user_id: Id(announcement.wallet.owner.clone()),
+            unit: Code(announcement.wallet.unit),
+            created_at: Moment(announcement.at),
         }
     }
 }
 
-fn data(happening: &Happening) -> Value {
-    match happening {
-        Happening::BalanceLow {
-            available,
-            threshold,
+impl Happened {
+    fn of(happening: &Happening) -> Self {
+        match happening.clone() {
+            Happening::BalanceLow {
+                available,
+                threshold,
+            } => Self::BalanceLow {
+                available,
+                threshold,
+            },
+            Happening::AutoTopupDue {
+                available,
+                threshold,
+            } => Self::AutoTopupDue {
+                available,
+                threshold,
+            },
+            Happening::BalanceNegative { available } => Self::BalanceNegative { available },
+            Happening::GrantExpiring {
+                grant,
+                remaining,
+                expires_at,
+            } => Self::GrantExpiring {
+                grant_id: Id(grant),
+                remaining,
+                expires_at: Moment(expires_at),
+            },
+            Happening::GrantExpired {
+                grant,
+                expired,
+                rolled_over,
+            } => Self::GrantExpired {
+                grant_id: Id(grant),
+                expired,
+                rolled_over,
+            },
+            Happening::HoldExpired {
+                hold,
+                settled,
+                uncovered,
+            } => Self::HoldExpired {
+                hold_id: Id(hold),
+                settled,
+                uncovered,
+            },
+            Happening::LimitReached { limit, spent } => Self::LimitReached {
+                limit_id: Id(limit),
+                used: spent,
+            },
+            Happening::PaymentFraudWarned { payment } => Self::PaymentFraudWarned {
+                payment_id: Id(payment),
+            },
+            Happening::PaymentReturned {
+                payment,
+                status,
+                refunded,
+                disputed,
+            } => Self::PaymentReturned {
+                payment_id: Id(payment),
+                status: Word(status),
+                refunded_minor: refunded,
+                disputed_minor: disputed,
+            },
+            Happening::AutoTopupFailed { payment, code } => Self::AutoTopupFailed {
+                payment_id: payment.map(Id),
+                code,
+            },
+            Happening::AutoTopupStopped { reason, code } => Self::AutoTopupStopped {
+                reason: Word(reason),
+                code,
+            },
+            Happening::PaymentSurplus { payment, topup } => Self::PaymentSurplus {
+                payment_id: Id(payment),
+                topup_id: Id(topup),
+            },
         }
-        | Happening::AutoTopupDue {
-            available,
-            threshold,
-        } => json!({ "available": available, "threshold": threshold }),
-        Happening::BalanceNegative { available } => json!({ "available": available }),
-        Happening::GrantExpiring {
-            grant,
-            remaining,
-            expires_at,
-        } => json!({
-            "grant_id": grant.to_string(),
-            "remaining": remaining,
-            "expires_at": expires_at.to_string(),
-        }),
-        Happening::GrantExpired {
-            grant,
-            expired,
-            rolled_over,
-        } => json!({
-            "grant_id": grant.to_string(),
-            "expired": expired,
-            "rolled_over": rolled_over,
-        }),
-        Happening::HoldExpired {
-            hold,
-            settled,
-            uncovered,
-        } => json!({
-            "hold_id": hold.to_string(),
-            "settled": settled,
-            "uncovered": uncovered,
-        }),
-        Happening::LimitReached { limit, spent } => {
-            json!({ "limit_id": limit.to_string(), "used": spent })
-        }
-        Happening::PaymentFraudWarned { payment } => json!({ "payment_id": payment.to_string() }),
-        Happening::PaymentReturned {
-            payment,
-            status,
-            refunded,
-            disputed,
-        } => json!({
-            "payment_id": payment.to_string(),
-            "status": status.as_str(),
-            "refunded_minor": refunded,
-            "disputed_minor": disputed,
-        }),
-        Happening::AutoTopupFailed { payment, code } => json!({
-            "payment_id": payment.as_ref().map(ToString::to_string),
-            "code": code,
-        }),
-        Happening::AutoTopupStopped { reason, code } => {
-            json!({ "reason": reason.as_str(), "code": code })
-        }
-        Happening::PaymentSurplus { payment, topup } => json!({
-            "payment_id": payment.to_string(),
-            "topup_id": topup.to_string(),
-        }),
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Events {
+/// What happened, the oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WalletEvents")]
+pub(super) struct Events {
     items: Vec<View>,
     has_more: bool,
     /// Where to go on: also when nothing new is there, so that a reader never asks from the beginning again.
     next: String,
 }
 
+form! {
+    /// Where to go on reading.
+    pub(super) struct After {
+        /// Only those after this number; 0 without it.
+        after: Option<Whole<0, { i64::MAX }>>,
+        /// Most items; 100 without it.
+        limit: Option<Whole<1, 1_000>>,
+    }
+}
+
 /// `GET /v1/balance/events`
 pub(super) async fn list(
     State(app): State<App>,
     _: Admin,
-    axum_query: Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let Query(mut query) = axum_query;
-    let after = query.integer_text("after", 0, i64::MAX)?.unwrap_or(0);
-    let limit = query.integer_text("limit", 1, 1_000)?.unwrap_or(100);
-    query.finish()?;
+    Query(form): Query<After>,
+) -> Result<Item<Events>, ApiError> {
+    let after = form.after.map_or(0, |number| number.0);
+    let limit = form.limit.map_or(100, |number| number.0);
     let limit = usize::try_from(limit).unwrap_or(1);
     let mut happened = app
         .engine()

@@ -1,21 +1,35 @@
 //! For those who watch the process: is it alive, can it serve.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use http::StatusCode;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::answer::item;
+use super::answer::{Item, item};
 use super::error::ApiError;
 use crate::App;
 
+/// How it is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Health {
+    status: Status,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Status {
+    Ok,
+    Recovery,
+}
+
 /// `GET /livez`: the process answers.
-pub(super) async fn live() -> impl IntoResponse {
-    item(json!({ "status": "ok" }))
+pub(super) async fn live() -> Item<Health> {
+    item(Health { status: Status::Ok })
 }
 
 /// `GET /readyz`: the database answers, and the server is not about to stop. In recovery mode it can serve, and says so.
-pub(super) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+pub(super) async fn ready(State(app): State<App>) -> Result<Item<Health>, ApiError> {
     let recovery = match app.engine().recovery().await {
         Ok(recovery) if !app.is_stopping() => recovery,
         _ => {
@@ -24,6 +38,10 @@ pub(super) async fn ready(State(app): State<App>) -> Result<impl IntoResponse, A
             return Err(ApiError::new(status, "not_ready", message));
         }
     };
-    let status = if recovery.is_some() { "recovery" } else { "ok" };
-    Ok(item(json!({ "status": status })))
+    let status = if recovery.is_some() {
+        Status::Recovery
+    } else {
+        Status::Ok
+    };
+    Ok(item(Health { status }))
 }

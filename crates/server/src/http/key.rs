@@ -1,32 +1,35 @@
 //! API keys: issued once in full, listed without their secret, revoked at once.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use bursar_domain::api_key::{ApiKey, Role};
 use bursar_domain::command::{Command, Reply};
-use bursar_domain::id::ApiKeyId;
-use bursar_domain::refusal::Refusal;
+use bursar_domain::id::{ApiKeyId, UserId};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::answer::item;
+use super::answer::{Item, item};
 use super::auth::Admin;
 use super::error::ApiError;
-use super::extract::{Query, required};
+use super::extract::Query;
+use super::form::form;
+use super::kind::{Id, Moment, Text, choice};
 use super::order::Order;
-use super::page;
+use super::page::{self, List, Of};
 use crate::App;
 use crate::api_key;
 
-#[derive(Debug, Serialize)]
-struct View {
-    api_key_id: String,
-    role: &'static str,
-    user_id: Option<String>,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
+pub(super) struct View {
+    api_key_id: Id<ApiKeyId>,
+    role: RoleWord,
+    user_id: Option<Id<UserId>>,
     label: String,
     hint: String,
-    created_at: String,
-    revoked_at: Option<String>,
+    created_at: Moment,
+    revoked_at: Option<Moment>,
+    /// The key itself, shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
 }
@@ -34,43 +37,69 @@ struct View {
 impl View {
     fn of(key: &ApiKey) -> Self {
         let (role, user_id) = match &key.role {
-            Role::Admin => ("admin", None),
-            Role::User(user) => ("user", Some(user.to_string())),
+            Role::Admin => (RoleWord::Admin, None),
+            Role::User(user) => (RoleWord::User, Some(Id(user.clone()))),
         };
         Self {
-            api_key_id: key.id.to_string(),
+            api_key_id: Id(key.id.clone()),
             role,
             user_id,
             label: key.label.clone(),
             hint: format!("…{}", key.hint),
-            created_at: key.created_at.to_string(),
-            revoked_at: key.revoked_at.map(|at| at.to_string()),
+            created_at: Moment(key.created_at),
+            revoked_at: key.revoked_at.map(Moment),
             api_key: None,
         }
     }
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum RoleWord {
+    Admin,
+    User,
 }
 
 /// `GET /v1/keys`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let request = page::request(&mut query)?;
-    query.finish()?;
+    Query(Of { page }): Query<Of>,
+) -> Result<Item<List<View>>, ApiError> {
     let keys = app
         .engine()
-        .read(move |reader| reader.api_keys(&request))
+        .read(move |reader| reader.api_keys(&page))
         .await?;
     Ok(page::list(keys, View::of))
+}
+
+const ROLES: &[(&str, bool)] = &[("admin", true), ("user", false)];
+
+/// Whether it is an administrator's.
+#[derive(Debug)]
+struct IsAdmin(bool);
+
+choice!(IsAdmin, ROLES);
+
+form! {
+    /// Who gets a key.
+    pub(super) struct Create {
+        role: IsAdmin,
+        /// Whose key, if the role is `user`.
+        user_id: Option<Id<UserId>>,
+        /// What you call it.
+        label: Option<Text<100>>,
+    }
 }
 
 /// `POST /v1/keys/create`. The answer shows the key, this once, and is not remembered: an idempotency key would keep the secret.
 pub(super) async fn create(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Create>,
+) -> Result<Item<View>, ApiError> {
     if order.idempotency(&admin.caller()).is_some() {
         let message =
             "a key is shown once, so its making cannot be repeated: leave Idempotency-Key out";
@@ -80,15 +109,9 @@ pub(super) async fn create(
             message,
         ));
     }
-    let is_admin = required(
-        "role",
-        order
-            .input
-            .choice("role", &[("admin", true), ("user", false)])?,
-    )?;
-    let user = order.input.user("user_id")?;
-    let label = order.input.text("label", 100)?.unwrap_or_default();
-    order.input.finish()?;
+    let IsAdmin(is_admin) = order.form.role;
+    let user = order.form.user_id.map(|id| id.0);
+    let label = order.form.label.map(|text| text.0).unwrap_or_default();
     let role = match (is_admin, user) {
         (true, None) => Role::Admin,
         (false, Some(user)) => Role::User(user),
@@ -106,15 +129,20 @@ pub(super) async fn create(
     Ok(item(view))
 }
 
+form! {
+    /// Which key ends.
+    pub(super) struct Revoke {
+        api_key_id: Id<ApiKeyId>,
+    }
+}
+
 /// `POST /v1/keys/revoke`
 pub(super) async fn revoke(
     State(app): State<App>,
     _: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let text = required("api_key_id", order.input.text("api_key_id", 200)?)?;
-    order.input.finish()?;
-    let id = ApiKeyId::parse(&text).ok_or(Refusal::ApiKeyNotFound)?;
+    order: Order<Revoke>,
+) -> Result<Item<View>, ApiError> {
+    let Id(id) = order.form.api_key_id;
     let answered = app.submit(Command::RevokeKey(id), None).await?;
     app.memory().forget();
     match answered.reply {

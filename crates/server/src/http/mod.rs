@@ -20,6 +20,7 @@ mod explain;
 pub mod extract;
 mod facade;
 mod field;
+mod form;
 mod grant;
 mod happening;
 mod health;
@@ -28,7 +29,9 @@ mod intent;
 mod json;
 pub mod jwt;
 mod key;
+mod kind;
 mod limit;
+pub mod openapi;
 mod order;
 mod package;
 mod page;
@@ -37,6 +40,7 @@ mod reconcile;
 mod redirect;
 mod referral;
 mod refund;
+mod refusing;
 mod return_url;
 mod site;
 mod topup;
@@ -44,15 +48,15 @@ mod usage;
 mod wallet;
 mod webhook;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::App;
 use admission::Toll;
 use error::ApiError;
+use openapi::Routes;
 
 /// Where Stripe delivers its events, below the base URL.
 pub const WEBHOOK_PATH: &str = "/v1/payment.stripe/webhook";
@@ -79,23 +83,13 @@ pub const EVENTS: &[&str] = &[
     "radar.early_fraud_warning.created",
 ];
 
-/// All routes.
+/// Everything that is asked here, ready to be answered.
 pub fn router(app: App) -> Router {
-    let mut routes = Router::new()
-        .route("/", get(site::home))
-        .route("/assets/{name}", get(site::asset))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .merge(payments())
-        .merge(purchases())
-        .merge(balances())
-        .merge(spending())
-        .merge(usage_and_keys())
-        .merge(facade::routes());
+    let mut router = routes().into_router();
     if app.demo().is_some() {
-        routes = routes.route("/demo/session", post(demo::session));
+        router = router.route("/demo/session", axum::routing::post(demo::session));
     }
-    routes
+    router
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(answer::panicked))
@@ -103,145 +97,267 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// All routes that are there in every configuration. Beside each stand the rules by which it may refuse, as codes; what a request
+/// lacks in shape or in credentials, its types say.
+fn routes() -> Routes {
+    Routes::new()
+        .get("/", site::home, &[])
+        .get("/assets/{name}", site::asset, &[])
+        .get("/livez", health::live, &[])
+        .get("/readyz", health::ready, &["not_ready"])
+        .get("/v1/openapi.json", openapi::get, &[])
+        .merge(payments())
+        .merge(purchases())
+        .merge(balances())
+        .merge(spending())
+        .merge(usage_and_keys())
+        .merge(facade::routes())
+}
+
 /// Paying, and what becomes of payments. A route that costs more than others says which [`Toll`] it takes.
-fn payments() -> Router<App> {
-    Router::new()
-        .route("/v1/payment/methods", get(payment::methods))
-        .route(
+fn payments() -> Routes {
+    Routes::new()
+        .get("/v1/payment/methods", payment::methods, &[])
+        .post(
             "/v1/payment.stripe/checkout/create",
-            post(checkout::create).layer(Extension(Toll::Checkout)),
+            checkout::create,
+            refusing::PAYING,
         )
-        .route(
+        .costs(Toll::Checkout)
+        .post(
             "/v1/payment.stripe/intent/create",
-            post(intent::create).layer(Extension(Toll::Checkout)),
+            intent::create,
+            refusing::PAYING,
         )
-        .route("/v1/payment.stripe/cards", get(card::all))
-        .route(
+        .costs(Toll::Checkout)
+        .get("/v1/payment.stripe/cards", card::all, refusing::STRIPE)
+        .post(
             "/v1/payment.stripe/cards/setup",
-            post(card::set_up).layer(Extension(Toll::Checkout)),
+            card::set_up,
+            refusing::STRIPE,
         )
-        .route("/v1/payment.stripe/cards/detach", post(card::detach))
-        .route(
+        .costs(Toll::Checkout)
+        .post(
+            "/v1/payment.stripe/cards/detach",
+            card::detach,
+            refusing::STRIPE,
+        )
+        .post(
             "/v1/payment.stripe/cards/charge",
-            post(card::charge).layer(Extension(Toll::Checkout)),
+            card::charge,
+            refusing::PAYING,
         )
-        .route(WEBHOOK_PATH, post(webhook::receive))
-        .route(
+        .costs(Toll::Checkout)
+        .post(WEBHOOK_PATH, webhook::receive, &[])
+        .get(
             "/v1/payment.stripe/redirect/success",
-            get(redirect::success),
+            redirect::success,
+            &[],
         )
-        .route("/v1/payment.stripe/redirect/cancel", get(redirect::cancel))
-        .route(
-            "/v1/payment.stripe/payments/me",
-            get(payment::mine).layer(Extension(Toll::Reading)),
-        )
-        .route("/v1/payment.stripe/payments", get(payment::all))
-        .route(
+        .get("/v1/payment.stripe/redirect/cancel", redirect::cancel, &[])
+        .get("/v1/payment.stripe/payments/me", payment::mine, &[])
+        .costs(Toll::Reading)
+        .get("/v1/payment.stripe/payments", payment::all, &[])
+        .get(
             "/v1/payment.stripe/payments/{payment_id}",
-            get(payment::one),
+            payment::one,
+            refusing::STRIPE,
         )
-        .route("/v1/payment.stripe/refunds", get(refund::all))
-        .route("/v1/payment.stripe/refunds/create", post(refund::create))
-        .route("/v1/payment.stripe/refunds/approve", post(refund::approve))
-        .route("/v1/payment.stripe/refunds/reject", post(refund::reject))
-        .route("/v1/payment.stripe/events", get(payment::events))
-        .route("/v1/payment.stripe/events/replay", post(reconcile::replay))
-        .route(
+        .get("/v1/payment.stripe/refunds", refund::all, &[])
+        .post(
+            "/v1/payment.stripe/refunds/create",
+            refund::create,
+            refusing::REFUNDING,
+        )
+        .post(
+            "/v1/payment.stripe/refunds/approve",
+            refund::approve,
+            refusing::REFUNDING,
+        )
+        .post(
+            "/v1/payment.stripe/refunds/reject",
+            refund::reject,
+            refusing::REFUNDING,
+        )
+        .get("/v1/payment.stripe/events", payment::events, &[])
+        .post("/v1/payment.stripe/events/replay", reconcile::replay, &[])
+        .get("/v1/payment.stripe/reconcile", reconcile::state, &[])
+        .post(
             "/v1/payment.stripe/reconcile",
-            get(reconcile::state).post(reconcile::begin),
+            reconcile::begin,
+            &["payment_not_configured", "reconciliation_running"],
         )
-        .route(
+        .post(
             "/v1/payment.stripe/recovery/end",
-            post(reconcile::end_recovery),
+            reconcile::end_recovery,
+            &[],
         )
 }
 
 /// What can be bought, and what comes with it.
-fn purchases() -> Router<App> {
-    Router::new()
-        .route("/v1/balance/auto_topup", get(auto_topup::one))
-        .route("/v1/balance/auto_topup/set", post(auto_topup::set))
-        .route("/v1/balance/auto_topup/remove", post(auto_topup::remove))
-        .route("/v1/balance/packages", get(package::all))
-        .route("/v1/balance/coupons", get(coupon::all))
-        .route("/v1/balance/coupons/create", post(coupon::create))
-        .route("/v1/balance/coupons/disable", post(coupon::disable))
-        .route("/v1/balance/codes", get(code::all))
-        .route("/v1/balance/codes/create", post(code::create))
-        .route("/v1/balance/codes/disable", post(code::disable))
-        .route("/v1/balance/codes/redeem", post(code::redeem))
-        .route("/v1/balance/signup/claim", post(referral::signup))
-        .route("/v1/balance/trial/claim", post(referral::trial))
-        .route("/v1/balance/referral", get(referral::mine))
-        .route("/v1/balance/referral/claim", post(referral::claim))
-        .route("/v1/balance/bonuses", get(code::had))
-        .route("/v1/balance/topups/me", get(topup::mine))
-        .route("/v1/balance/topups/create", post(topup::create))
-        .route("/v1/balance/topups", get(topup::all))
-        .route("/v1/balance/topups/finish", post(topup::finish))
-        .route("/v1/balance/topups/cancel", post(topup::cancel))
+fn purchases() -> Routes {
+    Routes::new()
+        .get(
+            "/v1/balance/auto_topup",
+            auto_topup::one,
+            &["auto_topup_not_found"],
+        )
+        .post(
+            "/v1/balance/auto_topup/set",
+            auto_topup::set,
+            refusing::AUTO_TOPUP,
+        )
+        .post(
+            "/v1/balance/auto_topup/remove",
+            auto_topup::remove,
+            &["auto_topup_not_found"],
+        )
+        .get("/v1/balance/packages", package::all, &[])
+        .get("/v1/balance/coupons", coupon::all, &[])
+        .post(
+            "/v1/balance/coupons/create",
+            coupon::create,
+            &["coupon_exists"],
+        )
+        .post(
+            "/v1/balance/coupons/disable",
+            coupon::disable,
+            &["coupon_not_found"],
+        )
+        .get("/v1/balance/codes", code::all, &[])
+        .post("/v1/balance/codes/create", code::create, &[])
+        .post("/v1/balance/codes/disable", code::disable, &[])
+        .post(
+            "/v1/balance/codes/redeem",
+            code::redeem,
+            refusing::REDEEMING,
+        )
+        .post(
+            "/v1/balance/signup/claim",
+            referral::signup,
+            refusing::WELCOME,
+        )
+        .post(
+            "/v1/balance/trial/claim",
+            referral::trial,
+            refusing::WELCOME,
+        )
+        .get("/v1/balance/referral", referral::mine, &["not_offered"])
+        .post(
+            "/v1/balance/referral/claim",
+            referral::claim,
+            refusing::REFERRING,
+        )
+        .get("/v1/balance/bonuses", code::had, &[])
+        .get("/v1/balance/topups/me", topup::mine, &[])
+        .post(
+            "/v1/balance/topups/create",
+            topup::create,
+            refusing::WISHING,
+        )
+        .get("/v1/balance/topups", topup::all, &[])
+        .post(
+            "/v1/balance/topups/finish",
+            topup::finish,
+            &["balance_out_of_range", "topup_not_pending"],
+        )
+        .post(
+            "/v1/balance/topups/cancel",
+            topup::cancel,
+            &["topup_not_pending"],
+        )
 }
 
 /// What is in wallets, and why.
-fn balances() -> Router<App> {
-    Router::new()
-        .route("/v1/balance/me", get(balance::mine))
-        .route(
-            "/v1/balance/history/me",
-            get(balance::my_history).layer(Extension(Toll::Reading)),
+fn balances() -> Routes {
+    Routes::new()
+        .get("/v1/balance/me", balance::mine, &[])
+        .get("/v1/balance/history/me", balance::my_history, &[])
+        .costs(Toll::Reading)
+        .get("/v1/balance/users", balance::users, &[])
+        .get("/v1/balance/history", balance::history, &[])
+        .post(
+            "/v1/balance/add",
+            balance::add,
+            &["balance_out_of_range", "too_many"],
         )
-        .route("/v1/balance/users", get(balance::users))
-        .route("/v1/balance/history", get(balance::history))
-        .route("/v1/balance/add", post(balance::add))
-        .route("/v1/balance/sub", post(balance::sub))
-        .route("/v1/balance/at", get(wallet::at))
-        .route(
+        .post("/v1/balance/sub", balance::sub, refusing::SPENDING)
+        .get("/v1/balance/at", wallet::at, &[])
+        .get(
             "/v1/balance/explain",
-            get(explain::explain).layer(Extension(Toll::Reading)),
+            explain::explain,
+            refusing::EXPLAINING,
         )
-        .route("/v1/balance/overdraft/set", post(wallet::set_overdraft))
-        .route("/v1/balance/freeze", post(wallet::freeze))
-        .route("/v1/balance/events", get(happening::list))
-        .route("/v1/balance/checkpoint", get(wallet::checkpoint))
+        .costs(Toll::Reading)
+        .post("/v1/balance/overdraft/set", wallet::set_overdraft, &[])
+        .post("/v1/balance/freeze", wallet::freeze, &[])
+        .get("/v1/balance/events", happening::list, &[])
+        .get("/v1/balance/checkpoint", wallet::checkpoint, &[])
 }
 
 /// What is given, reserved and spent.
-fn spending() -> Router<App> {
-    Router::new()
-        .route("/v1/balance/charge", post(charge::create))
-        .route("/v1/balance/charge/batch", post(charge::batch))
-        .route("/v1/balance/precheck", post(charge::precheck))
-        .route("/v1/balance/holds", get(hold::all))
-        .route("/v1/balance/holds/me", get(hold::mine))
-        .route("/v1/balance/holds/{hold_id}", get(hold::one))
-        .route("/v1/balance/holds/create", post(hold::create))
-        .route("/v1/balance/holds/progress", post(hold::progress))
-        .route("/v1/balance/holds/extend", post(hold::extend))
-        .route("/v1/balance/holds/settle", post(hold::settle))
-        .route("/v1/balance/holds/release", post(hold::release))
-        .route("/v1/balance/grants", get(grant::all))
-        .route("/v1/balance/grants/me", get(grant::mine))
-        .route("/v1/balance/grants/create", post(grant::create))
-        .route("/v1/balance/grants/void", post(grant::void))
-        .route("/v1/balance/limits", get(limit::all))
-        .route("/v1/balance/limits/set", post(limit::set))
-        .route("/v1/balance/limits/remove", post(limit::remove))
-        .route("/v1/balance/exchange", post(exchange::create))
+fn spending() -> Routes {
+    Routes::new()
+        .post("/v1/balance/charge", charge::create, refusing::SPENDING)
+        .post(
+            "/v1/balance/charge/batch",
+            charge::batch,
+            refusing::SPENDING,
+        )
+        .post(
+            "/v1/balance/precheck",
+            charge::precheck,
+            &["balance_out_of_range"],
+        )
+        .get("/v1/balance/holds", hold::all, &[])
+        .get("/v1/balance/holds/me", hold::mine, &[])
+        .get("/v1/balance/holds/{hold_id}", hold::one, &[])
+        .post("/v1/balance/holds/create", hold::create, refusing::HOLDING)
+        .post(
+            "/v1/balance/holds/progress",
+            hold::progress,
+            refusing::HOLDING,
+        )
+        .post("/v1/balance/holds/extend", hold::extend, refusing::HOLDING)
+        .post("/v1/balance/holds/settle", hold::settle, refusing::HOLDING)
+        .post(
+            "/v1/balance/holds/release",
+            hold::release,
+            refusing::HOLDING,
+        )
+        .get("/v1/balance/grants", grant::all, &[])
+        .get("/v1/balance/grants/me", grant::mine, &[])
+        .post(
+            "/v1/balance/grants/create",
+            grant::create,
+            &["balance_out_of_range", "too_many"],
+        )
+        .post("/v1/balance/grants/void", grant::void, &["grant_ended"])
+        .get("/v1/balance/limits", limit::all, &[])
+        .post("/v1/balance/limits/set", limit::set, &[])
+        .post("/v1/balance/limits/remove", limit::remove, &[])
+        .post(
+            "/v1/balance/exchange",
+            exchange::create,
+            refusing::EXCHANGING,
+        )
 }
 
 /// What was used, and who may ask.
-fn usage_and_keys() -> Router<App> {
-    Router::new()
-        .route("/v1/usage/record", post(usage::record))
-        .route("/v1/usage/events", get(usage::all))
-        .route(
-            "/v1/usage/me",
-            get(usage::mine).layer(Extension(Toll::Reading)),
+fn usage_and_keys() -> Routes {
+    Routes::new()
+        .post("/v1/usage/record", usage::record, &[])
+        .get("/v1/usage/events", usage::all, &[])
+        .get("/v1/usage/me", usage::mine, &[])
+        .costs(Toll::Reading)
+        .get("/v1/usage/summary", usage::summary, &[])
+        .get("/v1/keys", key::all, &[])
+        .post(
+            "/v1/keys/create",
+            key::create,
+            &["idempotency_not_supported"],
         )
-        .route("/v1/usage/summary", get(usage::summary))
-        .route("/v1/keys", get(key::all))
-        .route("/v1/keys/create", post(key::create))
-        .route("/v1/keys/revoke", post(key::revoke))
+        .post("/v1/keys/revoke", key::revoke, &[])
 }
 
 async fn nowhere() -> ApiError {

@@ -5,22 +5,27 @@ use bursar_domain::command::{AnswerKey, RequestHash};
 use bursar_store::digest;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::error::ApiError;
-use super::extract::{BODY_MAX, Input, read_body, required};
+use super::extract::{BODY_MAX, Input, read_body};
+use super::form::Form;
 
-/// A `POST` with its JSON body and, if the client sent one, its idempotency key.
+/// A `POST` with its JSON body and its idempotency key. Where a repetition must be harmless, one without a key is refused.
 #[derive(Debug)]
-pub(super) struct Order<const BYTES_MAX: usize = BODY_MAX> {
-    /// The fields of the body, without the idempotency key.
-    pub(super) input: Input,
+pub(super) struct Order<F, const BYTES_MAX: usize = BODY_MAX, const KEY_REQUIRED: bool = false> {
+    /// What is asked for.
+    pub(super) form: F,
     route: String,
     key: Option<String>,
     request_hash: RequestHash,
 }
 
-impl<const BYTES_MAX: usize> Order<BYTES_MAX> {
+/// An [`Order`] that has a key.
+pub(super) type KeyedOrder<F> = Order<F, BODY_MAX, true>;
+
+impl<F, const BYTES_MAX: usize, const KEY_REQUIRED: bool> Order<F, BYTES_MAX, KEY_REQUIRED> {
     /// The key under which the answer is remembered, with the digest of what was asked. Another caller's equal key, and the same
     /// key on another route, are other keys.
     pub(super) fn idempotency(&self, caller: &Caller) -> Option<(AnswerKey, RequestHash)> {
@@ -31,17 +36,14 @@ impl<const BYTES_MAX: usize> Order<BYTES_MAX> {
         };
         Some((key, self.request_hash))
     }
-
-    /// The same where a repetition must be harmless: a request without a key is refused.
-    pub(super) fn idempotency_required(
-        &self,
-        caller: &Caller,
-    ) -> Result<(AnswerKey, RequestHash), ApiError> {
-        required("idempotency_key", self.idempotency(caller))
-    }
 }
 
-impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Order<BYTES_MAX> {
+impl<S, F, const BYTES_MAX: usize, const KEY_REQUIRED: bool> FromRequest<S>
+    for Order<F, BYTES_MAX, KEY_REQUIRED>
+where
+    S: Send + Sync,
+    F: Form,
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
@@ -59,9 +61,13 @@ impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Order<BYTES_MAX>
             (header, body) => header.or(body),
         };
         let request_hash = digest::request_hash(&input.canonical());
+        let form = input.read()?;
+        if KEY_REQUIRED && key.is_none() {
+            return Err(ApiError::missing("idempotency_key"));
+        }
         let route = parts.extensions.get::<MatchedPath>();
         Ok(Self {
-            input,
+            form,
             route: route.map_or_else(
                 || parts.uri.path().to_owned(),
                 |path| path.as_str().to_owned(),
@@ -70,6 +76,28 @@ impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Order<BYTES_MAX>
             request_hash,
         })
     }
+}
+
+/// What an idempotency key may be.
+const KEY_PATTERN: &str = r"^[\x21-\x7e]{1,255}$";
+
+/// The schema of a key in a header.
+pub(super) fn key_schema(about: &str) -> Value {
+    json!({ "type": "string", "pattern": KEY_PATTERN, "description": about })
+}
+
+/// Adds the key to the schema of a body.
+pub(super) fn add_key_to_body(body: &mut Value, required: bool) {
+    let mut key = key_schema("The idempotency key.");
+    if required {
+        match body["required"].as_array_mut() {
+            Some(names) => names.push("idempotency_key".into()),
+            None => body["required"] = json!(["idempotency_key"]),
+        }
+    } else {
+        key["type"] = json!(["string", "null"]);
+    }
+    body["properties"]["idempotency_key"] = key;
 }
 
 /// The key in the body of an order, or of one of several in a batch.

@@ -1,19 +1,22 @@
 //! Packages: what is sold together, for everybody to read.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use bursar_domain::amount::Amount;
 use bursar_domain::package::Package;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
-use super::answer::item;
+use super::answer::{Item, item};
 use super::error::ApiError;
 use super::extract::Query;
+use super::form::Nothing;
+use super::kind::Currency;
+use super::page;
 use crate::App;
 
-#[derive(Debug, Serialize)]
-struct View {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Package")]
+pub(super) struct View {
     package_id: String,
     name: String,
     credits: i64,
@@ -25,18 +28,18 @@ struct View {
     popular: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Price {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Price {
     amount_minor: i64,
-    currency: &'static str,
+    currency: Currency,
     display: String,
 }
 
 impl Price {
-    fn of(amount: &Amount) -> Self {
+    pub(super) fn of(amount: &Amount) -> Self {
         Self {
             amount_minor: amount.minor,
-            currency: amount.unit.code(),
+            currency: Currency(amount.unit),
             display: amount.to_string(),
         }
     }
@@ -60,10 +63,10 @@ impl View {
 /// `GET /v1/balance/packages`
 pub(super) async fn all(
     State(app): State<App>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
+    _: Query<Nothing>,
+) -> Result<Item<page::Whole<View>>, ApiError> {
     let packages = app.config().topup.packages.iter();
-    let items: Vec<View> = packages.map(View::of).collect();
-    Ok(item(json!({ "items": items })))
+    Ok(item(page::Whole {
+        items: packages.map(View::of).collect(),
+    }))
 }

@@ -1,11 +1,14 @@
 //! Lists: newest first, a page at a time.
 
 use bursar_store::query::{Page, PageRequest};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer::{Item, item};
 use super::error::ApiError;
 use super::extract::Input;
+use super::form::{Fields, Part, form};
+use super::kind;
 
 /// Items of a page unless the client wants another number.
 const LIMIT_DEFAULT: i64 = 20;
@@ -14,22 +17,51 @@ const LIMIT_DEFAULT: i64 = 20;
 const LIMIT_MAX: i64 = 100;
 
 /// A page as it is sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub(super) struct List<T> {
+    /// The newest first.
     items: Vec<T>,
+    /// Whether there is another page.
     has_more: bool,
+    /// What to send as `cursor` to get it.
     next: Option<String>,
 }
 
+/// Everything there is, on one page.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
+pub(super) struct Whole<T> {
+    pub(super) items: Vec<T>,
+}
+
+/// The longest cursor, in characters.
+const CURSOR_MAX: usize = 200;
+
 /// `limit` and `cursor` of a request.
-pub(super) fn request(input: &mut Input) -> Result<PageRequest, ApiError> {
-    let limit = input
-        .integer_text("limit", 1, LIMIT_MAX)?
-        .unwrap_or(LIMIT_DEFAULT);
-    Ok(PageRequest {
-        limit: usize::try_from(limit).unwrap_or(1),
-        cursor: input.text("cursor", 200)?,
-    })
+impl Part for PageRequest {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        let limit = input
+            .integer("limit", 1, LIMIT_MAX)?
+            .unwrap_or(LIMIT_DEFAULT);
+        Ok(Self {
+            limit: usize::try_from(limit).unwrap_or(1),
+            cursor: input.text("cursor", CURSOR_MAX)?,
+        })
+    }
+
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        let about = format!("Most items of the page; {LIMIT_DEFAULT} without it.");
+        fields.optional::<kind::Whole<1, LIMIT_MAX>>("limit", &about);
+        fields.optional::<kind::Text<CURSOR_MAX>>("cursor", "`next` of the page before.");
+    }
+}
+
+form! {
+    /// Of a list that has no filters.
+    pub(super) struct Of {
+        pub(super) page: PageRequest,
+    }
 }
 
 /// The page, each item shown by `show`.

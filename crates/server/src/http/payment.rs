@@ -1,149 +1,173 @@
 //! Payments: the ways to pay, what was tried, and the events Stripe sent about it.
 
-use axum::extract::{Path, State};
-use axum::response::IntoResponse;
-use bursar_domain::dispute::Dispute;
+use axum::extract::State;
+use bursar_domain::dispute::{Dispute, DisputeStatus};
 use bursar_domain::event::{EventStatus, StoredEvent};
-use bursar_domain::id::{PaymentId, TopupId};
-use bursar_domain::payment::{Payment, PaymentStatus};
+use bursar_domain::id::{PaymentId, TopupId, UserId};
+use bursar_domain::payment::{Flow, Payment, PaymentStatus};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_engine::EngineError;
 use bursar_store::query::{EventFilter, PageRequest, PaymentFilter, Reader, RefundFilter};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
-use super::answer::item;
+use super::answer::{Item, item};
 use super::auth::{Admin, Caller, User};
 use super::error::ApiError;
-use super::extract::{Input, Query};
-use super::{page, refund};
+use super::extract::Query;
+use super::form::{Nothing, form, in_path};
+use super::kind::{Currency, Id, Moment, Text, Word};
+use super::page::{self, List};
+use super::refund;
 use crate::App;
+
+/// A way to pay.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PaymentMethod")]
+pub(super) struct Method {
+    id: &'static str,
+    r#type: &'static str,
+    enabled: bool,
+    label: &'static str,
+    /// The service and the action that open a payment.
+    service: &'static str,
+    action: &'static str,
+    requires_user: bool,
+    currency: Currency,
+    /// What is missing, if it is not enabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
 
 /// `GET /v1/payment/methods`
 pub(super) async fn methods(
     State(app): State<App>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
+    _: Query<Nothing>,
+) -> Result<Item<page::Whole<Method>>, ApiError> {
     let missing = app.missing_for_payments();
-    let mut method = json!({
-        "id": "stripe",
-        "type": "checkout",
-        "enabled": missing.is_none(),
-        "label": "Card",
-        "service": "payment.stripe",
-        "action": "checkout/create",
-        "requires_user": true,
-        "currency": app.config().stripe.currency.code(),
-    });
-    if let Some(reason) = missing {
-        method["reason"] = reason.into();
-    }
-    Ok(item(json!({ "items": [method] })))
+    let method = Method {
+        id: "stripe",
+        r#type: "checkout",
+        enabled: missing.is_none(),
+        label: "Card",
+        service: "payment.stripe",
+        action: "checkout/create",
+        requires_user: true,
+        currency: Currency(app.config().stripe.currency),
+        reason: missing,
+    };
+    Ok(item(page::Whole {
+        items: vec![method],
+    }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Payment")]
 pub(super) struct View {
-    payment_id: String,
-    topup_id: String,
-    user_id: String,
+    payment_id: Id<PaymentId>,
+    topup_id: Id<TopupId>,
+    user_id: Id<UserId>,
     provider: String,
-    flow: &'static str,
+    flow: Word<Flow>,
     amount_minor: i64,
-    currency: &'static str,
+    currency: Currency,
     display: String,
     livemode: bool,
-    status: &'static str,
+    status: Word<PaymentStatus>,
     stripe_checkout_session_id: Option<String>,
     stripe_payment_intent_id: Option<String>,
     checkout_url: Option<String>,
     last_failure: Option<Failure>,
-    fraud_warned_at: Option<String>,
+    fraud_warned_at: Option<Moment>,
     refunded_minor: i64,
     disputed_minor: i64,
-    created_at: String,
-    updated_at: String,
-    paid_at: Option<String>,
+    created_at: Moment,
+    updated_at: Moment,
+    paid_at: Option<Moment>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PaymentFailure")]
 struct Failure {
     code: String,
     message: String,
-    at: String,
+    at: Moment,
 }
 
 impl View {
     pub(super) fn of(payment: &Payment) -> Self {
         Self {
-            payment_id: payment.id.to_string(),
-            topup_id: payment.topup.to_string(),
-            user_id: payment.user.to_string(),
+            payment_id: Id(payment.id.clone()),
+            topup_id: Id(payment.topup.clone()),
+            user_id: Id(payment.user.clone()),
             provider: payment.provider.clone(),
-            flow: payment.flow.as_str(),
+            flow: Word(payment.flow),
             amount_minor: payment.amount.minor,
-            currency: payment.amount.unit.code(),
+            currency: Currency(payment.amount.unit),
             display: payment.amount.to_string(),
             livemode: payment.livemode,
-            status: payment.status.as_str(),
+            status: Word(payment.status),
             stripe_checkout_session_id: payment.session.clone(),
             stripe_payment_intent_id: payment.intent.clone(),
             checkout_url: payment.checkout_url.clone(),
             last_failure: payment.last_failure.as_ref().map(|failure| Failure {
                 code: failure.code.clone(),
                 message: failure.message.clone(),
-                at: failure.at.to_string(),
+                at: Moment(failure.at),
             }),
-            fraud_warned_at: payment.returned.warned_at.map(|at| at.to_string()),
+            fraud_warned_at: payment.returned.warned_at.map(Moment),
             refunded_minor: payment.returned.refunded,
             disputed_minor: payment.returned.disputed,
-            created_at: payment.created_at.to_string(),
-            updated_at: payment.updated_at.to_string(),
-            paid_at: payment.paid_at.map(|at| at.to_string()),
+            created_at: Moment(payment.created_at),
+            updated_at: Moment(payment.updated_at),
+            paid_at: payment.paid_at.map(Moment),
         }
     }
 }
 
 /// One payment with what became of its money.
-#[derive(Debug, Serialize)]
-struct Whole {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PaymentWithReturns")]
+pub(super) struct Whole {
     #[serde(flatten)]
     payment: View,
     refunds: Refunds,
     disputes: Vec<DisputeView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "RefundsOfPayment")]
 enum Refunds {
     OfAdmin(Vec<refund::View>),
     OfCustomer(Vec<refund::Short>),
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Dispute")]
 struct DisputeView {
     stripe_dispute_id: String,
-    status: &'static str,
+    status: Word<DisputeStatus>,
     reason: String,
     amount_minor: i64,
     withdrawn_minor: i64,
-    currency: &'static str,
-    created_at: String,
-    updated_at: String,
+    currency: Currency,
+    created_at: Moment,
+    updated_at: Moment,
 }
 
 impl DisputeView {
     fn of(dispute: &Dispute) -> Self {
         Self {
             stripe_dispute_id: dispute.id.clone(),
-            status: dispute.status.as_str(),
+            status: Word(dispute.status),
             reason: dispute.reason.clone(),
             amount_minor: dispute.amount.minor,
             withdrawn_minor: dispute.withdrawn(),
-            currency: dispute.amount.unit.code(),
-            created_at: dispute.created_at.to_string(),
-            updated_at: dispute.updated_at.to_string(),
+            currency: Currency(dispute.amount.unit),
+            created_at: Moment(dispute.created_at),
+            updated_at: Moment(dispute.updated_at),
         }
     }
 }
@@ -163,11 +187,9 @@ async fn settled(app: &App, payment: Payment) -> Result<Payment, ApiError> {
 pub(super) async fn one(
     State(app): State<App>,
     caller: Caller,
-    Path(text): Path<String>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
-    let id = PaymentId::parse(&text).ok_or(Refusal::PaymentNotFound)?;
+    PaymentPath(id): PaymentPath,
+    _: Query<Nothing>,
+) -> Result<Item<Whole>, ApiError> {
     let filter = RefundFilter {
         payment: Some(id.clone()),
         status: None,
@@ -203,71 +225,78 @@ pub(super) async fn one(
     }))
 }
 
+in_path! {
+    /// The payment that an address names.
+    PaymentPath(PaymentId) = "payment_id"
+}
+
 /// More refunds than Stripe makes of one payment.
 const RETURNS_MAX: usize = 1_000;
+
+form! {
+    /// Which payments a user asks for.
+    pub(super) struct Mine {
+        status: Option<Word<PaymentStatus>>,
+        topup_id: Option<Id<TopupId>>,
+        page: PageRequest,
+    }
+}
 
 /// `GET /v1/payment.stripe/payments/me`
 pub(super) async fn mine(
     State(app): State<App>,
     User(user): User,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let mut filter = filter(&mut query)?;
-    filter.user = Some(user);
-    list(&app, filter, query).await
+    Query(form): Query<Mine>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, Some(user), form).await
+}
+
+form! {
+    /// Which payments an administrator asks for.
+    pub(super) struct All {
+        /// Only this user's.
+        user_id: Option<Id<UserId>>,
+        these: Mine,
+    }
 }
 
 /// `GET /v1/payment.stripe/payments`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let mut filter = filter(&mut query)?;
-    filter.user = query.user("user_id")?;
-    list(&app, filter, query).await
+    Query(form): Query<All>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, form.user_id.map(|id| id.0), form.these).await
 }
 
-fn filter(query: &mut Input) -> Result<PaymentFilter, ApiError> {
-    let topup = query.text("topup_id", 200)?;
-    let topup = topup
-        .map(|text| TopupId::parse(&text).ok_or(Refusal::TopupNotFound))
-        .transpose()?;
-    Ok(PaymentFilter {
-        user: None,
-        status: query.word("status", PaymentStatus::ALL, PaymentStatus::as_str)?,
-        topup,
-    })
-}
-
-async fn list(
-    app: &App,
-    filter: PaymentFilter,
-    mut query: Input,
-) -> Result<impl IntoResponse + use<>, ApiError> {
-    let request = page::request(&mut query)?;
-    query.finish()?;
+async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<View>>, ApiError> {
+    let filter = PaymentFilter {
+        user,
+        status: form.status.map(|word| word.0),
+        topup: form.topup_id.map(|id| id.0),
+    };
     let payments = app
         .engine()
-        .read(move |reader| reader.payments(&filter, &request))
+        .read(move |reader| reader.payments(&filter, &form.page))
         .await?;
     Ok(page::list(payments, View::of))
 }
 
 /// An event as administrators see it: what came, and what became of it.
-#[derive(Debug, Serialize)]
-struct EventView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StripeEvent")]
+pub(super) struct EventView {
     event_id: String,
     r#type: String,
-    status: &'static str,
+    status: Word<EventStatus>,
     reason: Option<String>,
-    payment_id: Option<String>,
+    payment_id: Option<Id<PaymentId>>,
     object_id: String,
     livemode: bool,
     api_version: String,
-    created_at: String,
-    received_at: String,
-    processed_at: Option<String>,
+    created_at: Moment,
+    received_at: Moment,
+    processed_at: Option<Moment>,
 }
 
 impl EventView {
@@ -275,63 +304,45 @@ impl EventView {
         Self {
             event_id: event.id.clone(),
             r#type: event.kind.clone(),
-            status: event.status.as_str(),
+            status: Word(event.status),
             reason: Some(event.reason.clone()).filter(|reason| !reason.is_empty()),
-            payment_id: event.payment.as_ref().map(ToString::to_string),
+            payment_id: event.payment.clone().map(Id),
             object_id: event.object.clone(),
             livemode: event.livemode,
             api_version: event.api_version.clone(),
-            created_at: Time::from_seconds(event.created).to_string(),
-            received_at: event.received_at.to_string(),
-            processed_at: event.worked_at.map(|at| at.to_string()),
+            created_at: Moment(Time::from_seconds(event.created)),
+            received_at: Moment(event.received_at),
+            processed_at: event.worked_at.map(Moment),
         }
     }
 }
 
-const EVENT_STATUSES: &[(&str, EventStatus)] = &[
-    ("pending", EventStatus::Pending),
-    ("waiting", EventStatus::Waiting),
-    ("applied", EventStatus::Applied),
-    ("ignored", EventStatus::Ignored),
-    ("quarantined", EventStatus::Quarantined),
-    ("failed", EventStatus::Failed),
-];
+form! {
+    /// Which events of Stripe.
+    pub(super) struct Events {
+        status: Option<Word<EventStatus>>,
+        r#type: Option<Text<255>>,
+        event_id: Option<Text<255>>,
+        payment_id: Option<Id<PaymentId>>,
+        page: PageRequest,
+    }
+}
 
 /// `GET /v1/payment.stripe/events`
 pub(super) async fn events(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let payment = query.text("payment_id", 200)?;
+    Query(form): Query<Events>,
+) -> Result<Item<List<EventView>>, ApiError> {
     let filter = EventFilter {
-        status: query.choice("status", EVENT_STATUSES)?,
-        kind: query.text("type", 255)?,
-        id: query.text("event_id", 255)?,
-        payment: payment
-            .map(|text| PaymentId::parse(&text).ok_or(Refusal::PaymentNotFound))
-            .transpose()?,
+        status: form.status.map(|word| word.0),
+        kind: form.r#type.map(|text| text.0),
+        id: form.event_id.map(|text| text.0),
+        payment: form.payment_id.map(|id| id.0),
     };
-    let request = page::request(&mut query)?;
-    query.finish()?;
     let events = app
         .engine()
-        .read(move |reader| reader.events(&filter, &request))
+        .read(move |reader| reader.events(&filter, &form.page))
         .await?;
     Ok(page::list(events, EventView::of))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_can_be_filtered_by() {
-        for status in EventStatus::ALL {
-            assert!(
-                EVENT_STATUSES.contains(&(status.as_str(), status)),
-                "{status:?}"
-            );
-        }
-    }
 }

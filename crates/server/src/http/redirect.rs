@@ -3,14 +3,18 @@
 //! The session's id in the address is the capability to look: only Stripe and the customer know it. Nothing of the address is
 //! repeated on the page.
 
+use std::convert::Infallible;
+
 use askama::Template;
-use axum::extract::{RawQuery, State};
-use axum::response::Response;
+use axum::extract::{FromRequestParts, State};
 use bursar_domain::account::AccountKey;
 use bursar_domain::payment::{Payment, PaymentStatus};
 use bursar_engine::EngineError;
 use http::StatusCode;
+use http::request::Parts;
+use serde_json::json;
 
+use super::openapi::{Argument, Operation, Page, ReturnPage};
 use super::site::page;
 use crate::App;
 
@@ -103,9 +107,30 @@ const fn words(status: PaymentStatus) -> Words {
     }
 }
 
+/// The session that an address names, if it names one.
+#[derive(Debug)]
+pub(super) struct SessionId(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(session_id(parts.uri.query().unwrap_or_default())))
+    }
+}
+
+impl Argument for SessionId {
+    fn describe(operation: &mut Operation<'_>) {
+        let about = "The checkout session that was paid.";
+        let schema =
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_]{1,255}$", "description": about });
+        operation.query_parameter("session_id", &schema);
+    }
+}
+
 /// `GET /v1/payment.stripe/redirect/success`
-pub(super) async fn success(State(app): State<App>, RawQuery(query): RawQuery) -> Response {
-    let Some(session) = session_id(query.as_deref().unwrap_or_default()) else {
+pub(super) async fn success(State(app): State<App>, SessionId(session): SessionId) -> ReturnPage {
+    let Some(session) = session else {
         return plain(&app, StatusCode::NOT_FOUND, UNKNOWN, false);
     };
     match settled(&app, &session).await {
@@ -128,8 +153,8 @@ pub(super) async fn success(State(app): State<App>, RawQuery(query): RawQuery) -
 }
 
 /// `GET /v1/payment.stripe/redirect/cancel`
-pub(super) async fn cancel(State(app): State<App>) -> Response {
-    plain(&app, StatusCode::OK, CANCELED, false)
+pub(super) async fn cancel(State(app): State<App>) -> Page {
+    Page(plain(&app, StatusCode::OK, CANCELED, false).0)
 }
 
 /// The payment of a session, settled by what Stripe says now, and what it brought.
@@ -168,7 +193,7 @@ fn session_id(query: &str) -> Option<String> {
     (plain && (1..=255).contains(&id.len())).then(|| id.to_owned())
 }
 
-fn plain(app: &App, status: StatusCode, words: Words, waiting: bool) -> Response {
+fn plain(app: &App, status: StatusCode, words: Words, waiting: bool) -> ReturnPage {
     render(app, status, words, None, waiting)
 }
 
@@ -178,10 +203,10 @@ fn render(
     words: Words,
     receipt: Option<Receipt>,
     waiting: bool,
-) -> Response {
+) -> ReturnPage {
     let (mood, mark, title, text) = words;
     let name = &app.config().stripe.item_name;
-    page(
+    ReturnPage(page(
         status,
         &Return {
             name,
@@ -192,7 +217,7 @@ fn render(
             receipt,
             waiting,
         },
-    )
+    ))
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! Credits to begin with, and for bringing others.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use bursar_domain::command::{BonusCommand, Command, Reply};
 use bursar_domain::referral::{Join, ReferralStatus, normalized};
 use bursar_domain::welcome::{ClaimWelcome, Welcome};
 use bursar_store::query::ReferralSum;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::answer::{answer, item};
+use super::answer::{Item, answer, item};
 use super::auth::Person;
 use super::error::ApiError;
-use super::extract::{Query, required};
+use super::extract::Query;
+use super::form::{Nothing, form};
 use super::grant;
+use super::kind::{Text, Word};
 use super::order::Order;
 use crate::App;
 
@@ -20,8 +22,8 @@ use crate::App;
 pub(super) async fn signup(
     State(app): State<App>,
     person: Person,
-    order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Nothing>,
+) -> Result<Item<grant::View>, ApiError> {
     claim_welcome(app, person, order, Welcome::Signup).await
 }
 
@@ -29,19 +31,18 @@ pub(super) async fn signup(
 pub(super) async fn trial(
     State(app): State<App>,
     person: Person,
-    order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Nothing>,
+) -> Result<Item<grant::View>, ApiError> {
     claim_welcome(app, person, order, Welcome::Trial).await
 }
 
 async fn claim_welcome(
     app: App,
     person: Person,
-    order: Order,
+    order: Order<Nothing>,
     which: Welcome,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Item<grant::View>, ApiError> {
     let idempotency = order.idempotency(&person.caller());
-    order.input.finish()?;
     let wish = ClaimWelcome {
         which,
         user: person.user,
@@ -52,25 +53,43 @@ async fn claim_welcome(
 }
 
 /// What is shown of a member. Who brought whom is between the operator and his books.
-pub(super) fn shown(sum: &ReferralSum) -> Value {
-    let member = sum.member.as_ref();
-    json!({
-        "code": member.and_then(|member| member.code.as_deref()),
-        "brought": sum.brought,
-        "rewarded": sum.rewarded,
-        "reward_credits": sum.credits,
-        "was_brought": member.is_some_and(|member| member.referrer.is_some()),
-        "status": member.and_then(|member| member.status).map(ReferralStatus::as_str),
-    })
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Referral")]
+pub(super) struct View {
+    /// What to bring others with.
+    code: Option<String>,
+    /// How many have come by it.
+    brought: i64,
+    /// How many of them have bought enough.
+    rewarded: i64,
+    /// What that has brought, in credits.
+    reward_credits: i64,
+    /// Whether somebody has brought this user.
+    was_brought: bool,
+    /// What came of that.
+    status: Option<Word<ReferralStatus>>,
+}
+
+impl View {
+    pub(super) fn of(sum: &ReferralSum) -> Self {
+        let member = sum.member.as_ref();
+        Self {
+            code: member.and_then(|member| member.code.clone()),
+            brought: sum.brought,
+            rewarded: sum.rewarded,
+            reward_credits: sum.credits,
+            was_brought: member.is_some_and(|member| member.referrer.is_some()),
+            status: member.and_then(|member| member.status).map(Word),
+        }
+    }
 }
 
 /// `GET /v1/balance/referral`: the user's own code, which is made when he first asks, and what came of it.
 pub(super) async fn mine(
     State(app): State<App>,
     person: Person,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
+    _: Query<Nothing>,
+) -> Result<Item<View>, ApiError> {
     let user = person.user.clone();
     let wish = Join {
         user: person.user,
@@ -83,29 +102,42 @@ pub(super) async fn mine(
         .engine()
         .read(move |reader| reader.referral_of(&user))
         .await?;
-    Ok(item(shown(&sum)))
+    Ok(item(View::of(&sum)))
+}
+
+form! {
+    /// Who has brought one.
+    pub(super) struct Claim {
+        /// His referral code.
+        code: Text<64>,
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReferralClaim")]
+pub(super) struct Claimed {
+    status: Option<Word<ReferralStatus>>,
 }
 
 /// `POST /v1/balance/referral/claim`
 pub(super) async fn claim(
     State(app): State<App>,
     person: Person,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let code = required("code", order.input.text("code", 64)?)?;
+    order: Order<Claim>,
+) -> Result<Item<Claimed>, ApiError> {
     let idempotency = order.idempotency(&person.caller());
-    order.input.finish()?;
     let wish = Join {
         user: person.user,
         identity: person.identity,
-        code: Some(normalized(&code)),
+        code: Some(normalized(&order.form.code.0)),
     };
     let command = Command::Bonus(BonusCommand::Join(wish));
     let answered = app.submit(command, idempotency).await?;
     match answered.reply {
         Reply::Member(member) => {
-            let status = member.status.map(ReferralStatus::as_str);
-            Ok(answer(json!({ "status": status }), answered.replayed))
+            let status = member.status.map(Word);
+            Ok(answer(Claimed { status }, answered.replayed))
         }
         _ => Err(ApiError::internal(
             &"a referral was answered with something else",

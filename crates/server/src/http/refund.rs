@@ -1,25 +1,27 @@
 //! Refunds: an administrator asks for one, where so configured a second one has to agree.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::{PaymentId, RefundId};
-use bursar_domain::refund::{Refund, RefundStatus, RequestRefund};
-use bursar_domain::refusal::Refusal;
-use bursar_store::query::RefundFilter;
+use bursar_domain::journal::Remark;
+use bursar_domain::refund::{REASONS, Refund, RefundStatus, RequestRefund};
+use bursar_store::query::{PageRequest, RefundFilter};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::answer::answer;
+use super::answer::{Item, answer};
 use super::auth::Admin;
 use super::error::ApiError;
-use super::extract::{Input, Query, required};
-use super::order::Order;
-use super::{json, page};
+use super::extract::Query;
+use super::form::form;
+use super::kind::{Currency, Id, Meta, Moment, Whole, Word, choice};
+use super::order::{KeyedOrder, Order};
+use super::page::{self, List};
 use crate::App;
 
 /// A refund as administrators see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Refund")]
 pub(super) struct View {
     #[serde(flatten)]
     short: Short,
@@ -30,33 +32,34 @@ pub(super) struct View {
     stripe_refund_id: Option<String>,
     note: String,
     r#ref: String,
-    meta: Value,
+    meta: Meta,
 }
 
 /// What the customer may see of it: not what administrators say about it among themselves.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RefundOfCustomer")]
 pub(super) struct Short {
-    refund_id: String,
-    payment_id: String,
-    status: &'static str,
+    refund_id: Id<RefundId>,
+    payment_id: Id<PaymentId>,
+    status: Word<RefundStatus>,
     amount_minor: i64,
-    currency: &'static str,
+    currency: Currency,
     display: String,
-    created_at: String,
-    updated_at: String,
+    created_at: Moment,
+    updated_at: Moment,
 }
 
 impl Short {
     pub(super) fn of(refund: &Refund) -> Self {
         Self {
-            refund_id: refund.id.to_string(),
-            payment_id: refund.payment.to_string(),
-            status: refund.status.as_str(),
+            refund_id: Id(refund.id.clone()),
+            payment_id: Id(refund.payment.clone()),
+            status: Word(refund.status),
             amount_minor: refund.amount.minor,
-            currency: refund.amount.unit.code(),
+            currency: Currency(refund.amount.unit),
             display: refund.amount.to_string(),
-            created_at: refund.created_at.to_string(),
-            updated_at: refund.updated_at.to_string(),
+            created_at: Moment(refund.created_at),
+            updated_at: Moment(refund.updated_at),
         }
     }
 }
@@ -73,8 +76,26 @@ impl View {
             stripe_refund_id: refund.provider_id.clone(),
             note: refund.remark.note.clone(),
             r#ref: refund.remark.reference.clone(),
-            meta: json::stored(&refund.remark.meta),
+            meta: Meta(refund.remark.meta.clone()),
         }
+    }
+}
+
+/// A reason in Stripe's words.
+#[derive(Debug)]
+struct InWords(&'static str);
+
+choice!(InWords, &REASONS.map(|word| (word, word)));
+
+form! {
+    /// How much of which payment goes back, and why.
+    pub(super) struct Create {
+        payment_id: Id<PaymentId>,
+        /// In smallest steps of the payment's currency; all that is left without it.
+        amount_minor: Option<Whole<1, AMOUNT_MAX>>,
+        /// For Stripe.
+        reason: Option<InWords>,
+        remark: Remark,
     }
 }
 
@@ -82,32 +103,37 @@ impl View {
 pub(super) async fn create(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let idempotency = order.idempotency_required(&admin.caller())?;
-    let payment = required("payment_id", payment_id(&mut order.input)?)?;
-    let amount = order.input.integer("amount_minor", 1, AMOUNT_MAX)?;
-    let reason = order.input.text("reason", 64)?.unwrap_or_default();
-    let remark = order.input.remark()?;
-    order.input.finish()?;
+    order: KeyedOrder<Create>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let form = order.form;
     let wish = RequestRefund {
-        payment,
-        amount,
-        reason,
+        payment: form.payment_id.0,
+        amount: form.amount_minor.map(|number| number.0),
+        reason: form
+            .reason
+            .map(|word| word.0.to_owned())
+            .unwrap_or_default(),
         by: admin.0.to_string(),
-        remark,
+        remark: form.remark,
     };
-    let asked = app.engine().request_refund(wish, Some(idempotency));
-    let (refund, replayed) = asked.await?;
+    let (refund, replayed) = app.engine().request_refund(wish, idempotency).await?;
     Ok(answer(View::of(&refund), replayed))
+}
+
+form! {
+    /// Which refund is decided.
+    pub(super) struct Decide {
+        refund_id: Id<RefundId>,
+    }
 }
 
 /// `POST /v1/payment.stripe/refunds/approve`
 pub(super) async fn approve(
     State(app): State<App>,
     admin: Admin,
-    order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Decide>,
+) -> Result<Item<View>, ApiError> {
     decide(&app, &admin, order, true).await
 }
 
@@ -115,49 +141,46 @@ pub(super) async fn approve(
 pub(super) async fn reject(
     State(app): State<App>,
     admin: Admin,
-    order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Decide>,
+) -> Result<Item<View>, ApiError> {
     decide(&app, &admin, order, false).await
 }
 
 async fn decide(
     app: &App,
     admin: &Admin,
-    mut order: Order,
+    order: Order<Decide>,
     agrees: bool,
-) -> Result<impl IntoResponse + use<>, ApiError> {
+) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
-    let text = required("refund_id", order.input.text("refund_id", 200)?)?;
-    order.input.finish()?;
-    let refund = RefundId::parse(&text).ok_or(Refusal::RefundNotFound)?;
-    let by = admin.0.to_string();
+    let (Id(refund), by) = (order.form.refund_id, admin.0.to_string());
     let decided = app.engine().decide_refund(refund, agrees, by, idempotency);
     let (refund, replayed) = decided.await?;
     Ok(answer(View::of(&refund), replayed))
+}
+
+form! {
+    /// Which refunds.
+    pub(super) struct All {
+        payment_id: Option<Id<PaymentId>>,
+        status: Option<Word<RefundStatus>>,
+        page: PageRequest,
+    }
 }
 
 /// `GET /v1/payment.stripe/refunds`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
+    Query(form): Query<All>,
+) -> Result<Item<List<View>>, ApiError> {
     let filter = RefundFilter {
-        payment: payment_id(&mut query)?,
-        status: query.word("status", RefundStatus::ALL, RefundStatus::as_str)?,
+        payment: form.payment_id.map(|id| id.0),
+        status: form.status.map(|word| word.0),
     };
-    let request = page::request(&mut query)?;
-    query.finish()?;
     let refunds = app
         .engine()
-        .read(move |reader| reader.refunds(&filter, &request))
+        .read(move |reader| reader.refunds(&filter, &form.page))
         .await?;
     Ok(page::list(refunds, View::of))
-}
-
-/// A text that is no id of ours names nothing of ours: 404, like any id that does not exist.
-fn payment_id(input: &mut Input) -> Result<Option<PaymentId>, ApiError> {
-    let text = input.text("payment_id", 200)?;
-    let parsed = text.map(|text| PaymentId::parse(&text).ok_or(Refusal::PaymentNotFound));
-    Ok(parsed.transpose()?)
 }

@@ -1,12 +1,15 @@
 //! The page at `/` and its files: embedded, and only a client of the API.
 
+use std::convert::Infallible;
+
 use askama::Template;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::error::ApiError;
+use super::openapi::{Argument, File, Operation, Page};
 use crate::App;
 
 /// Pages load their own files and nothing else; nothing may frame them.
@@ -53,7 +56,7 @@ struct Home<'a> {
 }
 
 /// `GET /`
-pub(super) async fn home(State(app): State<App>) -> Response {
+pub(super) async fn home(State(app): State<App>) -> Page {
     let topup = &app.config().topup;
     let home = Home {
         name: &app.config().stripe.item_name,
@@ -65,14 +68,12 @@ pub(super) async fn home(State(app): State<App>) -> Response {
         decimals: topup.price.currency.decimals(),
         demo: app.demo().is_some(),
     };
-    page(StatusCode::OK, &home)
+    Page(page(StatusCode::OK, &home))
 }
 
 /// `GET /assets/{name}`
-pub(super) async fn asset(path: Result<Path<String>, PathRejection>) -> Response {
-    // An address that is not even text names no file.
-    let name = path.map(|Path(name)| name).unwrap_or_default();
-    match FILES.iter().find(|(file, ..)| *file == name) {
+pub(super) async fn asset(AssetName(name): AssetName) -> File {
+    File(match FILES.iter().find(|(file, ..)| *file == name) {
         Some((_, kind, text)) => (
             [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
             *text,
@@ -84,6 +85,27 @@ pub(super) async fn asset(path: Result<Path<String>, PathRejection>) -> Response
             "there is no such file",
         )
         .into_response(),
+    })
+}
+
+/// The name of a file in an address.
+#[derive(Debug)]
+pub(super) struct AssetName(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for AssetName {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        // An address that is not even text names no file.
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.map(|Path(name)| name).unwrap_or_default()))
+    }
+}
+
+impl Argument for AssetName {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.path::<String>("name");
+        operation.may(&["route_not_found"]);
     }
 }
 

@@ -1,66 +1,85 @@
 //! Top-ups: a user wishes for credits; an administrator can finish or cancel a wish.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use bursar_domain::command::{Command, Reply};
-use bursar_domain::id::TopupId;
+use bursar_domain::command::{AnswerKey, Command, Reply, RequestHash};
+use bursar_domain::id::{PaymentId, TopupId, UserId};
+use bursar_domain::journal::Remark;
 use bursar_domain::topup::{CreateTopup, Topup, TopupStatus, Wish};
-use bursar_store::query::TopupFilter;
+use bursar_store::query::{PageRequest, TopupFilter};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::answer::{Item, answer};
-use super::auth::{Admin, Caller, User};
+use super::auth::{Admin, User};
 use super::error::ApiError;
-use super::extract::{Input, Query, required};
+use super::extract::Query;
+use super::field::Credits;
+use super::form::form;
+use super::kind::{Currency, Id, Meta, Moment, Text, Word};
 use super::order::Order;
-use super::{json, page};
+use super::page::{self, List};
 use crate::App;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Topup")]
 pub(super) struct View {
-    topup_id: String,
-    user_id: String,
+    topup_id: Id<TopupId>,
+    user_id: Id<UserId>,
     credits: i64,
     bonus: i64,
     package_id: Option<String>,
     coupon: Option<String>,
     discount_minor: i64,
     amount_minor: i64,
-    currency: &'static str,
+    currency: Currency,
     display: String,
-    status: &'static str,
-    payment_id: Option<String>,
+    status: Word<TopupStatus>,
+    payment_id: Option<Id<PaymentId>>,
     note: String,
     r#ref: String,
-    meta: Value,
-    created_at: String,
-    updated_at: String,
-    paid_at: Option<String>,
+    meta: Meta,
+    created_at: Moment,
+    updated_at: Moment,
+    paid_at: Option<Moment>,
 }
 
 impl View {
     fn of(topup: &Topup) -> Self {
         Self {
-            topup_id: topup.id.to_string(),
-            user_id: topup.user.to_string(),
+            topup_id: Id(topup.id.clone()),
+            user_id: Id(topup.user.clone()),
             credits: topup.credits,
             bonus: topup.bonus,
             package_id: topup.package.clone(),
             coupon: topup.coupon.clone(),
             discount_minor: topup.discount,
             amount_minor: topup.price.minor,
-            currency: topup.price.unit.code(),
+            currency: Currency(topup.price.unit),
             display: topup.price.to_string(),
-            status: topup.status.as_str(),
-            payment_id: topup.payment.as_ref().map(ToString::to_string),
+            status: Word(topup.status),
+            payment_id: topup.payment.clone().map(Id),
             note: topup.remark.note.clone(),
             r#ref: topup.remark.reference.clone(),
-            meta: json::stored(&topup.remark.meta),
-            created_at: topup.created_at.to_string(),
-            updated_at: topup.updated_at.to_string(),
-            paid_at: topup.paid_at.map(|at| at.to_string()),
+            meta: Meta(topup.remark.meta.clone()),
+            created_at: Moment(topup.created_at),
+            updated_at: Moment(topup.updated_at),
+            paid_at: topup.paid_at.map(Moment),
         }
+    }
+}
+
+form! {
+    /// What a user wants to buy.
+    pub(super) struct Create {
+        /// A package: its credits, its bonus, its price.
+        package_id: Option<Text<200>>,
+        /// So many credits, within the configured limits.
+        credits: Option<Credits<1>>,
+        /// What is paid in, of those that have a price.
+        currency: Option<Currency>,
+        /// The code of a coupon.
+        coupon: Option<Text<64>>,
+        remark: Remark,
     }
 }
 
@@ -68,15 +87,17 @@ impl View {
 pub(super) async fn create(
     State(app): State<App>,
     user: User,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Create>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&user.caller());
+    let form = order.form;
     let limits = &app.config().topup;
-    let input = &mut order.input;
-    let package = input.text("package_id", 200)?;
-    let credits = input.optional_credits(limits.min, limits.max)?;
-    let wish = match (package, credits) {
-        (Some(package), None) => Wish::Package(package),
-        (None, Some(credits)) => Wish::Credits(credits),
+    let credits = form
+        .credits
+        .map(|credits| credits.within(limits.min, limits.max));
+    let wish = match (form.package_id, credits.transpose()?) {
+        (Some(package), None) => Wish::Package(package.0),
+        (None, Some(credits)) => Wish::Credits(credits.0),
         (None, None) => return Err(ApiError::missing("amount")),
         (Some(_), Some(_)) => {
             let message = "has credits of its own: give it, or `credits`";
@@ -84,57 +105,56 @@ pub(super) async fn create(
         }
     };
     let wish = CreateTopup {
-        user: user.0.clone(),
+        user: user.0,
         wish,
-        currency: input.currency()?,
-        coupon: input.text("coupon", 64)?,
-        remark: input.remark()?,
+        currency: form.currency.map(|currency| currency.0),
+        coupon: form.coupon.map(|text| text.0),
+        remark: form.remark,
     };
-    decide(&app, &user.caller(), order, Command::CreateTopup(wish)).await
+    decide(&app, Command::CreateTopup(wish), idempotency).await
+}
+
+form! {
+    /// Which top-up ends by hand.
+    pub(super) struct End {
+        topup_id: Id<TopupId>,
+        remark: Remark,
+    }
 }
 
 /// `POST /v1/balance/topups/finish`
 pub(super) async fn finish(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let topup = id(&mut order.input)?;
-    let remark = order.input.remark()?;
-    decide(
-        &app,
-        &admin.caller(),
-        order,
-        Command::FinishTopup { topup, remark },
-    )
-    .await
+    order: Order<End>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let End {
+        topup_id: Id(topup),
+        remark,
+    } = order.form;
+    decide(&app, Command::FinishTopup { topup, remark }, idempotency).await
 }
 
 /// `POST /v1/balance/topups/cancel`
 pub(super) async fn cancel(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let topup = id(&mut order.input)?;
-    let remark = order.input.remark()?;
-    decide(
-        &app,
-        &admin.caller(),
-        order,
-        Command::CancelTopup { topup, remark },
-    )
-    .await
+    order: Order<End>,
+) -> Result<Item<View>, ApiError> {
+    let idempotency = order.idempotency(&admin.caller());
+    let End {
+        topup_id: Id(topup),
+        remark,
+    } = order.form;
+    decide(&app, Command::CancelTopup { topup, remark }, idempotency).await
 }
 
 async fn decide(
     app: &App,
-    caller: &Caller,
-    order: Order,
     command: Command,
+    idempotency: Option<(AnswerKey, RequestHash)>,
 ) -> Result<Item<View>, ApiError> {
-    let idempotency = order.idempotency(caller);
-    order.input.finish()?;
     let answered = app.submit(command, idempotency).await?;
     match answered.reply {
         Reply::Topup(topup) => Ok(answer(View::of(&topup), answered.replayed)),
@@ -144,68 +164,49 @@ async fn decide(
     }
 }
 
-/// A text that is no id of ours names nothing of ours: 404, like any id that does not exist.
-pub(super) fn id(input: &mut Input) -> Result<TopupId, ApiError> {
-    let text = required("topup_id", input.text("topup_id", 200)?)?;
-    TopupId::parse(&text).ok_or_else(|| bursar_domain::refusal::Refusal::TopupNotFound.into())
+form! {
+    /// Which top-ups a user asks for.
+    pub(super) struct Mine {
+        status: Option<Word<TopupStatus>>,
+        page: PageRequest,
+    }
 }
-
-const STATUSES: &[(&str, TopupStatus)] = &[
-    ("pending", TopupStatus::Pending),
-    ("paid", TopupStatus::Paid),
-    ("canceled", TopupStatus::Canceled),
-    ("expired", TopupStatus::Expired),
-    ("failed", TopupStatus::Failed),
-];
 
 /// `GET /v1/balance/topups/me`
 pub(super) async fn mine(
     State(app): State<App>,
     User(user): User,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = TopupFilter {
-        user: Some(user),
-        status: query.choice("status", STATUSES)?,
-    };
-    list(&app, filter, query).await
+    Query(form): Query<Mine>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, Some(user), form).await
+}
+
+form! {
+    /// Which top-ups an administrator asks for.
+    pub(super) struct All {
+        /// Only this user's.
+        user_id: Option<Id<UserId>>,
+        these: Mine,
+    }
 }
 
 /// `GET /v1/balance/topups`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = TopupFilter {
-        user: query.user("user_id")?,
-        status: query.choice("status", STATUSES)?,
-    };
-    list(&app, filter, query).await
+    Query(form): Query<All>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, form.user_id.map(|id| id.0), form.these).await
 }
 
-async fn list(
-    app: &App,
-    filter: TopupFilter,
-    mut query: Input,
-) -> Result<impl IntoResponse + use<>, ApiError> {
-    let request = page::request(&mut query)?;
-    query.finish()?;
+async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<View>>, ApiError> {
+    let filter = TopupFilter {
+        user,
+        status: form.status.map(|word| word.0),
+    };
     let topups = app
         .engine()
-        .read(move |reader| reader.topups(&filter, &request))
+        .read(move |reader| reader.topups(&filter, &form.page))
         .await?;
     Ok(page::list(topups, View::of))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_can_be_filtered_by() {
-        for status in TopupStatus::ALL {
-            assert!(STATUSES.contains(&(status.as_str(), status)), "{status:?}");
-        }
-    }
 }

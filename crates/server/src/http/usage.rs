@@ -1,46 +1,65 @@
 //! Usage: facts about what was consumed, and summaries of them.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::grant::AMOUNT_MAX;
+use bursar_domain::id::UserId;
 use bursar_domain::usage::{RecordUsage, UsageEvent, UsageStatus};
-use bursar_store::query::{UsageFilter, UsageSum};
+use bursar_store::query::{PageRequest, UsageFilter, UsageSum};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::answer::{answer, item};
+use super::answer::{Item, answer, item};
 use super::auth::{Admin, User};
 use super::error::ApiError;
-use super::extract::{Input, Query, required};
+use super::extract::Query;
+use super::field::Metadata;
+use super::form::form;
+use super::kind::{Id, Meta, Moment, Name, Whole, Word};
 use super::order::Order;
-use super::{json, page};
+use super::page::{self, List};
 use crate::App;
 
-#[derive(Debug, Serialize)]
-struct View {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Usage")]
+pub(super) struct View {
     usage_id: i64,
-    user_id: String,
+    user_id: Id<UserId>,
     service: String,
     variant: String,
     quantity: i64,
-    status: &'static str,
-    meta: Value,
-    created_at: String,
+    status: Word<UsageStatus>,
+    meta: Meta,
+    created_at: Moment,
 }
 
 impl View {
     fn of(event: &UsageEvent) -> Self {
         Self {
             usage_id: event.number,
-            user_id: event.user.to_string(),
+            user_id: Id(event.user.clone()),
             service: event.service.clone(),
             variant: event.variant.clone(),
             quantity: event.quantity,
-            status: event.status.as_str(),
-            meta: json::stored(&event.meta),
-            created_at: event.at.to_string(),
+            status: Word(event.status),
+            meta: Meta(event.meta.clone()),
+            created_at: Moment(event.at),
         }
+    }
+}
+
+form! {
+    /// A fact about what was used.
+    pub(super) struct Record {
+        user_id: Id<UserId>,
+        service: Name,
+        /// A model, a size.
+        variant: Option<Name>,
+        /// How much; 1 without it.
+        quantity: Option<Whole<1, AMOUNT_MAX>>,
+        /// How it went; `success` without it.
+        status: Option<Word<UsageStatus>>,
+        meta: Metadata,
     }
 }
 
@@ -48,21 +67,18 @@ impl View {
 pub(super) async fn record(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let input = &mut order.input;
-    let fact = RecordUsage {
-        user: required("user_id", input.user("user_id")?)?,
-        service: required("service", input.name("service")?)?,
-        variant: input.name("variant")?.unwrap_or_default(),
-        quantity: input.integer("quantity", 1, AMOUNT_MAX)?.unwrap_or(1),
-        status: input
-            .word("status", UsageStatus::ALL, UsageStatus::as_str)?
-            .unwrap_or(UsageStatus::Success),
-        meta: input.meta()?,
-    };
+    order: Order<Record>,
+) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
-    order.input.finish()?;
+    let form = order.form;
+    let fact = RecordUsage {
+        user: form.user_id.0,
+        service: form.service.0,
+        variant: form.variant.map(|name| name.0).unwrap_or_default(),
+        quantity: form.quantity.map_or(1, |number| number.0),
+        status: form.status.map_or(UsageStatus::Success, |word| word.0),
+        meta: form.meta.0,
+    };
     let answered = app.submit(Command::RecordUsage(fact), idempotency).await?;
     match answered.reply {
         Reply::Usage(event) => Ok(answer(View::of(&event), answered.replayed)),
@@ -72,48 +88,69 @@ pub(super) async fn record(
     }
 }
 
-fn filter(query: &mut Input) -> Result<UsageFilter, ApiError> {
-    Ok(UsageFilter {
-        user: None,
-        service: query.name("service")?,
-        from: query.time("from")?,
-        to: query.time("to")?,
-    })
+form! {
+    /// What was used when.
+    pub(super) struct Span {
+        service: Option<Name>,
+        /// Not before.
+        from: Option<Moment>,
+        /// Before.
+        to: Option<Moment>,
+    }
+}
+
+impl Span {
+    fn of(self, user: Option<UserId>) -> UsageFilter {
+        UsageFilter {
+            user,
+            service: self.service.map(|name| name.0),
+            from: self.from.map(|at| at.0),
+            to: self.to.map(|at| at.0),
+        }
+    }
+}
+
+form! {
+    /// What was used when by oneself.
+    pub(super) struct Mine {
+        span: Span,
+        page: PageRequest,
+    }
 }
 
 /// `GET /v1/usage/me`
 pub(super) async fn mine(
     State(app): State<App>,
     User(user): User,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = UsageFilter {
-        user: Some(user),
-        ..filter(&mut query)?
-    };
-    list(&app, filter, query).await
+    Query(form): Query<Mine>,
+) -> Result<Item<List<View>>, ApiError> {
+    list(&app, form.span.of(Some(user)), form.page).await
+}
+
+form! {
+    /// What was used when by whom.
+    pub(super) struct All {
+        /// Only this user's.
+        user_id: Option<Id<UserId>>,
+        these: Mine,
+    }
 }
 
 /// `GET /v1/usage/events`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = UsageFilter {
-        user: query.user("user_id")?,
-        ..filter(&mut query)?
-    };
-    list(&app, filter, query).await
+    Query(form): Query<All>,
+) -> Result<Item<List<View>>, ApiError> {
+    let Mine { span, page } = form.these;
+    list(&app, span.of(form.user_id.map(|id| id.0)), page).await
 }
 
 async fn list(
     app: &App,
     filter: UsageFilter,
-    mut query: Input,
-) -> Result<impl IntoResponse + use<>, ApiError> {
-    let request = page::request(&mut query)?;
-    query.finish()?;
+    request: PageRequest,
+) -> Result<Item<List<View>>, ApiError> {
     let events = app
         .engine()
         .read(move |reader| reader.usage(&filter, &request))
@@ -121,31 +158,32 @@ async fn list(
     Ok(page::list(events, View::of))
 }
 
-#[derive(Debug, Serialize)]
-struct Summary {
-    items: Vec<Sum>,
-}
-
-#[derive(Debug, Serialize)]
-struct Sum {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "UsageSum")]
+pub(super) struct Sum {
     service: String,
     variant: String,
-    status: &'static str,
+    status: Word<UsageStatus>,
     count: i64,
     quantity: i64,
+}
+
+form! {
+    /// What is summed up.
+    pub(super) struct Summed {
+        /// Only this user's.
+        user_id: Option<Id<UserId>>,
+        span: Span,
+    }
 }
 
 /// `GET /v1/usage/summary`
 pub(super) async fn summary(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let filter = UsageFilter {
-        user: query.user("user_id")?,
-        ..filter(&mut query)?
-    };
-    query.finish()?;
+    Query(form): Query<Summed>,
+) -> Result<Item<page::Whole<Sum>>, ApiError> {
+    let filter = form.span.of(form.user_id.map(|id| id.0));
     let sums = app
         .engine()
         .read(move |reader| reader.usage_summary(&filter))
@@ -153,11 +191,11 @@ pub(super) async fn summary(
     let sum = |sum: UsageSum| Sum {
         service: sum.service,
         variant: sum.variant,
-        status: sum.status.as_str(),
+        status: Word(sum.status),
         count: sum.count,
         quantity: sum.quantity,
     };
-    Ok(item(Summary {
+    Ok(item(page::Whole {
         items: sums.into_iter().map(sum).collect(),
     }))
 }

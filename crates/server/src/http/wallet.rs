@@ -1,57 +1,49 @@
 //! Wallets as a whole: what is in them, now and at a past moment, and how far below zero they may go.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
-use bursar_domain::account::AccountKey;
-use bursar_domain::amount::{Amount, CreditPrice, Unit};
+use bursar_domain::account::{AccountKey, Owner};
+use bursar_domain::amount::{CreditPrice, Unit};
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::grant::AMOUNT_MAX;
+use bursar_domain::id::UserId;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
 use bursar_store::query::Reader;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answer::{answer, item};
+use super::answer::{Item, answer, item};
 use super::auth::Admin;
 use super::error::ApiError;
-use super::extract::{Query, required};
+use super::extract::{Input, Query};
+use super::form::{Fields, Nothing, Part, form};
+use super::kind::{Code, Id, Moment, Whole};
 use super::order::Order;
+use super::package::Price;
 use crate::App;
 
 /// A wallet as it is sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Wallet")]
 pub(super) struct View {
-    user_id: String,
+    user_id: Id<Owner>,
     credits: i64,
     available: i64,
     held: i64,
     debt: i64,
-    unit: &'static str,
+    unit: Code,
     overdraft: Option<i64>,
     frozen: bool,
-    money: Option<Money>,
-    created_at: Option<String>,
-    updated_at: Option<String>,
+    money: Option<Price>,
+    created_at: Option<Moment>,
+    updated_at: Option<Moment>,
 }
 
 /// What the credits would cost today: for display, not a promise.
-#[derive(Debug, Serialize)]
-struct Money {
-    amount_minor: i64,
-    currency: &'static str,
-    display: String,
-}
-
-impl Money {
-    fn of(price: &CreditPrice, credits: i64) -> Option<Self> {
-        let amount: Amount = price.cost_rounded_up(credits).ok()?;
-        Some(Self {
-            amount_minor: amount.minor,
-            currency: amount.unit.code(),
-            display: amount.to_string(),
-        })
-    }
+fn worth(price: &CreditPrice, credits: i64) -> Option<Price> {
+    let amount = price.cost_rounded_up(credits).ok()?;
+    Some(Price::of(&amount))
 }
 
 impl View {
@@ -64,77 +56,105 @@ impl View {
     ) -> Self {
         let credits = wallet.map_or(0, |wallet| wallet.credits(now));
         Self {
-            user_id: key.owner.to_string(),
+            user_id: Id(key.owner.clone()),
             credits,
             available: wallet.map_or(0, |wallet| wallet.available(now)),
             held: wallet.map_or(0, Wallet::held),
             debt: wallet.map_or(0, Wallet::debt),
-            unit: key.unit.code(),
+            unit: Code(key.unit),
             overdraft: wallet.and_then(|wallet| wallet.overdraft),
             frozen: wallet.is_some_and(|wallet| wallet.frozen),
             money: if key.unit == Unit::CREDIT {
-                Money::of(price, credits)
+                worth(price, credits)
             } else {
                 None
             },
-            created_at: wallet.map(|wallet| wallet.account.opened_at.to_string()),
-            updated_at: wallet.map(|wallet| wallet.account.updated_at.to_string()),
+            created_at: wallet.map(|wallet| Moment(wallet.account.opened_at)),
+            updated_at: wallet.map(|wallet| Moment(wallet.account.updated_at)),
         }
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Past {
-    user_id: String,
-    at: String,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PastBalance")]
+pub(super) struct Past {
+    user_id: Id<UserId>,
+    at: Moment,
     credits: i64,
-    unit: &'static str,
-    changed_at: Option<String>,
+    unit: Code,
+    changed_at: Option<Moment>,
+}
+
+form! {
+    /// Which wallet, and when.
+    pub(super) struct At {
+        user_id: Id<UserId>,
+        unit: Unit,
+        at: Moment,
+    }
 }
 
 /// `GET /v1/balance/at`
 pub(super) async fn at(
     State(app): State<App>,
     _: Admin,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    let key = query.wallet()?;
-    let at = required("at", query.time("at")?)?;
-    query.finish()?;
-    let (user_id, unit) = (key.owner.to_string(), key.unit.code());
-    let past = app.engine().balance_at(key, at).await?;
+    Query(form): Query<At>,
+) -> Result<Item<Past>, ApiError> {
+    let At { user_id, unit, at } = form;
+    let key = AccountKey::wallet_in(&user_id.0, unit);
+    let past = app.engine().balance_at(key, at.0).await?;
     Ok(item(Past {
         user_id,
-        at: at.to_string(),
+        at,
         credits: past.map_or(0, |(balance, _)| balance),
-        unit,
-        changed_at: past.map(|(_, changed)| changed.to_string()),
+        unit: Code(unit),
+        changed_at: past.map(|(_, changed)| Moment(changed)),
     }))
+}
+
+/// A bound of a wallet's own, or `null` for the configured one. Leaving it out would be a slip.
+#[derive(Debug)]
+struct Bound(Option<i64>);
+
+impl Part for Bound {
+    fn take(input: &mut Input, name: &'static str) -> Result<Self, ApiError> {
+        match input.take_given(name) {
+            None => Err(ApiError::missing(name)),
+            Some(Value::Null) => Ok(Self(None)),
+            Some(value) => match value.as_i64() {
+                Some(number) if (0..=AMOUNT_MAX).contains(&number) => Ok(Self(Some(number))),
+                _ => {
+                    let message = format!("must be null or a whole number from 0 to {AMOUNT_MAX}");
+                    Err(ApiError::invalid(name, message))
+                }
+            },
+        }
+    }
+
+    fn describe(name: &'static str, about: &str, fields: &mut Fields<'_>) {
+        fields.required::<Option<Whole<0, AMOUNT_MAX>>>(name, about);
+    }
+}
+
+form! {
+    /// How far below zero a wallet may go.
+    pub(super) struct Limit {
+        user_id: Id<UserId>,
+        unit: Unit,
+        /// In smallest steps of the unit; `null` takes the wallet's own bound away.
+        overdraft: Bound,
+    }
 }
 
 /// `POST /v1/balance/overdraft/set`
 pub(super) async fn set_overdraft(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
-    let input = &mut order.input;
-    let user = required("user_id", input.user("user_id")?)?;
-    let unit = input.unit()?;
-    // `null` takes the wallet's own setting away; leaving it out would be a slip.
-    let overdraft = match input.take_given("overdraft") {
-        None => return Err(ApiError::missing("overdraft")),
-        Some(Value::Null) => None,
-        Some(value) => match value.as_i64() {
-            Some(number) if (0..=AMOUNT_MAX).contains(&number) => Some(number),
-            _ => {
-                let message = format!("must be null or a whole number from 0 to {AMOUNT_MAX}");
-                return Err(ApiError::invalid("overdraft", message));
-            }
-        },
-    };
+    order: Order<Limit>,
+) -> Result<Item<Overdraft>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
-    order.input.finish()?;
+    let (Id(user), unit) = (order.form.user_id, order.form.unit);
+    let Bound(overdraft) = order.form.overdraft;
     let key = AccountKey::wallet_in(&user, unit);
     let command = Command::SetOverdraft {
         user,
@@ -148,34 +168,44 @@ pub(super) async fn set_overdraft(
         ));
     };
     let body = Overdraft {
-        user_id: key.owner.to_string(),
-        unit: unit.code(),
+        user_id: Id(key.owner.clone()),
+        unit: Code(unit),
         overdraft,
     };
     Ok(answer(body, answered.replayed))
 }
 
-#[derive(Debug, Serialize)]
-struct Overdraft {
-    user_id: String,
-    unit: &'static str,
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Overdraft {
+    user_id: Id<Owner>,
+    unit: Code,
     overdraft: Option<i64>,
+}
+
+form! {
+    /// Whether a wallet may spend.
+    pub(super) struct Freeze {
+        user_id: Id<UserId>,
+        unit: Unit,
+        frozen: bool,
+    }
 }
 
 /// `POST /v1/balance/freeze`
 pub(super) async fn freeze(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Freeze>,
+) -> Result<Item<Frozen>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
-    let user = required("user_id", order.input.user("user_id")?)?;
-    let unit = order.input.unit()?;
-    let frozen = required("frozen", order.input.boolean("frozen")?)?;
-    order.input.finish()?;
+    let Freeze {
+        user_id: Id(user),
+        unit,
+        frozen,
+    } = order.form;
     let body = Frozen {
-        user_id: user.to_string(),
-        unit: unit.code(),
+        user_id: Id(user.clone()),
+        unit: Code(unit),
         frozen,
     };
     let command = Command::SetFrozen { user, unit, frozen };
@@ -183,15 +213,15 @@ pub(super) async fn freeze(
     Ok(answer(body, answered.replayed))
 }
 
-#[derive(Debug, Serialize)]
-struct Frozen {
-    user_id: String,
-    unit: &'static str,
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Frozen {
+    user_id: Id<UserId>,
+    unit: Code,
     frozen: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Checkpoint {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Checkpoint {
     checkpoint: String,
     seal: i64,
     transactions: i64,
@@ -202,9 +232,8 @@ struct Checkpoint {
 pub(super) async fn checkpoint(
     State(app): State<App>,
     _: Admin,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
+    _: Query<Nothing>,
+) -> Result<Item<Checkpoint>, ApiError> {
     let seal = app.engine().read(Reader::seal).await?;
     Ok(item(Checkpoint {
         checkpoint: seal.written(),

@@ -2,28 +2,69 @@
 //!
 //! This is the busiest route. The body is read once, checked as it came, and handed to the writer; 200 means it is on disk.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{FromRequest, Request, State};
 use bursar_domain::command::{Command, Reply};
 use bursar_engine::bridge::inbound;
 use bursar_stripe::signature::{self, SignatureError};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
 
 use super::admission;
+use super::answer::{Item, item};
 use super::error::ApiError;
 use super::extract::read_body;
+use super::openapi::{Argument, Operation};
 use crate::App;
 
 /// How old a signature may be, in seconds. Stripe signs each delivery anew, retries too.
 const TOLERANCE_SECONDS: i64 = 300;
 
+/// That an event is on disk.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Received {
+    received: bool,
+    /// Whether it was before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+}
+
+/// What Stripe has sent.
+#[derive(Debug)]
+pub(super) struct Delivery(Request);
+
+impl<S: Send + Sync> FromRequest<S> for Delivery {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(request))
+    }
+}
+
+impl Argument for Delivery {
+    fn describe(operation: &mut Operation<'_>) {
+        let signature =
+            json!({ "type": "string", "description": "Stripe's signature of the body." });
+        operation.header("Stripe-Signature", true, &signature);
+        operation.raw_body("An event, as Stripe sends and signs it.");
+        operation.may(&[
+            "content_encoding_unsupported",
+            "event_malformed",
+            "signature_invalid",
+            "webhook_secret_missing",
+        ]);
+    }
+}
+
 /// `POST /v1/payment.stripe/webhook`
 pub(super) async fn receive(
     State(app): State<App>,
-    request: Request,
-) -> Result<Response, ApiError> {
+    Delivery(request): Delivery,
+) -> Result<Item<Received>, ApiError> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     // Counted after they were looked at, so that nobody else's bad ones keep a good one out.
@@ -53,7 +94,10 @@ pub(super) async fn receive(
         )
     })?;
     match app.submit(Command::ReceiveEvent(event), None).await?.reply {
-        Reply::Received { duplicate, .. } => Ok(received(duplicate)),
+        Reply::Received { duplicate, .. } => Ok(item(Received {
+            received: true,
+            duplicate,
+        })),
         _ => Err(ApiError::internal(
             &"an event was answered with something else",
         )),
@@ -116,14 +160,4 @@ fn refused(app: &App, error: SignatureError) -> ApiError {
         "signature_invalid",
         error.to_string(),
     )
-}
-
-fn received(duplicate: bool) -> Response {
-    let text = if duplicate {
-        r#"{"received":true,"duplicate":true}"#
-    } else {
-        r#"{"received":true}"#
-    };
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], text).into_response()
 }

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::contract::Exchange;
 use crate::house::{Answer, House, JWT_SECRET, NOW};
 
 pub(crate) const CHARGE: &str = "/v1/balance/charge";
@@ -102,11 +103,22 @@ impl Door {
             .await
             .unwrap();
         let connection = tokio::spawn(connection);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let asked = request.body().clone().collect().await.unwrap().to_bytes();
         let response = sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         drop(sender);
         let _ = connection.await;
+        let exchange = Exchange {
+            method: method.as_str(),
+            path: &path,
+            request: &asked,
+            status: parts.status,
+            headers: &parts.headers,
+            answer: &bytes,
+        };
+        exchange.check();
         Answer {
             status: parts.status,
             headers: parts.headers,

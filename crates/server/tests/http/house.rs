@@ -15,6 +15,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::contract::Exchange;
+
 /// What the clock shows until it is set: 2027-01-15T08:00:00Z, a Friday, in seconds.
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_aB3dE5fG7hJ9kL1mN2pQ";
@@ -159,9 +161,22 @@ impl House {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let asked = to_bytes(body, 1 << 22).await.unwrap();
+        let request = Request::from_parts(parts, Body::from(asked.clone()));
         let response: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 20).await.unwrap();
+        let exchange = Exchange {
+            method: method.as_str(),
+            path: &path,
+            request: &asked,
+            status: parts.status,
+            headers: &parts.headers,
+            answer: &bytes,
+        };
+        exchange.check();
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
         Answer {
             status: parts.status,

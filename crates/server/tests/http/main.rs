@@ -14,6 +14,7 @@ mod body;
 mod bonus;
 mod card;
 mod charge;
+mod contract;
 mod credential;
 mod door;
 mod exchange;

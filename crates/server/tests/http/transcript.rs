@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use http::Request;
 use tower::ServiceExt as _;
 
+use crate::contract::Exchange;
 use crate::shop::Shop;
 
 /// Somebody who asks, and how the transcript names his key.
@@ -66,9 +67,18 @@ impl<'a> Transcript<'a> {
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let router = self.shop.door.house.router.clone();
         let response = router.oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, 1 << 20).await.unwrap();
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        let (parts, answer) = response.into_parts();
+        let answer = to_bytes(answer, 1 << 20).await.unwrap();
+        let exchange = Exchange {
+            method,
+            path: path.split('?').next().unwrap(),
+            request: body.as_bytes(),
+            status: parts.status,
+            headers: &parts.headers,
+            answer: &answer,
+        };
+        exchange.check();
+        let body = String::from_utf8(answer.to_vec()).unwrap();
         let _ = writeln!(self.text, "\nHTTP/1.1 {}", parts.status);
         for name in ["content-type", "idempotent-replayed", "retry-after"] {
             if let Some(value) = parts.headers.get(name) {

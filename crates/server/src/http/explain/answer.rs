@@ -1,13 +1,15 @@
 //! What a request of the product's server was answered: why a charge was refused.
 
 use bursar_domain::command::{Answer, AnswerKey, Reply};
+use bursar_domain::id::TransactionId;
 use bursar_domain::refusal::Refusal;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::auth::ADMINS;
 use super::super::error::ApiError;
+use super::super::kind::{Id, Moment, Refused};
 use crate::App;
 
 /// The routes on which something is spent or reserved, each with what it is called.
@@ -21,22 +23,33 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/balance/sub", "correction"),
 ];
 
+/// Whether it was done.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Outcome {
+    Done,
+    Refused,
+}
+
 /// What was answered on one route.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AnswerExplained")]
 struct Remembered {
     route: &'static str,
-    outcome: &'static str,
-    answered_at: String,
+    outcome: Outcome,
+    answered_at: Moment,
     /// What was booked, if it was one transaction.
-    transaction_id: Option<String>,
+    transaction_id: Option<Id<TransactionId>>,
     /// As it was answered then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Value>,
+    error: Option<Refused>,
     text: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct View {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AnswersExplained")]
+pub(in super::super) struct View {
     idempotency_key: String,
     answers: Vec<Remembered>,
 }
@@ -75,17 +88,21 @@ pub(super) async fn explain(app: &App, key: String) -> Result<View, ApiError> {
 fn remembered(route: &'static str, noun: &str, answer: &Answer) -> Remembered {
     let at = answer.at;
     let (outcome, error, text) = match &answer.outcome {
-        Ok(_) => ("done", None, vec![format!("The {noun} was made at {at}.")]),
+        Ok(_) => (
+            Outcome::Done,
+            None,
+            vec![format!("The {noun} was made at {at}.")],
+        ),
         Err(refusal) => (
-            "refused",
-            Some(ApiError::from(refusal.clone()).object(None)),
+            Outcome::Refused,
+            Some(Refused::of(refusal.clone())),
             refused(noun, refusal, &at.to_string()),
         ),
     };
     Remembered {
         route,
         outcome,
-        answered_at: at.to_string(),
+        answered_at: Moment(at),
         transaction_id: answer.outcome.as_ref().ok().and_then(transaction),
         error,
         text,
@@ -101,11 +118,11 @@ fn refused(noun: &str, refusal: &Refusal, at: &str) -> Vec<String> {
 }
 
 /// The transaction that a reply is about, if it is about one.
-fn transaction(reply: &Reply) -> Option<String> {
+fn transaction(reply: &Reply) -> Option<Id<TransactionId>> {
     match reply {
-        Reply::Charged(charged) => Some(charged.id.to_string()),
-        Reply::Adjusted(adjusted) => Some(adjusted.transaction.to_string()),
-        Reply::Hold(hold) => hold.charge.map(|id| id.to_string()),
+        Reply::Charged(charged) => Some(Id(charged.id)),
+        Reply::Adjusted(adjusted) => Some(Id(adjusted.transaction)),
+        Reply::Hold(hold) => hold.charge.map(Id),
         _ => None,
     }
 }

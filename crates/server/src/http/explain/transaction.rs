@@ -1,82 +1,85 @@
 //! Why something moved.
 
+use bursar_domain::account::Owner;
 use bursar_domain::account::{AccountKey, AccountKind};
-use bursar_domain::grant::Grant;
-use bursar_domain::id::{GrantId, HoldId, TopupId, TransactionId, UserId};
-use bursar_domain::journal::{Cause, Side};
+use bursar_domain::grant::{Category, Grant, Source};
+use bursar_domain::id::{GrantId, HoldId, PaymentId, TopupId, TransactionId, UserId};
+use bursar_domain::journal::{Cause, Reason, Side};
 use bursar_store::StoreError;
 use bursar_store::query::{Chain, Reader, Recorded};
-use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::error::ApiError;
-use super::super::json;
+use super::super::kind::{Code, Id, Meta, Moment, Word};
 use super::text;
 use crate::App;
 
 /// Where a grant comes from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 struct Origin {
-    grant_id: String,
-    source: &'static str,
-    category: &'static str,
+    grant_id: Id<GrantId>,
+    source: Word<Source>,
+    category: Word<Category>,
     credits: i64,
     /// The transaction that gave it; none if a debt took all of it.
-    transaction_id: Option<String>,
+    transaction_id: Option<Id<TransactionId>>,
     cause: Option<Because>,
-    topup_id: Option<String>,
-    payment_id: Option<String>,
+    topup_id: Option<Id<TopupId>>,
+    payment_id: Option<Id<PaymentId>>,
     /// The expired grant whose rest it is.
     rolled_over_from: Option<String>,
     note: String,
     r#ref: String,
-    meta: Value,
-    created_at: String,
+    meta: Meta,
+    created_at: Moment,
 }
 
 /// What caused a transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Cause")]
 struct Because {
     r#type: String,
     id: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Account {
-    kind: &'static str,
+    kind: Word<AccountKind>,
     owner: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Posting {
     from: Account,
     to: Account,
     credits: i64,
-    unit: &'static str,
+    unit: Code,
     /// None for a debt, and for what no wallet has to do with.
     grant: Option<Origin>,
 }
 
 /// The wallet in which it moved.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "WalletChange")]
 struct Change {
-    user_id: String,
-    unit: &'static str,
+    user_id: Id<Owner>,
+    unit: Code,
     balance_before: i64,
     balance_after: i64,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct View {
-    transaction_id: String,
-    kind: &'static str,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TransactionExplained")]
+pub(in super::super) struct View {
+    transaction_id: Id<TransactionId>,
+    kind: Word<Reason>,
     cause: Option<Because>,
     note: String,
     r#ref: String,
-    meta: Value,
+    meta: Meta,
     tags: String,
-    created_at: String,
+    created_at: Moment,
     wallet: Option<Change>,
     postings: Vec<Posting>,
     text: Vec<String>,
@@ -103,15 +106,18 @@ impl Because {
 impl Account {
     fn of(key: &AccountKey) -> Self {
         Self {
-            kind: key.kind.as_str(),
+            kind: Word(key.kind),
             owner: key.owner.to_string(),
         }
     }
 }
 
 /// Another user's transaction is as good as none.
-pub(super) async fn explain(app: &App, id: &str, about: Option<&UserId>) -> Result<View, ApiError> {
-    let id = TransactionId::parse(id).ok_or_else(none)?;
+pub(super) async fn explain(
+    app: &App,
+    id: TransactionId,
+    about: Option<&UserId>,
+) -> Result<View, ApiError> {
     let about = about.cloned();
     let view = app.engine().read(move |reader| {
         let Some(recorded) = reader.transaction(id)? else {
@@ -124,16 +130,7 @@ pub(super) async fn explain(app: &App, id: &str, about: Option<&UserId>) -> Resu
         }
         view(reader, &recorded, wallet.as_ref()).map(Some)
     });
-    view.await?.ok_or_else(none)
-}
-
-fn none() -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        "transaction_not_found",
-        "there is no such transaction",
-    )
-    .with_param("transaction_id")
+    view.await?.ok_or_else(ApiError::no_transaction)
 }
 
 /// A side of a posting that is a wallet's.
@@ -177,8 +174,8 @@ fn chain(recorded: &Recorded) -> Option<Chain> {
 fn change(recorded: &Recorded) -> Option<Change> {
     let (first, last) = (sides(recorded).next()?, sides(recorded).next_back()?);
     Some(Change {
-        user_id: first.key.owner.to_string(),
-        unit: first.key.unit.code(),
+        user_id: Id(first.key.owner.clone()),
+        unit: Code(first.key.unit),
         balance_before: first.side.chain?.balance - first.change,
         balance_after: last.side.chain?.balance,
     })
@@ -199,20 +196,20 @@ fn view(
             from: Account::of(&posting.from),
             to: Account::of(&posting.to),
             credits: posting.row.amount,
-            unit: posting.from.unit.code(),
+            unit: Code(posting.from.unit),
             grant,
         });
     }
     let wallet = change(recorded);
     Ok(View {
-        transaction_id: recorded.id.to_string(),
-        kind: recorded.reason.as_str(),
+        transaction_id: Id(recorded.id),
+        kind: Word(recorded.reason),
         cause: recorded.cause.as_ref().map(Because::of),
         note: recorded.remark.note.clone(),
         r#ref: recorded.remark.reference.clone(),
-        meta: json::stored(&recorded.remark.meta),
+        meta: Meta(recorded.remark.meta.clone()),
         tags: recorded.tags.clone(),
-        created_at: recorded.at.to_string(),
+        created_at: Moment(recorded.at),
         text: said(recorded, wallet.as_ref(), &postings),
         wallet,
         postings,
@@ -239,7 +236,7 @@ fn origin(reader: &mut Reader, chain: &Chain, id: GrantId) -> Result<Option<Orig
         &grant,
         giving.as_ref(),
         topup,
-        payment.map(|id| id.to_string()),
+        payment.map(Id),
     )))
 }
 
@@ -247,7 +244,7 @@ fn origin_of(
     grant: &Grant,
     giving: Option<&Recorded>,
     topup: Option<TopupId>,
-    payment_id: Option<String>,
+    payment_id: Option<Id<PaymentId>>,
 ) -> Origin {
     let tags = giving.map_or("", |giving| giving.tags.as_str());
     let tag = |name: &str| {
@@ -255,21 +252,21 @@ fn origin_of(
         values.next().map(str::to_owned)
     };
     Origin {
-        grant_id: grant.id.to_string(),
-        source: grant.source.as_str(),
-        category: grant.category.as_str(),
+        grant_id: Id(grant.id),
+        source: Word(grant.source),
+        category: Word(grant.category),
         credits: grant.granted,
-        transaction_id: giving.map(|giving| giving.id.to_string()),
+        transaction_id: giving.map(|giving| Id(giving.id)),
         cause: giving
             .and_then(|giving| giving.cause.as_ref())
             .map(Because::of),
-        topup_id: topup.map(|id| id.to_string()),
-        payment_id: payment_id.or_else(|| tag("payment:")),
+        topup_id: topup.map(Id),
+        payment_id: payment_id.or_else(|| PaymentId::parse(&tag("payment:")?).map(Id)),
         rolled_over_from: tag("grant:"),
         note: grant.remark.note.clone(),
         r#ref: grant.remark.reference.clone(),
-        meta: json::stored(&grant.remark.meta),
-        created_at: grant.created_at.to_string(),
+        meta: Meta(grant.remark.meta.clone()),
+        created_at: Moment(grant.created_at),
     }
 }
 
@@ -299,14 +296,14 @@ fn said(recorded: &Recorded, wallet: Option<&Change>, postings: &[Posting]) -> V
 
 /// What one posting moved, in words.
 fn part(posting: &Posting, amount: &str) -> String {
-    let wallet = AccountKind::Wallet.as_str();
-    let sides = (posting.from.kind == wallet, posting.to.kind == wallet);
+    let is_wallet = |account: &Account| account.kind == Word(AccountKind::Wallet);
+    let sides = (is_wallet(&posting.from), is_wallet(&posting.to));
     match (&posting.grant, sides) {
         (Some(grant), (_, true)) => format!("{amount} went into the grant {}.", grant.grant_id),
         (Some(grant), _) => format!(
             "{amount} were taken from the {} {} grant {} of {}{}.",
             grant.category,
-            grant.source.replace('_', "-"),
+            grant.source.0.as_str().replace('_', "-"),
             grant.grant_id,
             grant.created_at,
             whence(grant)

@@ -1,23 +1,27 @@
 //! Why a balance is what it is.
 
-use bursar_domain::account::AccountKey;
+use bursar_domain::account::{AccountKey, AccountKind, Owner};
 use bursar_domain::hold::Hold;
 use bursar_domain::id::HoldId;
+use bursar_domain::journal::Reason;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
 use bursar_store::query::ReasonSum;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::error::ApiError;
 use super::super::grant;
+use super::super::kind::{Code, Id, Moment, Word};
 use super::text;
 use crate::App;
 
 /// The movements of a wallet for one reason, summed up.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MovementsSum")]
 pub(super) struct Sum {
-    kind: &'static str,
-    account: &'static str,
+    kind: Word<Reason>,
+    account: Word<AccountKind>,
     transactions: i64,
     r#in: i128,
     out: i128,
@@ -25,22 +29,24 @@ pub(super) struct Sum {
 }
 
 /// An open hold.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OpenHold")]
 struct Open {
-    hold_id: String,
+    hold_id: Id<HoldId>,
     credits: i64,
     progress: i64,
     note: String,
     r#ref: String,
-    created_at: String,
-    expires_at: String,
+    created_at: Moment,
+    expires_at: Moment,
 }
 
 /// A wallet and why it has what it has.
-#[derive(Debug, Serialize)]
-pub(super) struct View {
-    user_id: String,
-    unit: &'static str,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WalletExplained")]
+pub(in super::super) struct View {
+    user_id: Id<Owner>,
+    unit: Code,
     balance: i64,
     /// What the movements sum up to, which is the balance.
     sum: i128,
@@ -58,13 +64,13 @@ impl Open {
     /// What a hold reserves is what the writer has told; the rest does not change, or is said again with the next question.
     fn of(hold: &Hold, credits: i64) -> Self {
         Self {
-            hold_id: hold.id.to_string(),
+            hold_id: Id(hold.id),
             credits,
             progress: hold.progress,
             note: hold.remark.note.clone(),
             r#ref: hold.remark.reference.clone(),
-            created_at: hold.created_at.to_string(),
-            expires_at: hold.expires_at.to_string(),
+            created_at: Moment(hold.created_at),
+            expires_at: Moment(hold.expires_at),
         }
     }
 }
@@ -72,8 +78,8 @@ impl Open {
 impl Sum {
     fn of(sum: &ReasonSum) -> Self {
         Self {
-            kind: sum.reason.as_str(),
-            account: sum.other.as_str(),
+            kind: Word(sum.reason),
+            account: Word(sum.other),
             transactions: sum.count,
             r#in: sum.came,
             out: sum.went,
@@ -105,8 +111,8 @@ pub(super) async fn explain(app: &App, key: AccountKey) -> Result<View, ApiError
 fn view(wallet: &Wallet, sums: &[ReasonSum], holds: Vec<Open>, now: Time) -> View {
     let key = &wallet.account.key;
     View {
-        user_id: key.owner.to_string(),
-        unit: key.unit.code(),
+        user_id: Id(key.owner.clone()),
+        unit: Code(key.unit),
         balance: wallet.account.balance,
         sum: sums.iter().map(|sum| sum.came - sum.went).sum(),
         available: wallet.available(now),
@@ -127,8 +133,8 @@ fn view(wallet: &Wallet, sums: &[ReasonSum], holds: Vec<Open>, now: Time) -> Vie
 /// Nothing ever touched it.
 fn nothing(key: &AccountKey) -> View {
     View {
-        user_id: key.owner.to_string(),
-        unit: key.unit.code(),
+        user_id: Id(key.owner.clone()),
+        unit: Code(key.unit),
         balance: 0,
         sum: 0,
         available: 0,

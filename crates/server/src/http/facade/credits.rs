@@ -2,10 +2,7 @@
 //!
 //! What it says is described in docs/facades.md; a whole purchase is a transcript in spec/facade.
 
-use axum::extract::{Path, State};
-use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::extract::State;
 use bursar_domain::account::AccountKey;
 use bursar_domain::amount::Amount;
 use bursar_domain::checkout::OpenCheckout;
@@ -14,140 +11,102 @@ use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::TopupId;
 use bursar_domain::intent::OpenIntent;
 use bursar_domain::journal::Remark;
-use bursar_domain::package::Package;
-use bursar_domain::payment::{Payment, PaymentStatus};
-use bursar_domain::refund::{REASONS, Refund, RequestRefund};
+use bursar_domain::payment::Payment;
+use bursar_domain::refund::{REASONS, RequestRefund};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::topup::{CreateTopup, Topup, Wish};
 use bursar_engine::EngineError;
 use bursar_store::StoreError;
 use bursar_store::query::{Page, PaymentFilter, Reader};
 use http::{HeaderMap, Uri};
-use serde::Serialize;
 
 use super::super::admission::Toll;
-use super::super::answer::{answer, item};
+use super::super::answer::{Item, answer, item};
 use super::super::auth::{Admin, Caller, User};
 use super::super::error::ApiError;
-use super::super::extract::{Input, Query, refuse_card_number, required};
+use super::super::extract::Query;
+use super::super::form::{Nothing, form, in_path};
+use super::super::kind::{Id, Note, Text, Whole};
+use super::super::openapi::Routes;
 use super::super::order::Order;
-use super::super::{checkout, page, return_url, webhook};
-use super::money::{self, Money};
+use super::super::page::Of;
+use super::super::{checkout, return_url, webhook};
+use super::money::{AnyCurrency, BigCurrency, Decimal, Money};
+use super::name::{Number, OfStripe};
+use super::view::{
+    BalanceView, IntentView, PackageView, Packages, PaymentView, Payments, RefundView, SessionView,
+};
 use crate::App;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/stripe/credit-packages", get(packages))
-        .route(
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/api/stripe/credit-packages", packages, &[])
+        .post(
             "/api/stripe/checkout-session",
-            post(create_session).layer(Extension(Toll::Checkout)),
+            create_session,
+            &[
+                "base_url_missing",
+                "payment_not_configured",
+                "price_not_chargeable",
+                "price_out_of_range",
+                "currency_not_offered",
+                "recovery_mode",
+                "stripe_refused",
+                "stripe_unavailable",
+                "topup_not_pending",
+            ],
         )
-        .route("/api/stripe/checkout-session/{session_id}", get(session))
-        .route(
+        .costs(Toll::Checkout)
+        .get("/api/stripe/checkout-session/{session_id}", session, &[])
+        .post(
             "/api/stripe/payment-intent",
-            post(create_intent).layer(Extension(Toll::Checkout)),
+            create_intent,
+            &[
+                "payment_not_configured",
+                "price_not_chargeable",
+                "price_out_of_range",
+                "currency_not_offered",
+                "recovery_mode",
+                "stripe_refused",
+                "stripe_unavailable",
+                "topup_not_pending",
+            ],
         )
-        .route(
+        .costs(Toll::Checkout)
+        .get(
             "/api/stripe/payment-intent/{payment_intent_id}",
-            get(intent),
+            intent,
+            &[],
         )
-        .route("/api/stripe/payments", get(payments))
-        .route("/api/stripe/payments/{payment_id}", get(payment))
-        .route("/api/stripe/refund", post(refund))
-        .route("/api/stripe/webhook", post(webhook::receive))
-        .route("/user/balance", get(balance))
-}
-
-#[derive(Debug, Serialize)]
-struct Packages {
-    packages: Vec<PackageView>,
-}
-
-#[derive(Debug, Serialize)]
-struct PackageView {
-    id: String,
-    name: String,
-    credits: i64,
-    bonus_credits: i64,
-    total_credits: i64,
-    price: Option<Money>,
-    currency: Option<String>,
-    popular: bool,
-}
-
-impl PackageView {
-    fn of(package: &Package) -> Self {
-        let price = package.prices.first();
-        Self {
-            id: package.id.clone(),
-            name: package.name.clone(),
-            credits: package.credits,
-            bonus_credits: package.bonus,
-            total_credits: package.credits.saturating_add(package.bonus),
-            price: price.copied().map(Money),
-            currency: price.map(|price| money::code(price.unit)),
-            popular: package.popular,
-        }
-    }
+        .get("/api/stripe/payments", payments, &[])
+        .get("/api/stripe/payments/{payment_id}", payment, &[])
+        .post(
+            "/api/stripe/refund",
+            refund,
+            &[
+                "nothing_to_refund",
+                "payment_not_found",
+                "payment_not_paid",
+                "recovery_mode",
+                "stripe_refused",
+                "stripe_unavailable",
+            ],
+        )
+        .post("/api/stripe/webhook", webhook::receive, &[])
+        .get("/user/balance", balance, &["balance_out_of_range"])
 }
 
 /// `GET /api/stripe/credit-packages`
-async fn packages(
-    State(app): State<App>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
+async fn packages(State(app): State<App>, _: Query<Nothing>) -> Result<Item<Packages>, ApiError> {
     let packages = app.config().topup.packages.iter();
     let packages = packages.map(PackageView::of).collect();
     Ok(item(Packages { packages }))
 }
 
-/// Where a payment stands, in the words of this API.
-const fn status(status: PaymentStatus) -> &'static str {
-    match status {
-        PaymentStatus::Pending | PaymentStatus::Processing => "pending",
-        PaymentStatus::Paid | PaymentStatus::PartiallyRefunded | PaymentStatus::Disputed => {
-            "completed"
-        }
-        PaymentStatus::Refunded => "refunded",
-        PaymentStatus::Expired => "expired",
-        PaymentStatus::Failed => "failed",
-        PaymentStatus::Canceled => "canceled",
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct SessionView {
-    session_id: Option<String>,
-    url: Option<String>,
-    payment_id: i64,
-    status: &'static str,
-    amount: Money,
-    currency: String,
-    expires_at: String,
-}
-
-impl SessionView {
-    fn of(payment: &Payment) -> Self {
-        Self {
-            session_id: payment.session.clone(),
-            url: payment
-                .checkout_url
-                .clone()
-                .filter(|_| payment.status.is_open()),
-            payment_id: payment.number,
-            status: status(payment.status),
-            amount: Money(payment.amount),
-            currency: money::code(payment.amount.unit),
-            expires_at: payment.closes_at().to_string(),
-        }
-    }
-}
-
 type Key = Option<(AnswerKey, RequestHash)>;
 
 /// The keys of the two commands that one request becomes.
-fn keys(order: &Order, caller: &Caller) -> (Key, Key) {
+fn keys<F>(order: &Order<F>, caller: &Caller) -> (Key, Key) {
     let first = order.idempotency(caller);
     let second = first.clone().map(|(key, hash)| {
         let route = format!("{} pay", key.route);
@@ -156,12 +115,34 @@ fn keys(order: &Order, caller: &Caller) -> (Key, Key) {
     (first, second)
 }
 
+form! {
+    /// For how much money credits are bought.
+    struct Buy {
+        /// In upper or lower case; `stripe.currency` without it.
+        currency: Option<AnyCurrency>,
+        /// In the currency's whole units.
+        amount: Decimal,
+        description: Option<Note<500>>,
+    }
+}
+
+form! {
+    /// The same on Stripe's page.
+    struct BuyOnPage {
+        buy: Buy,
+        /// Where the customer returns to after paying.
+        success_url: Option<Text<2_000>>,
+        /// Where he returns to after giving up.
+        cancel_url: Option<Text<2_000>>,
+    }
+}
+
 /// What is bought by the money that a request names.
-fn wish(app: &App, user: &User, input: &mut Input) -> Result<CreateTopup, ApiError> {
+fn wish(app: &App, user: &User, buy: Buy) -> Result<CreateTopup, ApiError> {
     let price = app.config().facade_price;
-    let paid = money::amount(input, price.currency)?;
-    let note = input.text("description", 500)?.unwrap_or_default();
-    refuse_card_number("description", &note)?;
+    let unit = buy.currency.map_or(price.currency, |currency| currency.0);
+    let paid = buy.amount.of("amount", unit)?;
+    let note = buy.description.map(|note| note.0).unwrap_or_default();
     Ok(CreateTopup {
         user: user.0.clone(),
         wish: Wish::Money { paid, price },
@@ -189,19 +170,23 @@ async fn create_session(
     user: User,
     headers: HeaderMap,
     uri: Uri,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<BuyOnPage>,
+) -> Result<Item<SessionView>, ApiError> {
     checkout::configured(&app)?;
     let (topup_key, key) = keys(&order, &user.caller());
-    let wish = wish(&app, &user, &mut order.input)?;
-    let mut chosen = |name| {
-        let text = order.input.text(name, 2_000)?;
+    let BuyOnPage {
+        buy,
+        success_url,
+        cancel_url,
+    } = order.form;
+    let wish = wish(&app, &user, buy)?;
+    let chosen = |name, text: Option<Text<2_000>>| {
         let chosen =
-            text.map(|text| return_url::chosen(app.config(), &headers, &uri, (name, &text)));
+            text.map(|text| return_url::chosen(app.config(), &headers, &uri, (name, &text.0)));
         chosen.transpose()
     };
-    let (success_url, cancel_url) = (chosen("success_url")?, chosen("cancel_url")?);
-    order.input.finish()?;
+    let success_url = chosen("success_url", success_url)?;
+    let cancel_url = chosen("cancel_url", cancel_url)?;
     let (success_url, cancel_url) = match (success_url, cancel_url) {
         (Some(success), Some(cancel)) => (success, cancel),
         (success, cancel) => {
@@ -224,6 +209,21 @@ async fn create_session(
     Ok(answer(SessionView::of(&payment), replayed))
 }
 
+in_path! {
+    /// The session that an address names.
+    SessionPath(OfStripe) = "session_id"
+}
+
+in_path! {
+    /// The payment intent that an address names.
+    IntentPath(OfStripe) = "payment_intent_id"
+}
+
+in_path! {
+    /// The payment that an address names.
+    NumberPath(Number) = "payment_id"
+}
+
 /// A payment that the caller may see: whether there are others is nobody's business.
 fn seen_by(caller: &Caller, payment: Option<Payment>) -> Result<Payment, ApiError> {
     let may_see = |payment: &Payment| caller.only().is_none_or(|user| payment.user == *user);
@@ -234,50 +234,23 @@ fn seen_by(caller: &Caller, payment: Option<Payment>) -> Result<Payment, ApiErro
 async fn session(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
-    let read = move |reader: &mut Reader| reader.payment_of_session(&id);
+    SessionPath(id): SessionPath,
+    _: Query<Nothing>,
+) -> Result<Item<SessionView>, ApiError> {
+    let read = move |reader: &mut Reader| reader.payment_of_session(&id.0);
     let payment = seen_by(&caller, app.engine().read(read).await?)?;
     Ok(item(SessionView::of(&payment)))
-}
-
-/// The secret stands in the answer that opens it and nowhere else, and cannot be printed: this has no `Debug`.
-#[derive(Serialize)]
-struct IntentView {
-    payment_intent_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<String>,
-    payment_id: i64,
-    status: &'static str,
-    amount: Money,
-    currency: String,
-}
-
-impl IntentView {
-    fn of(payment: &Payment, client_secret: Option<String>) -> Self {
-        Self {
-            payment_intent_id: payment.intent.clone(),
-            client_secret,
-            payment_id: payment.number,
-            status: status(payment.status),
-            amount: Money(payment.amount),
-            currency: money::code(payment.amount.unit),
-        }
-    }
 }
 
 /// `POST /api/stripe/payment-intent`
 async fn create_intent(
     State(app): State<App>,
     user: User,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<Buy>,
+) -> Result<Item<IntentView>, ApiError> {
     checkout::configured(&app)?;
     let (topup_key, key) = keys(&order, &user.caller());
-    let wish = wish(&app, &user, &mut order.input)?;
-    order.input.finish()?;
+    let wish = wish(&app, &user, order.form)?;
     let topup = create_topup(&app, wish, topup_key).await?;
     let wish = OpenIntent {
         topup,
@@ -294,56 +267,12 @@ async fn create_intent(
 async fn intent(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
-    let read = move |reader: &mut Reader| reader.payment_of_intent(&id);
+    IntentPath(id): IntentPath,
+    _: Query<Nothing>,
+) -> Result<Item<IntentView>, ApiError> {
+    let read = move |reader: &mut Reader| reader.payment_of_intent(&id.0);
     let payment = seen_by(&caller, app.engine().read(read).await?)?;
     Ok(item(IntentView::of(&payment, None)))
-}
-
-#[derive(Debug, Serialize)]
-struct PaymentView {
-    payment_id: i64,
-    session_id: Option<String>,
-    payment_intent_id: Option<String>,
-    status: &'static str,
-    amount: Money,
-    refunded_amount: Money,
-    currency: String,
-    credits: i64,
-    description: String,
-    created_at: String,
-    updated_at: String,
-    completed_at: Option<String>,
-}
-
-impl PaymentView {
-    fn of((payment, topup): &(Payment, Topup)) -> Self {
-        let refunded = Amount::new(payment.returned.refunded, payment.amount.unit);
-        Self {
-            payment_id: payment.number,
-            session_id: payment.session.clone(),
-            payment_intent_id: payment.intent.clone(),
-            status: status(payment.status),
-            amount: Money(payment.amount),
-            refunded_amount: Money(refunded),
-            currency: money::code(payment.amount.unit),
-            credits: topup.credits.saturating_add(topup.bonus),
-            description: topup.remark.note.clone(),
-            created_at: payment.created_at.to_string(),
-            updated_at: payment.updated_at.to_string(),
-            completed_at: payment.paid_at.map(|at| at.to_string()),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Payments {
-    payments: Vec<PaymentView>,
-    has_more: bool,
-    next: Option<String>,
 }
 
 /// A payment with what was bought.
@@ -357,15 +286,13 @@ fn with_topup(reader: &mut Reader, payment: Payment) -> Result<(Payment, Topup),
 async fn payments(
     State(app): State<App>,
     caller: Caller,
-    Query(mut query): Query,
-) -> Result<impl IntoResponse, ApiError> {
+    Query(Of { page: request }): Query<Of>,
+) -> Result<Item<Payments>, ApiError> {
     let filter = PaymentFilter {
         user: caller.only().cloned(),
         status: None,
         topup: None,
     };
-    let request = page::request(&mut query)?;
-    query.finish()?;
     let read = move |reader: &mut Reader| {
         let page = reader.payments(&filter, &request)?;
         let items = page.items.into_iter();
@@ -387,14 +314,11 @@ async fn payments(
 async fn payment(
     State(app): State<App>,
     caller: Caller,
-    Path(text): Path<String>,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| is_number).unwrap_or(0);
+    NumberPath(number): NumberPath,
+    _: Query<Nothing>,
+) -> Result<Item<PaymentView>, ApiError> {
     let read = move |reader: &mut Reader| {
-        let payment = reader.payment_of_number(number)?;
+        let payment = reader.payment_of_number(number.0)?;
         payment
             .map(|payment| with_topup(reader, payment))
             .transpose()
@@ -405,30 +329,14 @@ async fn payment(
     Ok(item(PaymentView::of(&(payment, topup))))
 }
 
-#[derive(Debug, Serialize)]
-struct RefundView {
-    refund_id: Option<String>,
-    payment_id: i64,
-    status: &'static str,
-    amount: Money,
-    currency: String,
-    reason: Option<String>,
-    created_at: String,
-}
-
-impl RefundView {
-    fn of(refund: &Refund, payment_id: i64) -> Self {
-        let said = [&refund.reason, &refund.remark.note];
-        let reason = said.into_iter().find(|text| !text.is_empty());
-        Self {
-            refund_id: refund.provider_id.clone(),
-            payment_id,
-            status: refund.status.as_str(),
-            amount: Money(refund.amount),
-            currency: money::code(refund.amount.unit),
-            reason: reason.cloned(),
-            created_at: refund.created_at.to_string(),
-        }
+form! {
+    /// How much of which payment goes back, and why.
+    struct GiveBack {
+        payment_id: Whole<1, AMOUNT_MAX>,
+        /// In the currency's whole units; all that is left without it.
+        amount: Option<Decimal>,
+        /// In Stripe's words or in others.
+        reason: Option<Note<500>>,
     }
 }
 
@@ -436,19 +344,18 @@ impl RefundView {
 async fn refund(
     State(app): State<App>,
     admin: Admin,
-    mut order: Order,
-) -> Result<impl IntoResponse, ApiError> {
+    order: Order<GiveBack>,
+) -> Result<Item<RefundView>, ApiError> {
     let key = order.idempotency(&admin.caller());
-    let number = order.input.integer("payment_id", 1, AMOUNT_MAX)?;
-    let number = required("payment_id", number)?;
+    let form = order.form;
+    let Whole(number) = form.payment_id;
     let read = move |reader: &mut Reader| reader.payment_of_number(number);
     let payment = app.engine().read(read).await?;
     let payment = payment.ok_or(Refusal::PaymentNotFound)?;
     let unit = payment.amount.unit;
-    let amount = order.input.decimal("amount", unit)?;
-    let said = order.input.text("reason", 500)?.unwrap_or_default();
-    refuse_card_number("reason", &said)?;
-    order.input.finish()?;
+    let amount = form.amount.map(|amount| amount.of("amount", unit));
+    let amount = amount.transpose()?;
+    let said = form.reason.map(|note| note.0).unwrap_or_default();
     let (reason, note) = if REASONS.contains(&said.as_str()) {
         (said, String::new())
     } else {
@@ -476,30 +383,21 @@ async fn refund(
     }
 }
 
-#[derive(Debug, Serialize)]
-struct BalanceView {
-    user_id: String,
-    credits: i64,
-    balance: Money,
-    currency: String,
-}
-
 /// `GET /user/balance`
 async fn balance(
     State(app): State<App>,
     User(user): User,
-    Query(query): Query,
-) -> Result<impl IntoResponse, ApiError> {
-    query.finish()?;
+    _: Query<Nothing>,
+) -> Result<Item<BalanceView>, ApiError> {
     let wallet = app.engine().wallet(AccountKey::wallet(&user)).await?;
     let now = app.engine().now();
     let credits = wallet.map_or(0, |wallet| wallet.available(now));
     let worth = app.config().facade_price.cost_rounded_up(credits);
     let worth = worth.map_err(|_| Refusal::BalanceOutOfRange)?;
     Ok(item(BalanceView {
-        user_id: user.to_string(),
+        user_id: Id(user.clone()),
         credits,
         balance: Money(worth),
-        currency: money::code(worth.unit),
+        currency: BigCurrency(worth.unit),
     }))
 }

@@ -5,19 +5,20 @@
 
 mod credits;
 mod money;
+mod name;
+mod view;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use crate::App;
+use super::openapi::Routes;
 
 /// All routes of all facades.
-pub(super) fn routes() -> Router<App> {
-    credits::routes().layer(from_fn(plain_errors))
+pub(super) fn routes() -> Routes {
+    credits::routes().plain(|handler| handler.layer(from_fn(plain_errors)))
 }
 
 /// Marks a response whose error is to be written in the plain shape.
