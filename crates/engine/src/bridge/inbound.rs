@@ -31,7 +31,7 @@ pub fn event(body: &Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
         livemode: envelope.livemode.unwrap_or_default(),
         api_version: text(&envelope.api_version),
         object: text(&envelope.subject.id),
-        body: kept(body, &envelope.id, &envelope.kind).into(),
+        body: kept(body, &envelope.id, envelope.plain_kind()).into(),
     })
 }
 
@@ -50,39 +50,44 @@ pub fn notice(body: &[u8]) -> Notice {
         .metadata
         .get(PAYMENT_ID)
         .and_then(|id| PaymentId::parse(id));
-    match (envelope.plain_kind(), envelope.subject.object.as_deref()) {
-        (kind, Some("checkout.session")) if kind.starts_with("checkout.session.") => {
-            session_notice(&envelope, body, hint)
-        }
-        (kind, Some("payment_intent")) if kind.starts_with("payment_intent.") => {
-            intent_notice(&envelope, body, hint, read_intent)
-        }
-        (
-            "charge.succeeded" | "charge.failed" | "charge.pending" | "charge.captured",
-            Some("charge"),
-        ) => intent_notice(&envelope, body, hint, read_charge),
-        (kind, Some("refund")) if is_about_refund(kind) => refund_notice(body),
-        (kind, Some("dispute")) if kind.starts_with("charge.dispute.") => dispute_notice(body),
-        ("charge.refunded", Some("charge")) => returns_notice(body),
-        ("radar.early_fraud_warning.created", Some("radar.early_fraud_warning")) => {
-            fraud_notice(body)
-        }
-        (kind, object) if is_ours_without_object(kind) => Notice::Unreadable {
-            why: format!("{kind} carries {}", object.unwrap_or("no object")),
-        },
-        (kind, _) => Notice::Foreign {
+    let kind = envelope.plain_kind();
+    let Some(about) = about(kind) else {
+        return Notice::Foreign {
             why: format!("nothing is done for {kind}"),
-        },
+        };
+    };
+    let object = envelope.subject.object.as_deref();
+    if object != Some(about) {
+        return Notice::Unreadable {
+            why: format!("{kind} carries {}", object.unwrap_or("no object")),
+        };
+    }
+    match about {
+        "checkout.session" => session_notice(&envelope, body, hint),
+        "payment_intent" => intent_notice(&envelope, body, hint, read_intent),
+        "charge" if kind == "charge.refunded" => returns_notice(body),
+        "charge" => intent_notice(&envelope, body, hint, read_charge),
+        "refund" => refund_notice(body),
+        "dispute" => dispute_notice(body),
+        _ => fraud_notice(body),
     }
 }
 
-fn is_ours_without_object(kind: &str) -> bool {
-    kind.starts_with("checkout.session.") || kind.starts_with("payment_intent.")
-}
-
-/// `charge.refund.updated` is the older name of what `refund.updated` says.
-fn is_about_refund(kind: &str) -> bool {
-    kind.starts_with("refund.") || kind == "charge.refund.updated"
+/// What an event of this kind carries, if anything is done for it. One that carries something else, or nothing, is not passed over
+/// in silence: it cannot be read.
+fn about(kind: &str) -> Option<&'static str> {
+    match kind {
+        "charge.succeeded" | "charge.failed" | "charge.pending" | "charge.captured"
+        | "charge.refunded" => Some("charge"),
+        // The older name of what `refund.updated` says.
+        "charge.refund.updated" => Some("refund"),
+        "radar.early_fraud_warning.created" => Some("radar.early_fraud_warning"),
+        _ if kind.starts_with("checkout.session.") => Some("checkout.session"),
+        _ if kind.starts_with("payment_intent.") => Some("payment_intent"),
+        _ if kind.starts_with("refund.") => Some("refund"),
+        _ if kind.starts_with("charge.dispute.") => Some("dispute"),
+        _ => None,
+    }
 }
 
 fn session_notice(envelope: &Envelope<'_>, body: &[u8], hint: Option<PaymentId>) -> Notice {

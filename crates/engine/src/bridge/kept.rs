@@ -166,21 +166,49 @@ impl<'de> Visitor<'de> for Copy<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut separator = b'{';
-        while let Some(name) = entries.next_key::<std::borrow::Cow<'de, str>>()? {
-            if !self.fields.contains(&&*name) {
+        while let Some(name) = entries.next_key_seed(Listed(self.fields))? {
+            let Some(name) = name else {
                 entries.next_value::<IgnoredAny>()?;
                 continue;
-            }
+            };
             self.out.push(separator);
             separator = b',';
-            serde_json::to_writer(&mut *self.out, &name).map_err(A::Error::custom)?;
+            serde_json::to_writer(&mut *self.out, name).map_err(A::Error::custom)?;
             self.out.push(b':');
-            let fields = self.fields_inside(&name);
+            let fields = self.fields_inside(name);
             let out = &mut *self.out;
             entries.next_value_seed(Copy { out, fields })?;
         }
         close(self.out, separator, *b"{}");
         Ok(())
+    }
+}
+
+/// Reads a name and finds it in a list. As bytes: a name that is not listed need not be valid text.
+struct Listed(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Listed {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Listed {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        self.visit_bytes(name.as_bytes())
+    }
+
+    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Self::Value, E> {
+        let mut listed = self.0.iter().copied();
+        Ok(listed.find(|listed| listed.as_bytes() == name))
     }
 }
 

@@ -112,6 +112,12 @@ impl Address {
             .ok_or_else(|| bad("it does not begin with postgres://"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        // Then the password was cut at one of these, and its pieces must not be repeated in an error about something else.
+        if database.contains('@') || query.contains('@') {
+            return Err(bad(
+                "in a password, / is written %2F, ? is %3F and @ is %40",
+            ));
+        }
         let (who, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = who.split_once(':').unwrap_or((who, ""));
         let mut address = Self {
@@ -178,7 +184,14 @@ impl Address {
             }
             // Always so here.
             "target_session_attrs" | "application_name" => {}
-            _ => return Err(bad(&format!("the setting {name} is unknown"))),
+            // Whatever else stands there may be a piece of a password.
+            _ if name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
+            {
+                return Err(bad(&format!("the setting {name} is unknown")));
+            }
+            _ => return Err(bad("what follows the ? is no list of settings")),
         }
         Ok(())
     }
@@ -238,9 +251,12 @@ mod tests {
             "postgres://bursar@host/books?speed=fast",
             "postgres://bursar@host/books?sslcert=/etc/bursar.pem",
             "postgres://bursar@host/books?channel_binding=maybe",
+            "postgres://bursar:secret?speed=secret@host/books",
+            "postgres://bursar:sec/ret@host/books",
         ] {
             let refused = Address::parse(url).unwrap_err().to_string();
             assert!(refused.contains("DATABASE_URL"), "{url}: {refused}");
+            assert!(!refused.contains("secret"), "{url}: {refused}");
         }
     }
 }
