@@ -390,6 +390,22 @@ pub fn decide(
                 .map(|event| notice::apply(state, context, event));
             Ok(Reply::Applied(outcomes.collect()))
         }
+        Command::ClaimJob(_)
+        | Command::RenewClaim(_)
+        | Command::DeferJob { .. }
+        | Command::DropJob(_) => decide_job(state, context, command),
+        Command::IssueKey(key) => Ok(Reply::ApiKey(api_key::issue(state, context, key))),
+        Command::RevokeKey(id) => api_key::revoke(state, context, id).map(Reply::ApiKey),
+    }
+}
+
+/// What workers say of their jobs.
+fn decide_job(
+    state: &mut State,
+    context: &mut Context<'_>,
+    command: &Command,
+) -> Result<Reply, Refusal> {
+    match command {
         Command::ClaimJob(key) => job::claim(state, context, key).map(Reply::Claimed),
         Command::RenewClaim(claim) => {
             job::check_claim(state, claim)?;
@@ -410,8 +426,7 @@ pub fn decide(
             job::give_up(state, context.now, claim);
             Ok(Reply::Done)
         }
-        Command::IssueKey(key) => Ok(Reply::ApiKey(api_key::issue(state, context, key))),
-        Command::RevokeKey(id) => api_key::revoke(state, context, id).map(Reply::ApiKey),
+        _ => Ok(Reply::Done),
     }
 }
 

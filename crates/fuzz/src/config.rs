@@ -29,17 +29,18 @@ pub fn config(bytes: &[u8]) {
         ..Sources::default()
     };
     let (values, _) = Values::read(&sources);
-    let mut said = table(&values);
-    match Config::load(&sources) {
-        Ok((config, _)) => said += &format!("{config:?}"),
+    let shown = table(&values);
+    let loaded = match Config::load(&sources) {
+        Ok((config, _)) => format!("{config:?}"),
         Err(problems) => {
             assert!(
                 !problems.0.is_empty(),
                 "something is wrong, and nothing is said"
             );
-            said += &problems.to_string();
+            problems.to_string()
         }
-    }
+    };
+    let said = shown + &loaded;
     for setting in SETTINGS.iter().filter(|setting| setting.secret) {
         let Some(secret) = values
             .get(setting.key)

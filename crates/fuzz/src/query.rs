@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use bursar::http::extract::Input;
+use bursar_domain::id::UserId;
 use serde_json::{Map, Value};
 
 /// A query string. It is read as the URL standard reads it, or refused; what a field is taken as is what stands there; and what nobody
@@ -55,7 +56,7 @@ fn take_apart(mut input: Input, pairs: &BTreeMap<&str, &str>) {
     }
     match input.user("user_id") {
         Ok(user) => assert_eq!(
-            user.as_ref().map(|user| user.as_str()),
+            user.as_ref().map(UserId::as_str),
             pairs.get("user_id").copied()
         ),
         Err(_) => refused += 1,

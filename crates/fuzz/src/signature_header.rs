@@ -44,15 +44,12 @@ fn filled_in(header: &[u8], body: &[u8]) -> Vec<u8> {
         let place = [&b"{0}"[..], b"{1}"]
             .iter()
             .position(|name| rest.starts_with(name));
-        match place {
-            Some(secret) => {
-                filled.extend(digest(&SECRETS[secret], NOW, body).bytes());
-                rest = &rest[3..];
-            }
-            None => {
-                filled.push(*first);
-                rest = &rest[1..];
-            }
+        if let Some(secret) = place {
+            filled.extend(digest(&SECRETS[secret], NOW, body).bytes());
+            rest = &rest[3..];
+        } else {
+            filled.push(*first);
+            rest = &rest[1..];
         }
     }
     filled

@@ -2,6 +2,13 @@
 //!
 //! `FUZZ_CASES` says how many of each; a failure is shown shortened, ready to become a seed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails says so by panicking"
+)]
+
 use std::fs;
 use std::path::Path;
 
@@ -133,14 +140,18 @@ fn cases() -> u32 {
 fn hold((name, check): Target) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty(), "{name} has no seeds");
-    seeds.iter().for_each(|seed| check(seed));
+    for seed in &seeds {
+        check(seed);
+    }
     let mut runner = TestRunner::new(Config {
         cases: cases(),
         failure_persistence: None,
         ..Config::default()
     });
     let changed = (select(seeds), vec(edit(), 1..8)).prop_map(|(mut bytes, edits)| {
-        edits.iter().for_each(|edit| change(&mut bytes, edit));
+        for edit in &edits {
+            change(&mut bytes, edit);
+        }
         bytes
     });
     let random = prop_oneof![
