@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bursar_store::query::Reader;
 use bursar_store::{Database, StoreError};
@@ -11,6 +12,9 @@ use crate::EngineError;
 
 /// As many questions are asked at the same time. Reads are short; more would only compete for the same cores.
 const READERS: usize = 4;
+
+/// How long a question waits for its turn. Then all readers have been busy with a few long questions, or the database does not answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Readers {
     free: Arc<Mutex<Vec<Reader>>>,
@@ -34,9 +38,10 @@ impl Readers {
         &self,
         question: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout(PATIENCE, permit)
             .await
+            .map_err(|_| EngineError::Busy)?
             .map_err(|_| EngineError::Stopping)?;
         let (free, database) = (Arc::clone(&self.free), Arc::clone(&self.database));
         let asked = tokio::task::spawn_blocking(move || {

@@ -6,7 +6,7 @@ use crate::connection::{Connection, StoreError};
 use crate::postgres::{Address, Postgres};
 use crate::query::Reader;
 use crate::sqlite::Sqlite;
-use crate::{Checkpointer, Store};
+use crate::{Checkpointer, Store, migrate};
 
 /// Where the books are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,13 @@ impl Database {
 
     /// Opens the database for writing, and brings it up to date. A file is made if it is missing, a server's database is not.
     pub fn store(&self) -> Result<Store, StoreError> {
-        Store::open(self.connect()?)
+        let mut connection = self.connect()?;
+        if let Self::Server(address) = self {
+            // Work on the schema may take longer than a batch.
+            migrate::run(connection.as_mut())?;
+            connection = Box::new(Postgres::open_writer(address.as_ref().clone())?);
+        }
+        Store::open(connection)
     }
 
     /// Opens the database for reading. A store must have brought it up to date.

@@ -5,6 +5,7 @@
 
 mod address;
 mod many;
+mod patience;
 mod session;
 mod sign_in;
 mod tls;
@@ -16,6 +17,7 @@ use std::io;
 use postgres_protocol::message::frontend;
 
 pub use address::Address;
+use patience::Patience;
 use session::{Done, Prepared, Session, Show, Trouble};
 
 use crate::connection::{Cells, Connection, Dialect, Parameters, Question, Row, StoreError, Value};
@@ -26,6 +28,7 @@ const ROWS_MAX: usize = 4_096;
 /// A connection to a PostgreSQL server. It is opened again by itself when it was lost.
 pub struct Postgres {
     address: Address,
+    patience: Patience,
     session: Option<Session>,
     in_transaction: bool,
     generation: u64,
@@ -51,8 +54,18 @@ struct Taken<'a> {
 impl Postgres {
     /// Connects.
     pub fn open(address: Address) -> Result<Self, StoreError> {
+        Self::open_with(address, Patience::Reading)
+    }
+
+    /// Connects for a node's batches: nothing there may take long.
+    pub fn open_writer(address: Address) -> Result<Self, StoreError> {
+        Self::open_with(address, Patience::Writing)
+    }
+
+    fn open_with(address: Address, patience: Patience) -> Result<Self, StoreError> {
         let mut opened = Self {
             address,
+            patience,
             session: None,
             in_transaction: false,
             generation: 0,
@@ -71,7 +84,7 @@ impl Postgres {
                         .into(),
                 ));
             }
-            self.session = Some(Session::open(&self.address)?);
+            self.session = Some(Session::open(&self.address, self.patience)?);
             self.generation += 1;
         }
         self.session

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bursar_domain::account::AccountKey;
 use bursar_domain::command::{Answer, AnswerKey};
@@ -28,8 +28,8 @@ const ANY_LIMIT: &str = "SELECT number FROM spending_limit LIMIT 1";
 const NEWEST_PAYMENT: &str = "SELECT coalesce(max(number), 0) FROM payment";
 const MARK: &str = "SELECT value FROM mark WHERE name = $1";
 
-/// How often the server is asked what became of a commit, and the pause between.
-const LOOKS: u32 = 40;
+/// How long the server is asked what became of a commit, and the pause between.
+const LOOK: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What is known of the batch under way.
@@ -295,10 +295,8 @@ impl Store {
         if planted::is(Bug::UnknownIsUndone) {
             return Err(StoreError::Conflict(why));
         }
-        for look in 0..LOOKS {
-            if look > 0 {
-                sleep(PAUSE);
-            }
+        let begun = Instant::now();
+        while begun.elapsed() < LOOK {
             match node.outcome(self.connection.as_mut()) {
                 Ok(Found::Committed) => {
                     self.memory.take_over(step);
@@ -314,7 +312,7 @@ impl Store {
                     self.note_trouble(&error);
                     return Err(error);
                 }
-                Err(_) => {}
+                Err(_) => sleep(PAUSE),
             }
         }
         // The next batch begins with another slot, and so with numbers that nobody has used.

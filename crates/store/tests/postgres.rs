@@ -151,6 +151,20 @@ fn a_lost_connection_is_opened_again_and_costs_the_transaction() {
 }
 
 #[test]
+fn a_writer_waits_for_less() {
+    let mut postgres = Postgres::open_writer(server().fresh()).unwrap();
+    for (name, value) in [
+        ("statement_timeout", "10s"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("synchronous_commit", "on"),
+    ] {
+        let rows = postgres.rows("SELECT current_setting($1)", vec![name.into()]);
+        assert_eq!(rows.unwrap()[0].text(0).unwrap(), value, "{name}");
+    }
+}
+
+#[test]
 fn nothing_is_waited_for_without_end() {
     let mut postgres = open();
     for (name, value) in [

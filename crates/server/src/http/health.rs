@@ -1,5 +1,7 @@
 //! For those who watch the process: is it alive, can it serve.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -8,6 +10,9 @@ use serde::Serialize;
 use super::answer::{Item, item};
 use super::error::ApiError;
 use crate::App;
+
+/// Whoever watches wants to know soon, also of a database that takes connections and says nothing.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How it is.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,8 +35,9 @@ pub(super) async fn live() -> Item<Health> {
 
 /// `GET /readyz`: the database answers, and the server is not about to stop. In recovery mode it can serve, and says so.
 pub(super) async fn ready(State(app): State<App>) -> Result<Item<Health>, ApiError> {
-    let recovery = match app.engine().recovery().await {
-        Ok(recovery) if !app.is_stopping() => recovery,
+    let asked = tokio::time::timeout(PATIENCE, app.engine().recovery()).await;
+    let recovery = match asked {
+        Ok(Ok(recovery)) if !app.is_stopping() => recovery,
         _ => {
             let message = "the server is stopping, or its database does not answer";
             let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -10,16 +10,14 @@ use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 
 use super::address::{Address, Place};
+use super::patience::Patience;
 use super::sign_in::SignIn;
 use super::value::{Arrived, Refusal};
 use super::wire::Wire;
 use crate::connection::StoreError;
 
-/// A statement that runs longer is given up, and so is waiting for a lock. A transaction that stands still loses its locks: its
-/// process has been stopped, or a network has swallowed it. A commit that is answered is on disk. The last rows say whether the
-/// server takes no writes, which a standby does not.
-const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
-                        SET idle_in_transaction_session_timeout = '30s'; SET default_transaction_isolation = 'read committed'; \
+/// A commit that is answered is on disk. The last rows say whether the server takes no writes, which a standby does not.
+const SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; \
                         SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
                         WHERE current_setting('synchronous_commit') = 'off'; SHOW transaction_read_only";
 
@@ -76,10 +74,10 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects to the first place that lets us in and takes writes.
-    pub(super) fn open(address: &Address) -> Result<Self, StoreError> {
+    pub(super) fn open(address: &Address, patience: Patience) -> Result<Self, StoreError> {
         let mut failed = Vec::new();
         for place in &address.places {
-            match Self::open_at(place, address) {
+            match Self::open_at(place, address, patience) {
                 Ok(session) => return Ok(session),
                 Err(why) => failed.push(format!("{}:{}: {why}", place.host, place.port)),
             }
@@ -90,7 +88,7 @@ impl Session {
         )))
     }
 
-    fn open_at(place: &Place, address: &Address) -> Result<Self, String> {
+    fn open_at(place: &Place, address: &Address, patience: Patience) -> Result<Self, String> {
         let wire = Wire::connect(place, address).map_err(|error| error.to_string())?;
         let mut session = Self {
             wire,
@@ -101,7 +99,7 @@ impl Session {
         };
         match session
             .sign_in(address)
-            .and_then(|()| session.takes_writes())
+            .and_then(|()| session.takes_writes(patience))
         {
             Ok(true) => Ok(session),
             Ok(false) => Err("it is not the primary and takes no writes".to_owned()),
@@ -134,19 +132,20 @@ impl Session {
                 self.wire.send(&mut self.out)?;
             }
         }
-        self.wire.be_patient()?;
         Ok(())
     }
 
     /// Makes the settings of every connection; whether the server takes writes. Asked for, not believed from what a server tells
     /// about itself at the sign-in: a pooler in between tells less.
-    fn takes_writes(&mut self) -> Result<bool, Trouble> {
+    fn takes_writes(&mut self, patience: Patience) -> Result<bool, Trouble> {
         let mut read_only = None;
-        self.show_script(SETTINGS, &mut |row| {
+        let settings = patience.settings() + SETTINGS;
+        self.show_script(&settings, &mut |row| {
             let column = row.ranges().next()?.flatten();
             read_only = column.map(|range| row.buffer()[range] == *b"on");
             Ok(())
         })?;
+        self.wire.wait_for(patience.answer())?;
         Ok(read_only == Some(false))
     }
 

@@ -17,9 +17,6 @@ use super::tls;
 /// How long connecting may take, and each answer until we are signed in. Another host may be there to try.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take before the server counts as gone. Longer than any statement may run there.
-const ANSWER: Duration = Duration::from_secs(45);
-
 /// So much is read at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -102,9 +99,9 @@ impl Wire {
         })
     }
 
-    /// From now on statements are answered.
-    pub(super) fn be_patient(&self) -> io::Result<()> {
-        self.stream.limit(ANSWER)
+    /// How long an answer may take from now on, before the server counts as gone.
+    pub(super) fn wait_for(&self, time: Duration) -> io::Result<()> {
+        self.stream.limit(time)
     }
 
     /// Who might read along.
