@@ -1,0 +1,115 @@
+// PostgreSQL goes away and comes back under load, in every way it can: both nodes say so and come back by themselves.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { until } from '../harness/process.mjs';
+import { Postgres } from '../harness/postgres.mjs';
+import { Dice, pause } from '../harness/random.mjs';
+import { Book } from './book.mjs';
+import { Load } from './load.mjs';
+import { conclude, look } from './proof.mjs';
+import { Service } from './site.mjs';
+
+const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
+/** How often everything is done. */
+const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
+
+let server;
+let site;
+let load;
+after(() => {
+  server?.thaw();
+  site?.end();
+  return server?.stop('immediate');
+});
+
+const ready = async (node) => (await site.ask(node, 'GET', '/readyz', { seconds: 10 })).status;
+
+/** Both nodes say that they can serve, and do, without being touched. */
+async function comesBack(what) {
+  const began = Date.now();
+  for (const node of site.nodes.keys()) {
+    await until(async () => (await ready(node)) === 200, { seconds: 30, what: `node ${node} ready again after ${what}` });
+    const question = { user_id: 'hot', credits: 1 };
+    await until(async () => (await site.ask(node, 'POST', '/v1/balance/precheck', { body: question })).status === 200, { seconds: 30, what: `an answer of node ${node} after ${what}` });
+  }
+  return Date.now() - began;
+}
+
+/** While the server is away: a quick no, in our words. */
+async function saysNo() {
+  for (const node of site.nodes.keys()) {
+    const health = await site.ask(node, 'GET', '/readyz', { seconds: 10 });
+    assert.deepEqual([health.status, health.body.error.code], [503, 'not_ready'], health.text);
+    const began = Date.now();
+    const charge = await site.ask(node, 'POST', '/v1/balance/charge', { key: `away-${began}-${node}`, body: { user_id: 'nobody', credits: 1 }, seconds: 30 });
+    assert.equal(charge.status, 503, charge.text);
+    assert.ok(['database_unavailable', 'outcome_unknown'].includes(charge.body.error.code), charge.text);
+    assert.ok(charge.headers['retry-after'], 'it says when to come back');
+  }
+}
+
+const stopFor = (mode, least) => async (dice) => {
+  await server.stop(mode);
+  if (least > 0) await saysNo();
+  await pause(least + dice.random() * 500);
+  await server.start();
+};
+
+const FAULTS = {
+  'a restart as an operator does it': stopFor('fast', 0),
+  'a stop for some seconds': stopFor('fast', 1500),
+  'an immediate stop': stopFor('immediate', 0),
+  'an immediate stop, and some seconds away': stopFor('immediate', 1500),
+  'kill -9 of the first process': stopFor('kill', 300),
+  async 'kill -9 of a session, after which the server begins anew'(dice) {
+    process.kill(dice.pick(server.backends()), 'SIGKILL');
+  },
+  async 'sessions that are ended by an administrator'() {
+    for (let times = 0; times < 5; times += 1) {
+      server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bursar'");
+      await pause(150);
+    }
+  },
+  async 'statements that are canceled by an administrator'() {
+    for (let times = 0; times < 20; times += 1) {
+      server.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'bursar' AND state = 'active'");
+      await pause(20);
+    }
+  },
+  async 'a server that stands still for a moment'() {
+    server.freeze();
+    await pause(2_000);
+    server.thaw();
+  },
+};
+
+test(`PostgreSQL goes and comes back under load (FAULT_SEED=${SEED})`, { timeout: 600_000 }, async (context) => {
+  const dice = new Dice(SEED);
+  server = await Postgres.start();
+  const url = server.newSchema('away');
+  site = await Service.open({ urls: [url, url] });
+  const book = new Book();
+  load = new Load(site, book, dice, { slowest: 60 });
+  await load.open();
+  load.start();
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [what, happen] of Object.entries(FAULTS)) {
+      await pause(300 + dice.random() * 700);
+      load.check();
+      const before = { ...load.counts };
+      await happen(dice);
+      const took = await comesBack(what);
+      const { outage, cut, slow } = load.counts;
+      context.diagnostic(`${what}: ready again after ${took} ms; outages ${outage - before.outage}, cut ${cut - before.cut}, slow ${slow - before.slow}`);
+      assert.equal(cut, before.cut, 'nodes stay where they are');
+      if (what.includes('away') || what.includes('seconds')) assert.ok(outage > before.outage, 'nobody noticed');
+    }
+    load.sellsNoMore = true;
+    await load.quiet();
+    await look(site, book);
+    load.resume();
+  }
+  await load.finish();
+  const transactions = await conclude(site, book);
+  context.diagnostic(`${transactions} transactions, ${JSON.stringify(load.counts)}`);
+});
