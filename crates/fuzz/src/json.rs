@@ -1,5 +1,4 @@
 use bursar::http::extract::{Input, META_MAX};
-use bursar_domain::amount::{Amount, Unit};
 use serde_json::Value;
 
 /// A JSON body. It is taken if serde_json takes it, has an object and no name twice; it means the same however it is spaced; and what
@@ -58,24 +57,13 @@ fn take_apart(mut input: Input, plain: &Value) {
             given("amount").map(|value| value.as_i64().expect("a whole number"))
         );
     }
-    let dollar = Unit::currency("usd").expect("a currency");
-    if let Ok(Some(money)) = input.decimal("money", dollar) {
-        let text = money.to_decimal();
-        assert_eq!(
-            Amount::parse_decimal(&text, dollar).ok(),
-            Some(money),
-            "{text}"
-        );
-    }
     if let Ok(yes) = input.boolean("confirm") {
         assert_eq!(yes, given("confirm").and_then(Value::as_bool));
     }
     if let Ok(remark) = input.remark() {
         assert!(remark.meta.len() <= META_MAX && remark.note.chars().count() <= 500);
     }
-    let known = [
-        "amount", "money", "confirm", "note", "ref", "meta", "metadata",
-    ];
+    let known = ["amount", "confirm", "note", "ref", "meta", "metadata"];
     // `null` counts as not given, but its name has to be one that is known.
     let mut names = plain
         .as_object()
