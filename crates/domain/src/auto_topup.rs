@@ -16,6 +16,7 @@ use crate::journal::Remark;
 use crate::limit::Period;
 use crate::payment::opening::{self, Way};
 use crate::payment::{Flow, Payment, PaymentStatus};
+use crate::planted::{self, Bug};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -334,7 +335,8 @@ pub(crate) fn attempt(
         return Ok(None);
     };
     let newest = row.payment.as_ref().and_then(|id| state.payments.get(id));
-    if newest.is_some_and(|payment| payment.status.is_open()) {
+    let is_open = newest.is_some_and(|payment| payment.status.is_open());
+    if is_open && !planted::is(Bug::ChargedWhileOpen) {
         return Ok(None);
     }
     let key = AccountKey::wallet(user);

@@ -42,6 +42,9 @@ bugs! {
     RefundNotOwed = "a refund is decided, and the call that makes it is not owed by the same commit";
     RefundKeyPerTry = "each try to make a refund has an idempotency key of its own";
     SessionKeyPerTry = "each try to open a session has an idempotency key of its own";
+    ChargeKeyPerTry = "each try to charge a saved card has an idempotency key of its own";
+    ChargedWhileOpen = "a card is charged unasked while another payment for the same wallet is under way";
+    CustomerTwice = "a user for whom two customers were opened is the one that was told last";
     NoFencing = "a result is taken from a worker whose claim has run out";
     ClaimTwice = "a job can be claimed while somebody has it";
     ClaimForEver = "a claim does not run out";

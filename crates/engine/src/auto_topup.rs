@@ -11,6 +11,7 @@ use bursar_domain::command::Command;
 use bursar_domain::id::UserId;
 use tokio::sync::watch;
 
+use crate::outside::Books;
 use crate::{Engine, EngineError};
 
 /// How often announcements are looked at.
@@ -29,7 +30,8 @@ const USERS_MAX: usize = 128;
 const UNMARKED_MAX: i64 = 10_000;
 
 /// How far the worker has come.
-struct Place {
+#[derive(Debug)]
+pub struct Place {
     /// The last announcement that was looked at.
     read_to: i64,
     /// What of that is written down.
@@ -63,9 +65,9 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 }
 
 /// One look at the announcements, and one step of the walk; whether there is more to look at.
-async fn look(engine: &Engine, place: &mut Option<Place>) -> Result<bool, EngineError> {
+pub async fn look(books: &impl Books, place: &mut Option<Place>) -> Result<bool, EngineError> {
     let Some(place) = place else {
-        let mark = engine
+        let mark = books
             .read(bursar_store::query::Reader::auto_topup_mark)
             .await?;
         *place = Some(Place {
@@ -77,7 +79,7 @@ async fn look(engine: &Engine, place: &mut Option<Place>) -> Result<bool, Engine
         return Ok(true);
     };
     let after = place.read_to;
-    let happened = engine
+    let happened = books
         .read(move |reader| reader.announcements(after, LOOK_MAX))
         .await?;
     let due = happened
@@ -90,22 +92,22 @@ async fn look(engine: &Engine, place: &mut Option<Place>) -> Result<bool, Engine
     users.dedup();
     let read_to = happened.last().map_or(after, |last| last.number);
     if !users.is_empty() || read_to - place.marked >= UNMARKED_MAX {
-        attempt(engine, users, Some(read_to)).await?;
+        attempt(books, users, Some(read_to)).await?;
         place.marked = read_to;
     }
     place.read_to = read_to;
-    walk(engine, place).await?;
+    walk(books, place).await?;
     Ok(happened.len() == LOOK_MAX)
 }
 
 /// The next step of the walk.
-async fn walk(engine: &Engine, place: &mut Place) -> Result<(), EngineError> {
+async fn walk(books: &impl Books, place: &mut Place) -> Result<(), EngineError> {
     if place.rest > 0 {
         place.rest -= 1;
         return Ok(());
     }
     let after = place.walked_to.clone();
-    let users = engine
+    let users = books
         .read(move |reader| reader.armed_auto_topups(&after, USERS_MAX))
         .await?;
     if users.len() < USERS_MAX {
@@ -114,12 +116,12 @@ async fn walk(engine: &Engine, place: &mut Place) -> Result<(), EngineError> {
     } else if let Some(last) = users.last() {
         place.walked_to = last.to_string();
     }
-    attempt(engine, users, None).await
+    attempt(books, users, None).await
 }
 
 /// Asks for the attempts that are due. The mark is written with the last of them: what comes before it has been decided.
 async fn attempt(
-    engine: &Engine,
+    books: &impl Books,
     users: Vec<UserId>,
     read_to: Option<i64>,
 ) -> Result<(), EngineError> {
@@ -131,7 +133,7 @@ async fn attempt(
     for (place, users) in parts.into_iter().enumerate() {
         let read_to = read_to.filter(|_| place + 1 == last);
         let command = Command::AutoTopups(AutoTopups { users, read_to });
-        engine.submit(command).await?;
+        books.submit(command).await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! answers when it is on disk; readers ask on connections of their own; calls to Stripe are durable jobs. The same
 //! functions serve HTTP handlers and Rust programs that embed the engine.
 
-mod auto_topup;
+pub mod auto_topup;
 pub mod batch;
 pub mod bridge;
 pub mod card;

@@ -5,7 +5,7 @@ use bursar_domain::command::{Command, Request};
 use bursar_engine::bridge::inbound;
 use bursar_engine::outside::{Books as _, Provider as _};
 use bursar_engine::reconcile::{self, Options};
-use bursar_engine::{inbox, jobs, ticker};
+use bursar_engine::{auto_topup, inbox, jobs, ticker};
 use bursar_store::digest::request_hash;
 use bursar_stripe::object::CheckoutSession;
 use bursar_stripe::request::retrieve_checkout_session;
@@ -30,6 +30,10 @@ impl Run {
         match step.verb {
             Verb::Buy
             | Verb::Checkout
+            | Verb::Intent
+            | Verb::ChargeCard
+            | Verb::AutoTopup
+            | Verb::EndAuto
             | Verb::Charge
             | Verb::Hold
             | Verb::Progress
@@ -39,7 +43,7 @@ impl Run {
             | Verb::Grant
             | Verb::Refund
             | Verb::Cancel => {
-                if let Some(command) = client::command(step, &self.model) {
+                if let Some(command) = client::command(step, &self.model, &self.stripe) {
                     let number = self.clients.ask(command);
                     self.send(number, self.at(step));
                 }
@@ -68,6 +72,12 @@ impl Run {
                 if let Some((session, _)) = pick_recent(&self.model.known, step.which) {
                     let session = session.clone();
                     self.stripe.act(&session, step);
+                }
+            }
+            Verb::SaveCard => {
+                let customers: Vec<&String> = self.model.customers.values().collect();
+                if let Some(customer) = pick(&customers, step.which) {
+                    self.stripe.save_card(customer, step.how);
                 }
             }
             Verb::Deliver => {
@@ -111,6 +121,7 @@ impl Run {
             }
             Verb::Mute => node.mute = true,
             Verb::Inbox => self.begin_inbox(at),
+            Verb::Look => self.begin_look(at),
             Verb::Tick => self.begin_tick(at),
             Verb::Jobs => self.begin_jobs(at)?,
             Verb::Work => self.go_well(at, 1 + step.how as usize % 8)?,
@@ -297,6 +308,19 @@ impl Run {
             let notice = self.nodes[at].policy.expiry_notice_seconds;
             self.nodes[at].spawn(Task::Ticker, async move {
                 drop(ticker::tick(&reach, notice).await);
+            });
+        }
+    }
+
+    /// Looks for wallets that are low. How far it came the node remembers until it dies.
+    pub(crate) fn begin_look(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if !node.has(Task::Look) {
+            let reach = node.reach.clone();
+            node.spawn(Task::Look, async move {
+                let mut place = reach.inner().looked_to.take();
+                drop(auto_topup::look(&reach, &mut place).await);
+                reach.inner().looked_to = place;
             });
         }
     }

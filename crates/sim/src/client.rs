@@ -1,12 +1,14 @@
 //! Clients: the product's server, customers' browsers, an administrator. What they ask has an idempotency key, and they ask again.
 
 use bursar_domain::amount::{Amount, Unit};
+use bursar_domain::auto_topup::{Cap, Refill, SetAutoTopup, Terms};
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{AnswerKey, Command, Reply, Request};
 use bursar_domain::grant::{Category, CreateGrant, Source};
 use bursar_domain::hold::{CreateHold, Overage};
-use bursar_domain::id::UserId;
+use bursar_domain::id::{TopupId, UserId};
+use bursar_domain::intent::{ChargeCard, OpenIntent};
 use bursar_domain::journal::Remark;
 use bursar_domain::limit::Spender;
 use bursar_domain::refund::RequestRefund;
@@ -17,7 +19,7 @@ use bursar_store::digest::request_hash;
 use crate::model::Model;
 use crate::node::NODES_MAX;
 use crate::script::{Step, Verb};
-use crate::stripe::pick_recent;
+use crate::stripe::{Stripe, pick_recent};
 
 /// Whose wallets there are.
 pub(crate) const USERS: [&str; 3] = ["anna", "ben", "cara"];
@@ -65,7 +67,7 @@ impl Clients {
 }
 
 /// What a step asks for, if there is something to ask about.
-pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
+pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Command> {
     let user = user(step.which)?;
     let how = i64::from(step.how);
     let remark = Remark::default();
@@ -81,9 +83,38 @@ pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
                 user: if wrong { user } else { owner },
                 success_url: "http://shop.test/paid".to_owned(),
                 cancel_url: "http://shop.test/canceled".to_owned(),
-                save_card: false,
+                save_card: step.how.is_multiple_of(5),
             })
         }
+        Verb::Intent => {
+            let (topup, user) = recent_topup(step, model)?;
+            let save_card = step.how.is_multiple_of(4);
+            Command::OpenIntent(OpenIntent {
+                topup,
+                user,
+                save_card,
+            })
+        }
+        Verb::ChargeCard => {
+            let (topup, user) = recent_topup(step, model)?;
+            let card = card_of(&user, step, model, stripe);
+            Command::ChargeCard(ChargeCard { topup, user, card })
+        }
+        Verb::AutoTopup => Command::SetAutoTopup(SetAutoTopup {
+            terms: Terms {
+                enabled: true,
+                threshold: 1 + how / 2,
+                refill: if step.how.is_multiple_of(2) {
+                    Refill::Credits(50 + how / 4)
+                } else {
+                    Refill::Target(500 + how / 4)
+                },
+                cap: Cap::default(),
+                card: card_of(&user, step, model, stripe),
+            },
+            user,
+        }),
+        Verb::EndAuto => Command::EndAutoTopup(user),
         Verb::Charge => Command::Charge(charge(user, 1 + how / 2, step.how.is_multiple_of(9))),
         Verb::Hold => Command::CreateHold(CreateHold {
             charge: charge(user, 1 + how / 3, false),
@@ -135,6 +166,19 @@ pub(crate) fn command(step: Step, model: &Model) -> Option<Command> {
         }
         _ => return None,
     })
+}
+
+fn recent_topup(step: Step, model: &Model) -> Option<(TopupId, UserId)> {
+    let topups: Vec<_> = model.topups.iter().collect();
+    let (topup, bought) = pick_recent(&topups, step.which)?;
+    Some(((*topup).clone(), bought.user.clone()))
+}
+
+/// A card that the user has saved; one that is not there, where he has none.
+fn card_of(user: &UserId, step: Step, model: &Model, stripe: &Stripe) -> String {
+    let customer = model.customers.get(user);
+    let cards = customer.map_or_else(Vec::new, |customer| stripe.cards(customer));
+    pick_recent(&cards, step.how).map_or_else(|| "pm_gone".to_owned(), Clone::clone)
 }
 
 fn charge(user: UserId, amount: i64, allow_debt: bool) -> Charge {

@@ -92,6 +92,7 @@ fn calm(run: &mut Run, delivered: &mut usize) -> Result<(), String> {
         for at in 0..run.nodes.len() {
             run.begin_inbox(at);
             run.begin_tick(at);
+            run.begin_look(at);
             run.begin_jobs(at)?;
         }
         let mut turns = 0;
@@ -136,6 +137,8 @@ fn everything_is_done(run: &Run) -> Result<(), String> {
         JobKind::ReadSession,
         JobKind::ReadReturns,
         JobKind::CloseSession,
+        JobKind::ReadIntent,
+        JobKind::CancelIntent,
     ];
     if let Some(job) = jobs
         .map_err(text)?

@@ -3,6 +3,7 @@
 //! It knows no grants, no postings and no jobs. What a user has is what was given to him, less what he spent, plus what each paid
 //! top-up bought, less the share of it that went back. It is naive on purpose: it can be read and believed.
 
+mod card;
 mod expect;
 mod told;
 mod wallet;
@@ -15,9 +16,13 @@ use bursar_domain::hold::{HoldStatus, Overage};
 use bursar_domain::id::{HoldId, PaymentId, RefundId, TopupId, UserId};
 use bursar_domain::job::JobKey;
 use bursar_domain::notice::{Notice, SessionFact, Standing};
+use bursar_domain::payment::{Flow, Payment};
 use bursar_domain::refund::{RefundFact, RefundStatus};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
+
+pub(crate) use card::Attempt;
+use card::Auto;
 
 /// A top-up.
 #[derive(Debug)]
@@ -34,8 +39,11 @@ pub(crate) struct Bought {
 #[derive(Debug)]
 pub(crate) struct Paying {
     pub(crate) topup: TopupId,
+    pub(crate) flow: Flow,
     pub(crate) amount: i64,
     pub(crate) paid: bool,
+    /// Whether it was heard that it ended unpaid; it may be paid all the same.
+    pub(crate) ended: bool,
     pub(crate) session: Option<String>,
     pub(crate) intent: Option<String>,
     /// Amount and furthest status of each refund.
@@ -76,7 +84,10 @@ pub(crate) struct Model {
     pub(crate) holds: BTreeMap<HoldId, Held>,
     pub(crate) refunds: BTreeMap<RefundId, Owed>,
     pub(crate) sessions: BTreeMap<String, PaymentId>,
-    /// The same in the order in which they became known.
+    /// Who users are at Stripe.
+    pub(crate) customers: BTreeMap<UserId, String>,
+    pub(crate) auto: BTreeMap<UserId, Auto>,
+    /// Sessions, and intents without one, in the order in which they became known.
     pub(crate) known: Vec<(String, PaymentId)>,
     intents: BTreeMap<String, PaymentId>,
     given: BTreeMap<UserId, i64>,
@@ -107,6 +118,16 @@ impl Model {
         let mut count = |what, number: usize| *seen.entry(what).or_default() += number as u64;
         let payments = || self.payments.values();
         count("sessions", self.sessions.len());
+        let of = |flow: Flow| payments().filter(move |it| it.flow == flow);
+        count("by_intent", of(Flow::Intent).filter(|it| it.paid).count());
+        count("by_card", of(Flow::OffSession).filter(|it| it.paid).count());
+        count(
+            "card_failed",
+            of(Flow::OffSession).filter(|it| it.ended).count(),
+        );
+        let auto = self.auto.values().flat_map(|auto| &auto.attempts);
+        count("auto_topups", auto.count());
+        count("customers", self.customers.len());
         count("payments", self.payments.len());
         count("paid", payments().filter(|it| it.paid).count());
         count("refunds", payments().map(|it| it.refunds.len()).sum());
@@ -141,6 +162,11 @@ impl Model {
                 let payment = payment.ok_or_else(|| unknown(&fact.session))?;
                 self.hear_session(&payment, fact);
             }
+            Notice::Intent { fact, .. } => {
+                if let Some(payment) = self.intents.get(&fact.intent).cloned() {
+                    self.hear_intent(&payment, fact);
+                }
+            }
             Notice::Refund { intent, fact } => {
                 let payment = self.intents.get(intent).cloned();
                 self.hear_refund(&payment.ok_or_else(|| unknown(intent))?, fact);
@@ -163,10 +189,17 @@ impl Model {
             self.intents.insert(intent.clone(), id.clone());
         }
         if fact.standing == Standing::Paid {
-            paying.paid = true;
-            if let Some(bought) = self.topups.get_mut(&paying.topup) {
-                bought.paid_by.get_or_insert_with(|| id.clone());
-            }
+            self.hear_paid(id);
+        }
+    }
+
+    fn hear_paid(&mut self, id: &PaymentId) {
+        let Some(paying) = self.payments.get_mut(id) else {
+            return;
+        };
+        paying.paid = true;
+        if let Some(bought) = self.topups.get_mut(&paying.topup) {
+            bought.paid_by.get_or_insert_with(|| id.clone());
         }
     }
 
@@ -207,6 +240,20 @@ impl Model {
 }
 
 impl Paying {
+    pub(crate) fn new(topup: TopupId, payment: &Payment) -> Self {
+        Self {
+            topup,
+            flow: payment.flow,
+            amount: payment.amount.minor,
+            paid: false,
+            ended: false,
+            session: None,
+            intent: None,
+            refunds: BTreeMap::new(),
+            movements: BTreeMap::new(),
+        }
+    }
+
     pub(crate) fn refunded(&self) -> i64 {
         let stand = self.refunds.values().filter(|(_, status)| status.stands());
         stand.map(|(amount, _)| amount).sum()

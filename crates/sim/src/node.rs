@@ -82,6 +82,7 @@ pub(crate) enum Task {
     Ticker,
     Job,
     Reconciliation,
+    Look,
 }
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -190,6 +191,7 @@ impl Node {
             inner.calls.retain(|call| call.answer.is_none());
             inner.calls.iter_mut().for_each(|call| call.slot = None);
             inner.reader = None;
+            inner.looked_to = None;
         }
         self.batch = None;
         self.next = Next::Well;

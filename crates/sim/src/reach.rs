@@ -8,6 +8,7 @@ use std::time::Duration;
 use bursar_domain::command::{Command, Reply, Request as Asked};
 use bursar_domain::mark::{self, Keep, StampKey};
 use bursar_domain::time::Time;
+use bursar_engine::auto_topup::Place;
 use bursar_engine::clock::{Clock as _, FixedClock};
 use bursar_engine::outside::{Books, Provider};
 use bursar_engine::reconcile::Report;
@@ -67,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) readings: Vec<Slot<()>>,
     /// What workers have done.
     pub(crate) seen: Seen,
+    /// How far announcements have been looked at.
+    pub(crate) looked_to: Option<Place>,
     /// The report of the newest reconciliation.
     pub(crate) report: Option<Report>,
     stamp_key: Option<StampKey>,
@@ -90,6 +93,7 @@ impl Reach {
             slow: 0,
             readings: Vec::new(),
             seen: Seen::new(),
+            looked_to: None,
             report: None,
             stamp_key: None,
             drawn: 7 + u8::try_from(number).unwrap_or(0),

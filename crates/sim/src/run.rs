@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use bursar_domain::command::{Reply, Request};
+use bursar_domain::command::{Command, Reply, Request};
+use bursar_domain::id::UserId;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_engine::{Answered, EngineError};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::act::unknown;
 use crate::client::Clients;
-use crate::model::Model;
+use crate::model::{Attempt, Model};
 use crate::node::{NODES_MAX, Next, Node, Place};
 use crate::reach::{Call, From, Waiting, put};
 use crate::script::{Script, Step};
@@ -219,6 +220,9 @@ impl Run {
                 let now = self.now(at);
                 for (request, (outcome, replayed)) in requests.iter().zip(&outcome.answers) {
                     self.model.compare(request, (outcome, *replayed), now)?;
+                    if let (Command::AutoTopups(all), Ok(_)) = (&request.command, outcome) {
+                        self.look_at_attempts(at, &all.users)?;
+                    }
                     self.count(if *replayed { "replayed" } else { "decided" });
                 }
                 if next == Next::DieAfter {
@@ -238,6 +242,31 @@ impl Run {
             }
             Err(error) => Err(format!("a batch could not be written: {error}")),
         }
+    }
+
+    /// Whether cards were charged unasked that may be. What was tried only the rows say.
+    fn look_at_attempts(&mut self, at: usize, users: &[UserId]) -> Result<(), String> {
+        for user in users {
+            let found = self.nodes[at].reach.ask(|reader| {
+                let Some(row) = reader.auto_topup(user)? else {
+                    return Ok(None);
+                };
+                let payment = row.payment.as_ref().map(|id| reader.payment(id));
+                let Some(payment) = payment.transpose()?.flatten() else {
+                    return Ok(None);
+                };
+                let topup = reader.topup(&payment.topup)?;
+                Ok(topup.map(|topup| Attempt {
+                    row,
+                    payment,
+                    topup,
+                }))
+            });
+            if let Some(attempt) = found.map_err(text)? {
+                self.model.auto_tried(&attempt, self.now(at))?;
+            }
+        }
+        Ok(())
     }
 
     fn answer(

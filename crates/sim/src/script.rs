@@ -27,6 +27,18 @@ verbs! {
     Buy = "buy", 12;
     /// A client asks for a checkout of a top-up.
     Checkout = "checkout", 16;
+    /// A client asks for a payment intent for a top-up.
+    Intent = "intent", 8;
+    /// A client asks for a top-up to be paid by a saved card.
+    ChargeCard = "charge_card", 8;
+    /// A customer saves a card at Stripe: one that pays, or one that does not.
+    SaveCard = "save_card", 6;
+    /// A client asks for top-ups whenever a wallet is low.
+    AutoTopup = "auto_topup", 4;
+    /// A client wants no more of these.
+    EndAuto = "end_auto", 1;
+    /// Somebody looks for wallets that are low.
+    Look = "look", 10;
     /// The product charges a user.
     Charge = "charge", 24;
     /// The product reserves credits.

@@ -14,6 +14,16 @@ use serde_json::{Value, json};
 use crate::reach::Called;
 use crate::script::{Step, Verb};
 
+/// Cards that can be saved: most pay, one wants its owner to be there, two do not pay later.
+const CARDS: [&str; 6] = [
+    "pm_card_visa",
+    "pm_card_mastercard",
+    "pm_card_pendingRefund",
+    "pm_card_authenticationRequired",
+    "pm_card_chargeCustomerFail",
+    "pm_card_visa",
+];
+
 const KEY: &str = "sk_test_simulator";
 
 /// The first moment of every run: 2026-11-01.
@@ -160,9 +170,56 @@ impl Stripe {
         all.find(|session| session["id"] == id)
     }
 
+    /// The saved cards of a customer, oldest first.
+    pub(crate) fn cards(&self, customer: &str) -> Vec<String> {
+        let all = self.world.records.objects("payment_method").rev();
+        let of_customer = all.filter(|method| method["customer"] == customer);
+        of_customer
+            .filter_map(|method| method["id"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// A customer saves a card.
+    pub(crate) fn save_card(&mut self, customer: &str, which: u32) {
+        let (now, card) = (self.now, CARDS[which as usize % CARDS.len()]);
+        let path = format!("/v1/payment_methods/{card}/attach");
+        let params = json!({ "customer": customer });
+        drop(self.world.call("POST", &path, params, None, now));
+        self.world.settle();
+    }
+
+    /// The payment intent of this id.
+    pub(crate) fn intent(&self, id: &str) -> Option<&Value> {
+        let mut all = self.world.records.objects("payment_intent");
+        all.find(|intent| intent["id"] == id)
+    }
+
+    /// What a customer does on a page of the product.
+    fn act_on_intent(&mut self, intent: &str, step: Step) {
+        let (now, path) = (self.now, format!("/v1/payment_intents/{intent}"));
+        let method = match step.verb {
+            Verb::Pay => "pm_card_visa",
+            Verb::Decline => "pm_card_chargeDeclined",
+            Verb::PayDelayed => "pm_usBankAccount",
+            Verb::Expire => {
+                let path = format!("{path}/cancel");
+                drop(self.world.call("POST", &path, json!({}), None, now));
+                return;
+            }
+            _ => return self.act_later(intent, step),
+        };
+        let params = json!({ "payment_method": method, "return_url": "http://shop.test/paid" });
+        let path = format!("{path}/confirm");
+        drop(self.world.call("POST", &path, params, None, now));
+    }
+
     /// What a customer, a bank or the dashboard does to a session. What is impossible at the moment does not happen.
     pub(crate) fn act(&mut self, session: &str, step: Step) {
         let now = self.now;
+        if session.starts_with("pi_") {
+            self.act_on_intent(session, step);
+            return self.world.settle();
+        }
         let world = &mut self.world;
         let method = |name: &str| Payment::Method(name.to_owned());
         match step.verb {

@@ -14,15 +14,14 @@ fn metadata<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
 /// At any moment: nothing is paid here that is not paid there, and Stripe was asked for nothing twice.
 pub(crate) fn nothing_invented(run: &Run) -> Result<(), String> {
     for (id, paying) in run.model.payments.iter().filter(|(_, paying)| paying.paid) {
-        let session = paying.session.as_ref();
-        let session = session.and_then(|session| run.stripe.session(session));
-        if session.is_none_or(|session| session["payment_status"] != "paid") {
+        if !money(run, paying).is_some_and(|money| money.paid) {
             return Err(format!(
                 "{id} counts as paid, and Stripe has no money for it"
             ));
         }
     }
     once(run, "checkout.session", "payment_id")?;
+    once(run, "payment_intent", "payment_id")?;
     once(run, "refund", "refund_id")
 }
 
@@ -45,8 +44,17 @@ struct Money {
 }
 
 fn money(run: &Run, paying: &Paying) -> Option<Money> {
-    let session = run.stripe.session(paying.session.as_deref()?)?;
-    let intent = session["payment_intent"].as_str().unwrap_or_default();
+    let (paid, intent) = match &paying.session {
+        Some(session) => {
+            let session = run.stripe.session(session)?;
+            let intent = session["payment_intent"].as_str().unwrap_or_default();
+            (session["payment_status"] == "paid", intent)
+        }
+        None => {
+            let intent = paying.intent.as_deref()?;
+            (run.stripe.intent(intent)?["status"] == "succeeded", intent)
+        }
+    };
     let refunds = run.stripe.of_intent("refund", intent);
     let stands = |refund: &&Value| {
         matches!(
@@ -65,7 +73,7 @@ fn money(run: &Run, paying: &Paying) -> Option<Money> {
         .flatten();
     let by_banks: i64 = moved.filter_map(|moved| moved["amount"].as_i64()).sum();
     Some(Money {
-        paid: session["payment_status"] == "paid",
+        paid,
         refunded: refunded.sum(),
         disputed: -by_banks,
     })

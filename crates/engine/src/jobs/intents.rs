@@ -5,6 +5,7 @@ use bursar_domain::customer::{Customer, CustomerKey};
 use bursar_domain::intent::{IntentOpened, IntentRead};
 use bursar_domain::job::Claim;
 use bursar_domain::payment::{Flow, Payment};
+use bursar_domain::planted::{self, Bug};
 use bursar_stripe::object::{List, PaymentIntent};
 use bursar_stripe::request::{self, Pages, Window};
 
@@ -31,7 +32,10 @@ pub(super) async fn open(
     }
     let customer = customer_of(provider, payment).await?;
     let carried = carried(provider, payment).await?;
-    let asked = bridge::outbound::open_intent(payment, customer.as_ref(), carried);
+    let mut asked = bridge::outbound::open_intent(payment, customer.as_ref(), carried);
+    if planted::is(Bug::ChargeKeyPerTry) {
+        asked.idempotency_key = Some(format!("{}-{}", payment.id, claim.attempt));
+    }
     match provider.call(&asked).await {
         Ok(intent) => Ok(opened(claim, &intent)),
         Err(bursar_stripe::Error::Refused(refusal)) => {

@@ -4,6 +4,8 @@ use bursar_domain::charge::{Charge, Price};
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::grant::CreateGrant;
 use bursar_domain::hold::{CreateHold, HoldStatus, Overage};
+use bursar_domain::id::{TopupId, UserId};
+use bursar_domain::payment::Flow;
 use bursar_domain::refund::{RefundStatus, RequestRefund};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
@@ -56,7 +58,17 @@ impl Model {
     fn take(&mut self, command: &Command, outcome: &Outcome, now: Time) -> Result<(), String> {
         match command {
             Command::CreateTopup(wish) => self.create_topup(wish, outcome),
-            Command::OpenCheckout(wish) => self.open_checkout(&wish.topup, wish, outcome),
+            Command::OpenCheckout(wish) => {
+                self.open((&wish.topup, &wish.user), Flow::Checkout, outcome)
+            }
+            Command::OpenIntent(wish) => {
+                self.open((&wish.topup, &wish.user), Flow::Intent, outcome)
+            }
+            Command::ChargeCard(wish) => {
+                self.open((&wish.topup, &wish.user), Flow::OffSession, outcome)
+            }
+            Command::SetAutoTopup(wish) => self.set_auto(wish, outcome),
+            Command::EndAutoTopup(user) => self.end_auto(user, outcome),
             Command::Charge(charge) => self.charge(charge, outcome),
             Command::CreateHold(wish) => self.create_hold(wish, outcome, now),
             Command::ProgressHold { hold, used } => {
@@ -116,42 +128,34 @@ impl Model {
         }
     }
 
-    fn open_checkout(
+    /// A payment for a top-up, in whichever way it is to be paid.
+    fn open(
         &mut self,
-        id: &bursar_domain::id::TopupId,
-        wish: &bursar_domain::checkout::OpenCheckout,
+        (id, user): (&TopupId, &UserId),
+        flow: Flow,
         outcome: &Outcome,
     ) -> Result<(), String> {
-        let bought = self
-            .topups
-            .get(id)
-            .filter(|bought| bought.user == wish.user);
+        let bought = self.topups.get(id).filter(|bought| bought.user == *user);
         let Some(bought) = bought else {
             return same(
-                &"a checkout of nothing",
+                &"a payment for nothing",
                 &Err(Refusal::TopupNotFound),
                 outcome,
             );
         };
         match outcome {
             Ok(Reply::Payment(payment))
-                if bought.paid_by.is_none() && payment.amount.minor == bought.price =>
+                if bought.paid_by.is_none()
+                    && payment.amount.minor == bought.price
+                    && payment.flow == flow =>
             {
-                let paying = Paying {
-                    topup: id.clone(),
-                    amount: payment.amount.minor,
-                    paid: false,
-                    session: None,
-                    intent: None,
-                    refunds: std::collections::BTreeMap::new(),
-                    movements: std::collections::BTreeMap::new(),
-                };
+                let paying = Paying::new(id.clone(), payment);
                 self.payments.entry(payment.id.clone()).or_insert(paying);
                 Ok(())
             }
             // Canceled, expired and failed ones are refused too.
             Err(Refusal::TopupNotPending { .. }) => Ok(()),
-            other => Err(format!("a checkout of {bought:?} was answered {other:?}")),
+            other => Err(format!("a payment for {bought:?} was answered {other:?}")),
         }
     }
 
@@ -262,7 +266,7 @@ impl Model {
 }
 
 /// Whether it was allowed or refused as it should be. What is said about a lack of credits has to be right to the last credit.
-fn same(
+pub(super) fn same(
     what: &impl std::fmt::Debug,
     expected: &Result<(), Refusal>,
     outcome: &Outcome,

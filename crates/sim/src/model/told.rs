@@ -38,6 +38,9 @@ impl Model {
                 Ok(())
             }
             (Command::SessionOpened(opened), Ok(_)) => self.session_opened(opened),
+            (Command::IntentOpened(opened), Ok(_)) => self.intent_opened(opened),
+            (Command::IntentRead(read), Ok(_)) => self.intent_read(read),
+            (Command::CustomerOpened(customer), outcome) => self.customer_opened(customer, outcome),
             (Command::Adopt(adopt), Ok(_)) => self.adopt(adopt),
             (Command::Recovery(step), _) => Err(format!("recovery mode, for nothing: {step:?}")),
             (Command::SessionRead(read), Ok(_)) => {
@@ -47,12 +50,14 @@ impl Model {
             }
             (Command::ReturnsRead(read), Ok(_)) => self.returns_read(read),
             (Command::RefundSent(sent), Ok(_)) => self.refund_sent(sent),
-            (
-                Command::DeferJob { claim, .. }
-                | Command::DropJob(claim)
-                | Command::SessionRefused { claim, .. },
-                Ok(_),
-            ) => self.fence(claim),
+            (Command::DeferJob { claim, .. } | Command::DropJob(claim), Ok(_)) => self.fence(claim),
+            (Command::SessionRefused { claim, .. }, Ok(_)) => {
+                let payment = claim.key.payment();
+                if let Some(paying) = payment.and_then(|id| self.payments.get_mut(&id)) {
+                    paying.ended = true;
+                }
+                self.fence(claim)
+            }
             _ => Ok(()),
         }
     }
@@ -89,8 +94,9 @@ impl Model {
             return Err(format!("{} was never asked for", adopt.payment));
         }
         self.adopted += 1;
-        if let Said::Session(fact, _) = &adopt.said {
-            self.bind(&adopt.payment, fact);
+        match &adopt.said {
+            Said::Session(fact, _) => self.bind(&adopt.payment, fact),
+            Said::Intent(fact) => self.bind_intent(&adopt.payment, &fact.intent),
         }
         Ok(())
     }
@@ -134,12 +140,12 @@ impl Model {
         Ok(())
     }
 
-    fn fence_if(&mut self, claim: Option<&Claim>) -> Result<(), String> {
+    pub(super) fn fence_if(&mut self, claim: Option<&Claim>) -> Result<(), String> {
         claim.map_or(Ok(()), |claim| self.fence(claim))
     }
 
     /// Only who claimed a job last may bring its result, and once.
-    fn fence(&mut self, claim: &Claim) -> Result<(), String> {
+    pub(super) fn fence(&mut self, claim: &Claim) -> Result<(), String> {
         let last = self.claims.remove(&claim.key).map(|(token, _)| token);
         if last == Some(claim.token) {
             return Ok(());
