@@ -30,6 +30,7 @@ bugs! {
     HoldSpendable = "what a hold reserves can be spent by others";
     HoldExpiresInFull = "a hold that runs out is charged in full, whatever was used";
     HoldOutlivesItsTime = "a hold takes calls after its time until the ticker comes by";
+    LimitForgetsHolds = "what holds reserve does not count against spending limits";
     AnswerNotKept = "answers under idempotency keys are not written with what they answer";
     RefusalNotKept = "a refusal is not remembered under its idempotency key";
     KeyWithoutBody = "an idempotency key with another body gives the old answer";
@@ -52,6 +53,7 @@ bugs! {
     PostingsMissed = "after a crash the postings that rows of wallets miss are not read again";
     WalletNotAsked = "a node decides on a wallet as it remembers it, whatever others have written since";
     KeyNotAsked = "a node that does not remember an idempotency key takes it for unused";
+    NoLimitsRemembered = "a node that has met no spending limit goes on believing that there are none";
     AbsenceRemembered = "a node goes on believing that an account does not exist which another one has opened";
     FenceUnchecked = "a node whose slot was taken over goes on writing";
     SlotTwice = "two nodes take the same slot, and give out the same numbers";

@@ -34,6 +34,8 @@ impl Run {
             | Verb::ChargeCard
             | Verb::AutoTopup
             | Verb::EndAuto
+            | Verb::Limit
+            | Verb::Unlimit
             | Verb::Charge
             | Verb::Hold
             | Verb::Progress

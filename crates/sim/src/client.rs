@@ -10,7 +10,7 @@ use bursar_domain::hold::{CreateHold, Overage};
 use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::intent::{ChargeCard, OpenIntent};
 use bursar_domain::journal::Remark;
-use bursar_domain::limit::Spender;
+use bursar_domain::limit::{Period, SetLimit, Spender, Subject, SubjectKind};
 use bursar_domain::refund::RequestRefund;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::topup::CreateTopup;
@@ -23,6 +23,10 @@ use crate::stripe::{Stripe, pick_recent};
 
 /// Whose wallets there are.
 pub(crate) const USERS: [&str; 3] = ["anna", "ben", "cara"];
+
+/// A key of the product, and a team, for which users spend.
+const KEY: &str = "k-1";
+const LABEL: &str = "team-red";
 
 pub(crate) fn user(which: u32) -> Option<UserId> {
     UserId::parse(USERS[which as usize % USERS.len()])
@@ -114,10 +118,29 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             },
             user,
         }),
+        Verb::Limit => Command::SetLimit(SetLimit {
+            subject: match step.which / 3 % 3 {
+                0 => named(SubjectKind::User, user.as_str()),
+                1 => named(SubjectKind::ApiKey, KEY),
+                _ => named(SubjectKind::Label, LABEL),
+            },
+            most: Amount::credits(how * 3),
+            period: [Period::Day, Period::Ever, Period::Week][step.how as usize % 3],
+        }),
+        Verb::Unlimit => {
+            let limits: Vec<_> = model.limits.iter().map(|limit| limit.id).collect();
+            Command::RemoveLimit(*pick_recent(&limits, step.which)?)
+        }
         Verb::EndAuto => Command::EndAutoTopup(user),
-        Verb::Charge => Command::Charge(charge(user, 1 + how / 2, step.how.is_multiple_of(9))),
+        Verb::Charge => Command::Charge(Charge {
+            spender: spender(step),
+            ..charge(user, 1 + how / 2, step.how.is_multiple_of(9))
+        }),
         Verb::Hold => Command::CreateHold(CreateHold {
-            charge: charge(user, 1 + how / 3, false),
+            charge: Charge {
+                spender: spender(step),
+                ..charge(user, 1 + how / 3, false)
+            },
             seconds: Some([20, 200, 2_000, 50_000][step.how as usize % 4]),
             overage: Some([Overage::Charge, Overage::Refuse, Overage::Debt][step.how as usize % 3]),
         }),
@@ -143,7 +166,7 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             }
         }
         Verb::Grant => {
-            let amount = Amount::credits(1 + how);
+            let amount = Amount::credits(1 + how * 2);
             let terms = CreateGrant::plain(user, amount, Category::Promotional, Source::Manual);
             Command::CreateGrant(terms)
         }
@@ -166,6 +189,24 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
         }
         _ => return None,
     })
+}
+
+/// For whom the product spends.
+fn spender(step: Step) -> Spender {
+    Spender {
+        api_key: step.which.is_multiple_of(4).then(|| KEY.to_owned()),
+        labels: match step.which % 5 {
+            0 => vec![LABEL.to_owned()],
+            _ => vec![],
+        },
+    }
+}
+
+fn named(kind: SubjectKind, name: &str) -> Subject {
+    Subject {
+        kind,
+        name: name.to_owned(),
+    }
 }
 
 fn recent_topup(step: Step, model: &Model) -> Option<(TopupId, UserId)> {

@@ -5,6 +5,7 @@
 
 mod card;
 mod expect;
+mod limit;
 mod told;
 mod wallet;
 
@@ -13,8 +14,9 @@ use std::collections::BTreeMap;
 use bursar_domain::command::{Reply, RequestHash};
 use bursar_domain::dispute::DisputeFact;
 use bursar_domain::hold::{HoldStatus, Overage};
-use bursar_domain::id::{HoldId, PaymentId, RefundId, TopupId, UserId};
+use bursar_domain::id::{HoldId, LimitId, PaymentId, RefundId, TopupId, UserId};
 use bursar_domain::job::JobKey;
+use bursar_domain::limit::Subject;
 use bursar_domain::notice::{Notice, SessionFact, Standing};
 use bursar_domain::payment::{Flow, Payment};
 use bursar_domain::refund::{RefundFact, RefundStatus};
@@ -23,6 +25,7 @@ use bursar_domain::time::Time;
 
 pub(crate) use card::Attempt;
 use card::Auto;
+use limit::Limit;
 
 /// A top-up.
 #[derive(Debug)]
@@ -72,7 +75,19 @@ pub(crate) struct Held {
     pub(crate) expires_at: Time,
     pub(crate) status: HoldStatus,
     pub(crate) settled: i64,
+    /// Whose limits count.
+    pub(crate) subjects: Vec<Subject>,
+    /// Which of them have counted what it reserves.
+    pub(crate) counted: Vec<LimitId>,
 }
+
+/// Refusals that are counted, and as what.
+const REFUSALS: [(&str, &str); 4] = [
+    ("insufficient_credits", "refused_poor"),
+    ("spending_limit_reached", "refused_limit"),
+    ("hold_expired", "refused_late"),
+    ("nothing_to_refund", "refused_refund"),
+];
 
 /// Everything the second ledger knows.
 #[derive(Debug, Default)]
@@ -87,6 +102,9 @@ pub(crate) struct Model {
     /// Who users are at Stripe.
     pub(crate) customers: BTreeMap<UserId, String>,
     pub(crate) auto: BTreeMap<UserId, Auto>,
+    pub(crate) limits: Vec<Limit>,
+    /// How often what was refused.
+    refused: BTreeMap<&'static str, u64>,
     /// Sessions, and intents without one, in the order in which they became known.
     pub(crate) known: Vec<(String, PaymentId)>,
     intents: BTreeMap<String, PaymentId>,
@@ -136,6 +154,11 @@ impl Model {
             "disputed",
             payments().filter(|it| !it.movements.is_empty()).count(),
         );
+        for (code, what) in REFUSALS {
+            let often = self.refused.get(code).copied().unwrap_or(0);
+            *seen.entry(what).or_default() += often;
+        }
+        let mut count = |what, number: usize| *seen.entry(what).or_default() += number as u64;
         count("holds", self.holds.len());
         count("adopted", self.adopted);
         count("events", self.events.len());

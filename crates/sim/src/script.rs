@@ -51,8 +51,12 @@ verbs! {
     Settle = "settle", 8;
     /// The product gives a hold back.
     Release = "release", 3;
+    /// An administrator limits what is spent.
+    Limit = "limit", 4;
+    /// An administrator takes a limit away.
+    Unlimit = "unlimit", 2;
     /// An administrator gives credits.
-    Grant = "grant", 3;
+    Grant = "grant", 8;
     /// An administrator asks for a refund.
     Refund = "refund", 8;
     /// An administrator gives a top-up up.

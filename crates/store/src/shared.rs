@@ -362,7 +362,8 @@ fn ask(
         fence: fence.into_iter().flatten().collect(),
         versions,
         answers,
-        has_limits: limits.iter().any(|rows| !rows.is_empty()),
+        has_limits: !planted::is(Bug::NoLimitsRemembered)
+            && limits.iter().any(|rows| !rows.is_empty()),
         recovering: mark.is_some_and(|value| !value.is_empty()),
     })
 }

@@ -11,6 +11,7 @@ use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_domain::topup::{CreateTopup, Wish};
 
+use super::limit::subjects;
 use super::wallet::{OVERDRAFT, out_of_range};
 use super::{Bought, Held, Model, Owed, Paying};
 
@@ -46,6 +47,9 @@ impl Model {
             return Err("an answer was repeated that was never given".to_owned());
         }
         self.take(&request.command, outcome, now)?;
+        if let Err(refusal) = outcome {
+            *self.refused.entry(refusal.code()).or_default() += 1;
+        }
         if let Some((key, hash)) = &request.idempotency
             && !outcome.as_ref().is_err_and(Refusal::is_transient)
         {
@@ -69,7 +73,9 @@ impl Model {
             }
             Command::SetAutoTopup(wish) => self.set_auto(wish, outcome),
             Command::EndAutoTopup(user) => self.end_auto(user, outcome),
-            Command::Charge(charge) => self.charge(charge, outcome),
+            Command::Charge(charge) => self.charge(charge, outcome, now),
+            Command::SetLimit(wish) => self.set_limit(wish, outcome, now),
+            Command::RemoveLimit(limit) => self.remove_limit(*limit, outcome),
             Command::CreateHold(wish) => self.create_hold(wish, outcome, now),
             Command::ProgressHold { hold, used } => {
                 let expected = self.progress(*hold, *used, now);
@@ -159,16 +165,20 @@ impl Model {
         }
     }
 
-    fn charge(&mut self, charge: &Charge, outcome: &Outcome) -> Result<(), String> {
+    fn charge(&mut self, charge: &Charge, outcome: &Outcome, now: Time) -> Result<(), String> {
         let Price::Exactly(amount) = charge.price else {
             return Ok(());
         };
         let floor = if charge.allow_debt { OVERDRAFT } else { 0 };
-        let expected = self.covers(&charge.user, amount, floor);
+        let subjects = subjects(&charge.user, &charge.spender);
+        let expected = self
+            .limits_allow(&subjects, now, |_| amount)
+            .and_then(|()| self.covers(&charge.user, amount, floor));
         let is_allowed = expected.is_ok();
         same(charge, &expected, outcome)?;
         if is_allowed {
             self.spend(&charge.user, amount);
+            self.limits_count(&subjects, now, |_| (amount, 0));
         }
         let balance = self.balance(&charge.user);
         match outcome {
@@ -192,8 +202,13 @@ impl Model {
         let Price::Exactly(amount) = wish.charge.price else {
             return Ok(());
         };
-        same(wish, &self.covers(&wish.charge.user, amount, 0), outcome)?;
+        let subjects = subjects(&wish.charge.user, &wish.charge.spender);
+        let expected = self
+            .limits_allow(&subjects, now, |_| amount)
+            .and_then(|()| self.covers(&wish.charge.user, amount, 0));
+        same(wish, &expected, outcome)?;
         if let Ok(Reply::Hold(hold)) = outcome {
+            let counted = self.limits_count(&subjects, now, |_| (0, amount));
             let held = Held {
                 user: wish.charge.user.clone(),
                 amount,
@@ -202,6 +217,8 @@ impl Model {
                 expires_at: now.plus_seconds(wish.seconds.unwrap_or(0)),
                 status: HoldStatus::Open,
                 settled: 0,
+                subjects,
+                counted,
             };
             if self.holds.insert(hold.id, held).is_some() {
                 return Err(format!("hold {} was made twice", hold.id));

@@ -5,6 +5,7 @@ use bursar_domain::id::{HoldId, UserId};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 
+use super::limit::Limit;
 use super::{Held, Model};
 
 /// How far below zero a wallet may go where debt is allowed: the operator's standard.
@@ -87,7 +88,20 @@ impl Model {
     ) -> Result<(), Refusal> {
         let held = self.open_hold(id, now)?;
         if more > 0 {
+            // A limit that was set later counts all of it from now on.
+            let (subjects, known) = (held.subjects.clone(), held.counted.clone());
+            let amount = held.amount;
+            let adds = |limit: &Limit| {
+                if known.contains(&limit.id) {
+                    more
+                } else {
+                    amount + more
+                }
+            };
+            self.limits_allow(&subjects, now, adds)?;
             self.covers(&held.user, more, 0)?;
+            let counted = self.limits_count(&subjects, now, |limit| (0, adds(limit)));
+            self.change(id, |held| held.counted.extend(counted));
         }
         self.change(id, |held| {
             held.amount += more;
@@ -109,9 +123,10 @@ impl Model {
                 Overage::Charge => 0,
                 Overage::Debt => OVERDRAFT,
             };
+            self.limits_allow(&held.subjects, now, |_| extra)?;
             self.covers(&held.user, extra, floor)?;
         }
-        self.end(id, HoldStatus::Settled, used);
+        self.end(id, HoldStatus::Settled, used, now);
         Ok(())
     }
 
@@ -121,7 +136,7 @@ impl Model {
             return Ok(());
         }
         self.open_hold(id, now)?;
-        self.end(id, HoldStatus::Released, 0);
+        self.end(id, HoldStatus::Released, 0, now);
         Ok(())
     }
 
@@ -138,20 +153,27 @@ impl Model {
         } else {
             0
         };
-        let room = (self.available(&held.user) + floor).max(0);
+        let room = self.available(&held.user) + floor;
+        let room = room.min(self.limits_leave(&held.subjects, now)).max(0);
         let used = held.progress.min(held.amount + room);
-        self.end(id, HoldStatus::Expired, used);
+        self.end(id, HoldStatus::Expired, used, now);
     }
 
-    fn end(&mut self, id: HoldId, status: HoldStatus, used: i64) {
-        let owner = self.holds.get(&id).map(|held| held.user.clone());
+    fn end(&mut self, id: HoldId, status: HoldStatus, used: i64, now: Time) {
+        let Some(held) = self.holds.get(&id) else {
+            return;
+        };
+        let (owner, amount) = (held.user.clone(), held.amount);
+        let (subjects, known) = (held.subjects.clone(), held.counted.clone());
+        self.limits_count(&subjects, now, |limit| {
+            let counted = known.contains(&limit.id);
+            (used, if counted { -amount } else { 0 })
+        });
         self.change(id, |held| {
             held.status = status;
             held.settled = used;
         });
-        if let Some(owner) = owner {
-            self.spend(&owner, used);
-        }
+        self.spend(&owner, used);
     }
 
     fn change(&mut self, id: HoldId, edit: impl FnOnce(&mut Held)) {
