@@ -31,6 +31,8 @@ bugs! {
     HoldExpiresInFull = "a hold that runs out is charged in full, whatever was used";
     HoldOutlivesItsTime = "a hold takes calls after its time until the ticker comes by";
     LimitForgetsHolds = "what holds reserve does not count against spending limits";
+    ExpiredPays = "a grant pays for another minute after its time";
+    OldestFirst = "the oldest grant is spent first, although another one expires sooner";
     AnswerNotKept = "answers under idempotency keys are not written with what they answer";
     RefusalNotKept = "a refusal is not remembered under its idempotency key";
     KeyWithoutBody = "an idempotency key with another body gives the old answer";

@@ -34,6 +34,9 @@ impl Run {
             | Verb::ChargeCard
             | Verb::AutoTopup
             | Verb::EndAuto
+            | Verb::Gift
+            | Verb::Burn
+            | Verb::Void
             | Verb::Limit
             | Verb::Unlimit
             | Verb::Charge

@@ -4,7 +4,7 @@ use bursar_domain::account::AccountKey;
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::UserId;
 
-use crate::client::USERS;
+use crate::client::{self, USERS};
 use crate::run::{Run, text};
 use crate::truth;
 
@@ -21,8 +21,11 @@ fn wallets(run: &mut Run, at: usize) -> Result<(), String> {
         .iter()
         .filter_map(|user| UserId::parse(user))
         .collect();
+    let euro = client::euro().ok_or("there is no such unit")?;
+    let credits = users.iter().map(AccountKey::wallet);
+    let euros = users.iter().map(|user| AccountKey::wallet_in(user, euro));
     let request = Request {
-        command: Command::ReadWallets(users.iter().map(AccountKey::wallet).collect()),
+        command: Command::ReadWallets(credits.chain(euros).collect()),
         idempotency: None,
     };
     let now = run.now(at);
@@ -30,15 +33,22 @@ fn wallets(run: &mut Run, at: usize) -> Result<(), String> {
     let Some((Ok(Reply::Wallets(wallets)), _)) = outcome.answers.into_iter().next() else {
         return Err("wallets cannot be read".to_owned());
     };
-    for (user, wallet) in users.iter().zip(wallets) {
+    let model = &run.model;
+    let credits = users.iter().map(|user| {
+        let should = (model.balance(user), model.held(user), model.available(user));
+        (user, "credits", should)
+    });
+    let euros = users.iter().map(|user| {
+        let (all, available) = model.euros(user, now);
+        (user, "euros", (all, 0, available))
+    });
+    for ((user, what, should), wallet) in credits.chain(euros).zip(wallets) {
         let has = wallet.map_or((0, 0, 0), |wallet| {
             (wallet.account.balance, wallet.held(), wallet.available(now))
         });
-        let model = &run.model;
-        let should = (model.balance(user), model.held(user), model.available(user));
         if has != should {
             return Err(format!(
-                "{user} has (balance, held, available) {has:?}, and should have {should:?}"
+                "{user} has (balance, held, available) {has:?} {what}, and should have {should:?}"
             ));
         }
     }

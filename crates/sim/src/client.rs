@@ -5,7 +5,7 @@ use bursar_domain::auto_topup::{Cap, Refill, SetAutoTopup, Terms};
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{AnswerKey, Command, Reply, Request};
-use bursar_domain::grant::{Category, CreateGrant, Source};
+use bursar_domain::grant::{Category, CreateGrant, RollOver, Source};
 use bursar_domain::hold::{CreateHold, Overage};
 use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::intent::{ChargeCard, OpenIntent};
@@ -13,6 +13,7 @@ use bursar_domain::journal::Remark;
 use bursar_domain::limit::{Period, SetLimit, Spender, Subject, SubjectKind};
 use bursar_domain::refund::RequestRefund;
 use bursar_domain::refusal::Refusal;
+use bursar_domain::time::Time;
 use bursar_domain::topup::CreateTopup;
 use bursar_store::digest::request_hash;
 
@@ -118,6 +119,15 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             },
             user,
         }),
+        Verb::Gift => Command::CreateGrant(gift(user, step, stripe.now)?),
+        Verb::Burn => Command::Charge(Charge {
+            unit: euro()?,
+            ..charge(user, 1 + how / 4, false)
+        }),
+        Verb::Void => Command::VoidGrant {
+            grant: *pick_recent(&model.lots(), step.which)?,
+            remark,
+        },
         Verb::Limit => Command::SetLimit(SetLimit {
             subject: match step.which / 3 % 3 {
                 0 => named(SubjectKind::User, user.as_str()),
@@ -188,6 +198,31 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             }
         }
         _ => return None,
+    })
+}
+
+/// What there is besides credits.
+pub(crate) fn euro() -> Option<Unit> {
+    Unit::currency("eur")
+}
+
+/// A grant that begins, ends and passes on as it likes.
+fn gift(user: UserId, step: Step, now: i64) -> Option<CreateGrant> {
+    let how = step.how as usize;
+    let later = |seconds: i64| Time::from_seconds(now + seconds);
+    let amount = Amount::new(1 + i64::from(step.how), euro()?);
+    let expires = [None, Some(100), Some(2_000), Some(30_000), Some(300_000)][how % 5];
+    let starts = [None, None, Some(50)][how / 5 % 3];
+    let rolls = [None, Some(3_000), Some(100_000)][how / 15 % 3];
+    Some(CreateGrant {
+        priority: [50, 50, 10][step.which as usize % 3],
+        starts_at: starts.map(later),
+        expires_at: expires.map(later),
+        roll_over: rolls.filter(|_| expires.is_some()).map(|seconds| RollOver {
+            cap: 1 + i64::from(step.how) / 2,
+            seconds,
+        }),
+        ..CreateGrant::plain(user, amount, Category::Promotional, Source::Manual)
     })
 }
 

@@ -6,6 +6,7 @@
 mod card;
 mod expect;
 mod limit;
+mod lots;
 mod told;
 mod wallet;
 
@@ -26,6 +27,7 @@ use bursar_domain::time::Time;
 pub(crate) use card::Attempt;
 use card::Auto;
 use limit::Limit;
+use lots::Lots;
 
 /// A top-up.
 #[derive(Debug)]
@@ -103,6 +105,7 @@ pub(crate) struct Model {
     pub(crate) customers: BTreeMap<UserId, String>,
     pub(crate) auto: BTreeMap<UserId, Auto>,
     pub(crate) limits: Vec<Limit>,
+    lots: Lots,
     /// How often what was refused.
     refused: BTreeMap<&'static str, u64>,
     /// Sessions, and intents without one, in the order in which they became known.
@@ -159,6 +162,8 @@ impl Model {
             *seen.entry(what).or_default() += often;
         }
         let mut count = |what, number: usize| *seen.entry(what).or_default() += number as u64;
+        count("expired", self.lots.expired);
+        count("rolled_over", self.lots.passed_on);
         count("holds", self.holds.len());
         count("adopted", self.adopted);
         count("events", self.events.len());

@@ -51,6 +51,12 @@ verbs! {
     Settle = "settle", 8;
     /// The product gives a hold back.
     Release = "release", 3;
+    /// An administrator gives something else than credits, for a time.
+    Gift = "gift", 6;
+    /// The product takes some of that.
+    Burn = "burn", 8;
+    /// An administrator takes a grant of it back.
+    Void = "void", 2;
     /// An administrator limits what is spent.
     Limit = "limit", 4;
     /// An administrator takes a limit away.

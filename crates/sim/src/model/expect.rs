@@ -1,5 +1,6 @@
 //! What should have been answered, command by command.
 
+use bursar_domain::amount::Unit;
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::grant::CreateGrant;
@@ -73,6 +74,13 @@ impl Model {
             }
             Command::SetAutoTopup(wish) => self.set_auto(wish, outcome),
             Command::EndAutoTopup(user) => self.end_auto(user, outcome),
+            Command::Charge(charge) if charge.unit != Unit::CREDIT => {
+                self.charge_lots(charge, outcome, now)
+            }
+            Command::CreateGrant(terms) if terms.amount.unit != Unit::CREDIT => {
+                self.create_lot(terms, outcome, now)
+            }
+            Command::VoidGrant { grant, .. } => self.void_lot(*grant, outcome, now),
             Command::Charge(charge) => self.charge(charge, outcome, now),
             Command::SetLimit(wish) => self.set_limit(wish, outcome, now),
             Command::RemoveLimit(limit) => self.remove_limit(*limit, outcome),
@@ -100,6 +108,11 @@ impl Model {
             }
             Command::Sweep(sweep) => {
                 sweep.holds.iter().for_each(|hold| self.expire(*hold, now));
+                let others = sweep.wallets.iter();
+                let others = others.filter(|wallet| wallet.unit != Unit::CREDIT);
+                for user in others.filter_map(|wallet| UserId::parse(wallet.owner.as_str())) {
+                    self.close_lots(&user, now);
+                }
                 same(command, &Ok(()), outcome)
             }
             Command::CreateGrant(terms) => self.create_grant(terms, outcome),
