@@ -11,6 +11,7 @@ use crate::currency::{self, OwnLimits};
 use crate::grant::{AMOUNT_MAX, within};
 use crate::id::{PaymentId, UserId};
 use crate::perk::{Perk, PerkKey, PerkKind, PerkStatus};
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -231,9 +232,11 @@ pub(crate) fn apply(
     coupon.check_usable(context.now)?;
     let perk = state.perks.get(&perk_key(code, user));
     match perk.map(|perk| perk.status) {
-        Some(PerkStatus::Given) => return Err(Refusal::CouponUsed),
+        Some(PerkStatus::Given) if !planted::is(Bug::CouponAgain) => {
+            return Err(Refusal::CouponUsed);
+        }
         Some(PerkStatus::Reserved) => {}
-        Some(PerkStatus::Freed) | None => coupon.check_room()?,
+        Some(PerkStatus::Given | PerkStatus::Freed) | None => coupon.check_room()?,
     }
     coupon.effect(price, &context.policy.charge_limits)
 }

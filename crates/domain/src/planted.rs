@@ -33,6 +33,10 @@ bugs! {
     LimitForgetsHolds = "what holds reserve does not count against spending limits";
     ExpiredPays = "a grant pays for another minute after its time";
     OldestFirst = "the oldest grant is spent first, although another one expires sooner";
+    RedeemedByMore = "a redeem code can be used by more users than it allows";
+    RewardStays = "what was given for bringing somebody stays when the money that earned it goes back";
+    WelcomeByUser = "credits to begin with are given again to another user with the same address";
+    CouponAgain = "a coupon can be used again by whoever has paid with it";
     AnswerNotKept = "answers under idempotency keys are not written with what they answer";
     RefusalNotKept = "a refusal is not remembered under its idempotency key";
     KeyWithoutBody = "an idempotency key with another body gives the old answer";

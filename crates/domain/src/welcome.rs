@@ -10,6 +10,7 @@ use crate::grant::{self, Grant, Source};
 use crate::id::UserId;
 use crate::journal::{Cause, Remark};
 use crate::perk::{Perk, PerkKey, PerkKind, PerkStatus};
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::state::Wanted;
@@ -57,6 +58,7 @@ impl ClaimWelcome {
         keys.extend(
             source
                 .iter()
+                .filter(|_| !planted::is(Bug::WelcomeByUser))
                 .map(|identity| PerkKey::new(of_identity, identity, "")),
         );
         keys

@@ -37,6 +37,12 @@ impl Run {
             | Verb::Gift
             | Verb::Burn
             | Verb::Void
+            | Verb::Welcome
+            | Verb::Join
+            | Verb::MakeCode
+            | Verb::Redeem
+            | Verb::Disable
+            | Verb::Coupon
             | Verb::Limit
             | Verb::Unlimit
             | Verb::Charge

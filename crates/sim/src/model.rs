@@ -3,6 +3,7 @@
 //! It knows no grants, no postings and no jobs. What a user has is what was given to him, less what he spent, plus what each paid
 //! top-up bought, less the share of it that went back. It is naive on purpose: it can be read and believed.
 
+mod bonus;
 mod card;
 mod expect;
 mod limit;
@@ -20,10 +21,12 @@ use bursar_domain::job::JobKey;
 use bursar_domain::limit::Subject;
 use bursar_domain::notice::{Notice, SessionFact, Standing};
 use bursar_domain::payment::{Flow, Payment};
+use bursar_domain::policy::Policy;
 use bursar_domain::refund::{RefundFact, RefundStatus};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 
+use bonus::Bonuses;
 pub(crate) use card::Attempt;
 use card::Auto;
 use limit::Limit;
@@ -34,8 +37,11 @@ use lots::Lots;
 pub(crate) struct Bought {
     pub(crate) user: UserId,
     pub(crate) credits: i64,
+    /// What comes on top.
+    pub(crate) bonus: i64,
     /// In cents.
     pub(crate) price: i64,
+    pub(crate) coupon: Option<String>,
     /// The payment that was heard to be paid first.
     pub(crate) paid_by: Option<PaymentId>,
 }
@@ -106,6 +112,7 @@ pub(crate) struct Model {
     pub(crate) auto: BTreeMap<UserId, Auto>,
     pub(crate) limits: Vec<Limit>,
     lots: Lots,
+    bonuses: Bonuses,
     /// How often what was refused.
     refused: BTreeMap<&'static str, u64>,
     /// Sessions, and intents without one, in the order in which they became known.
@@ -121,10 +128,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// What so many credits cost, in cents.
-    pub(crate) fn new(price: (i64, i64)) -> Self {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let price = &policy.credit_price;
         Self {
-            price,
+            price: (price.numerator, price.denominator),
+            bonuses: Bonuses::of(policy),
             ..Self::default()
         }
     }
@@ -162,6 +170,14 @@ impl Model {
             *seen.entry(what).or_default() += often;
         }
         let mut count = |what, number: usize| *seen.entry(what).or_default() += number as u64;
+        count("welcomed", self.bonuses.given);
+        count("redeemed", self.bonuses.redeemed);
+        count("referrals", self.bonuses.rewarded);
+        let with_coupon = self.topups.values().filter(|it| it.coupon.is_some());
+        count(
+            "coupons",
+            with_coupon.filter(|it| it.paid_by.is_some()).count(),
+        );
         count("expired", self.lots.expired);
         count("rolled_over", self.lots.passed_on);
         count("holds", self.holds.len());
@@ -226,8 +242,11 @@ impl Model {
             return;
         };
         paying.paid = true;
-        if let Some(bought) = self.topups.get_mut(&paying.topup) {
-            bought.paid_by.get_or_insert_with(|| id.clone());
+        let bought = self.topups.get_mut(&paying.topup);
+        if let Some(bought) = bought.filter(|bought| bought.paid_by.is_none()) {
+            bought.paid_by = Some(id.clone());
+            let user = bought.user.clone();
+            self.reward(&user, id);
         }
     }
 

@@ -8,7 +8,9 @@ use std::task::{Context, Waker};
 use bursar_domain::command::Request;
 use bursar_domain::id::IdSource;
 use bursar_domain::policy::Policy;
+use bursar_domain::referral::ReferralTerms;
 use bursar_domain::time::Time;
+use bursar_domain::welcome::Allowance;
 use bursar_engine::batch::{Batch, Outcome};
 use bursar_engine::clock::FixedClock;
 use bursar_store::connection::Connection;
@@ -72,6 +74,15 @@ fn policy(seed: u64) -> Policy {
     let place = usize::try_from(seed).unwrap_or(0) % PRICES.len();
     let price = &mut policy.credit_price;
     (price.numerator, price.denominator) = PRICES[place];
+    // What is given away does not run out within a run: the second ledger knows no grants of credits.
+    let seconds = 10 * 366 * 86_400;
+    let allowance = |credits| Allowance { credits, seconds };
+    (policy.signup, policy.trial) = (allowance(30), allowance(20));
+    policy.referral = ReferralTerms {
+        referrer_credits: 45,
+        referred_credits: 25,
+        least_prices: [(policy.credit_price.currency, 150)].into(),
+    };
     policy
 }
 

@@ -115,8 +115,7 @@ impl Run {
             Node::start(folder.path(), drawn, place, begin).map_err(text)
         });
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-        let price = &nodes[0].policy.credit_price;
-        let model = Model::new((price.numerator, price.denominator));
+        let model = Model::new(&nodes[0].policy);
         let mut seen = Seen::new();
         seen.insert("two_nodes", u64::from(count > 1));
         Ok(Self {

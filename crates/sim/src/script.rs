@@ -57,6 +57,18 @@ verbs! {
     Burn = "burn", 8;
     /// An administrator takes a grant of it back.
     Void = "void", 2;
+    /// A user asks for credits to begin with.
+    Welcome = "welcome", 3;
+    /// A user asks for his code to bring others, or enters one.
+    Join = "join", 5;
+    /// An administrator makes a redeem code.
+    MakeCode = "make_code", 2;
+    /// A user enters a redeem code.
+    Redeem = "redeem", 4;
+    /// An administrator ends a redeem code, or a coupon.
+    Disable = "disable", 1;
+    /// An administrator makes a coupon.
+    Coupon = "coupon", 2;
     /// An administrator limits what is spent.
     Limit = "limit", 4;
     /// An administrator takes a limit away.
@@ -192,9 +204,14 @@ impl Script {
     pub fn drawn(seed: u64, length: usize) -> Self {
         let mut draw = Draw::new(seed);
         let nodes = 1 + usize::from(draw.below(2) == 1);
+        let without = SPECIAL.iter().filter(|_| draw.below(2) == 0);
+        let without: Vec<Verb> = without.copied().flatten().copied().collect();
         let weights: Vec<u64> = VERBS
             .iter()
             .map(|(verb, _, weight)| {
+                if without.contains(verb) {
+                    return 0;
+                }
                 // Without these nothing happens at all.
                 let least = u64::from(CORE.contains(verb));
                 let often = [0, 1, 2, 2, 4, 8][usize::try_from(draw.below(6)).unwrap_or(1)];
@@ -223,6 +240,28 @@ impl Script {
         Self { seed, nodes, steps }
     }
 }
+
+/// What half of the runs have nothing of, group by group, so that there is enough of everything in the others.
+const SPECIAL: [&[Verb]; 4] = [
+    &[Verb::Limit, Verb::Unlimit],
+    &[Verb::Gift, Verb::Burn, Verb::Void],
+    &[
+        Verb::Intent,
+        Verb::ChargeCard,
+        Verb::SaveCard,
+        Verb::AutoTopup,
+        Verb::EndAuto,
+        Verb::Look,
+    ],
+    &[
+        Verb::Welcome,
+        Verb::Join,
+        Verb::MakeCode,
+        Verb::Redeem,
+        Verb::Disable,
+        Verb::Coupon,
+    ],
+];
 
 /// What every run has some of.
 const CORE: [Verb; 8] = [

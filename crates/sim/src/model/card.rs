@@ -160,6 +160,8 @@ impl Model {
         let bought = Bought {
             user: user.clone(),
             credits: topup.credits,
+            bonus: 0,
+            coupon: None,
             price: topup.price.minor,
             paid_by: None,
         };

@@ -62,7 +62,7 @@ impl Model {
 
     fn take(&mut self, command: &Command, outcome: &Outcome, now: Time) -> Result<(), String> {
         match command {
-            Command::CreateTopup(wish) => self.create_topup(wish, outcome),
+            Command::CreateTopup(wish) => self.create_topup(wish, outcome, now),
             Command::OpenCheckout(wish) => {
                 self.open((&wish.topup, &wish.user), Flow::Checkout, outcome)
             }
@@ -82,6 +82,7 @@ impl Model {
             }
             Command::VoidGrant { grant, .. } => self.void_lot(*grant, outcome, now),
             Command::Charge(charge) => self.charge(charge, outcome, now),
+            Command::Bonus(asked) => self.bonus(asked, outcome, now),
             Command::SetLimit(wish) => self.set_limit(wish, outcome, now),
             Command::RemoveLimit(limit) => self.remove_limit(*limit, outcome),
             Command::CreateHold(wish) => self.create_hold(wish, outcome, now),
@@ -121,29 +122,48 @@ impl Model {
         }
     }
 
-    fn create_topup(&mut self, wish: &CreateTopup, outcome: &Outcome) -> Result<(), String> {
+    fn create_topup(
+        &mut self,
+        wish: &CreateTopup,
+        outcome: &Outcome,
+        now: Time,
+    ) -> Result<(), String> {
         let Wish::Credits(credits) = wish.wish else {
             return Ok(());
         };
         let (cents, many) = self.price;
         let price = (credits * cents + many - 1) / many;
-        match outcome {
-            Ok(Reply::Topup(topup))
-                if credits >= 50 && topup.credits == credits && topup.price.minor == price =>
+        let plain = if credits < 50 {
+            Err(out_of_range())
+        } else {
+            Ok((price, 0))
+        };
+        let expected = match &wish.coupon {
+            Some(code) => plain.and_then(|_| self.with_coupon((code, &wish.user), price, now)),
+            None => plain,
+        };
+        match (&expected, outcome) {
+            (Ok((price, bonus)), Ok(Reply::Topup(topup)))
+                if (topup.credits, topup.bonus) == (credits, *bonus)
+                    && topup.price.minor == *price =>
             {
                 let bought = Bought {
                     user: wish.user.clone(),
                     credits,
-                    price,
+                    bonus: *bonus,
+                    price: *price,
+                    coupon: wish.coupon.clone(),
                     paid_by: None,
                 };
                 self.topups.insert(topup.id.clone(), bought);
                 Ok(())
             }
-            Err(Refusal::OutOfRange { .. }) if credits < 50 => Ok(()),
-            other => Err(format!(
-                "a top-up of {credits} credits was answered {other:?}"
+            // Others have it reserved.
+            (_, Err(Refusal::CouponUsedUp)) if wish.coupon.is_some() => Ok(()),
+            (Ok(_), _) => Err(format!(
+                "{wish:?} should be {expected:?} and was answered {outcome:?}"
             )),
+            (Err(_), _) => same(wish, &expected.map(drop), outcome),
         }
     }
 
@@ -174,6 +194,12 @@ impl Model {
             }
             // Canceled, expired and failed ones are refused too.
             Err(Refusal::TopupNotPending { .. }) => Ok(()),
+            Err(
+                Refusal::CouponUsed
+                | Refusal::CouponUsedUp
+                | Refusal::CouponHeld
+                | Refusal::CouponInvalid,
+            ) if bought.coupon.is_some() => Ok(()),
             other => Err(format!("a payment for {bought:?} was answered {other:?}")),
         }
     }

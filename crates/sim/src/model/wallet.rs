@@ -6,7 +6,7 @@ use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 
 use super::limit::Limit;
-use super::{Held, Model};
+use super::{Held, Model, Paying};
 
 /// How far below zero a wallet may go where debt is allowed: the operator's standard.
 pub(super) const OVERDRAFT: i64 = 1_000_000;
@@ -17,11 +17,13 @@ impl Model {
         let bought = self.topups.values().filter(|bought| bought.user == *user);
         let bought = bought.map(|bought| {
             let paying = bought.paid_by.as_ref().and_then(|id| self.payments.get(id));
-            paying.map_or(0, |paying| bought.credits - paying.target(bought.credits))
+            let parts = [bought.credits, bought.bonus];
+            let left = |paying: &Paying| parts.map(|part| part - paying.target(part)).iter().sum();
+            paying.map_or(0, left)
         });
         let given = self.given.get(user).copied().unwrap_or(0);
         let spent = self.spent.get(user).copied().unwrap_or(0);
-        given - spent + bought.sum::<i64>()
+        given - spent + bought.sum::<i64>() + self.rewards(user)
     }
 
     /// What is reserved of it.
