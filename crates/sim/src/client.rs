@@ -83,7 +83,7 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
     Some(match step.verb {
         Verb::Buy => {
             let coupons = model.coupons();
-            let coupon = pick(&coupons, step.which / 3).filter(|_| how % 2 == 0);
+            let coupon = pick(&coupons, step.which / 3).filter(|_| how % 4 > 0);
             Command::CreateTopup(CreateTopup {
                 coupon: coupon.cloned(),
                 ..CreateTopup::plain(user, 40 + how)

@@ -60,7 +60,7 @@ verbs! {
     /// A user asks for credits to begin with.
     Welcome = "welcome", 3;
     /// A user asks for his code to bring others, or enters one.
-    Join = "join", 5;
+    Join = "join", 7;
     /// An administrator makes a redeem code.
     MakeCode = "make_code", 2;
     /// A user enters a redeem code.
@@ -68,7 +68,7 @@ verbs! {
     /// An administrator ends a redeem code, or a coupon.
     Disable = "disable", 1;
     /// An administrator makes a coupon.
-    Coupon = "coupon", 2;
+    Coupon = "coupon", 6;
     /// An administrator limits what is spent.
     Limit = "limit", 4;
     /// An administrator takes a limit away.

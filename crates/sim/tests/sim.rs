@@ -16,7 +16,7 @@ const STEPS: usize = 600;
 const SHRINK_TRIES: usize = 1_500;
 
 /// After so many runs everything that is counted has to have happened.
-const ENOUGH: u64 = 60;
+const ENOUGH: u64 = 150;
 
 /// What has to happen somewhere; a way of the service that no run ever takes finds nothing wrong.
 const REACHED: &[&str] = &[
