@@ -45,6 +45,12 @@ pub fn notice(body: &[u8]) -> Notice {
             };
         }
     };
+    // A platform's endpoint hears of its connected accounts too, with the same signature. Their money is not ours.
+    if envelope.account.is_some() {
+        return Notice::Foreign {
+            why: "it is about a connected account".into(),
+        };
+    }
     let hint = envelope
         .subject
         .metadata

@@ -108,6 +108,20 @@ fn fact_of(notice: Notice) -> SessionFact {
 }
 
 #[test]
+fn what_is_about_a_connected_account_is_not_ours() {
+    let mut event = wrapped(
+        "checkout.session.completed",
+        "2025-03-31.basil",
+        &session("complete", "paid"),
+    );
+    assert!(matches!(said(&event), Notice::Session { .. }));
+    event["account"] = json!("acct_1Connected");
+    assert!(matches!(said(&event), Notice::Foreign { .. }));
+    event["account"] = Value::Null;
+    assert!(matches!(said(&event), Notice::Session { .. }));
+}
+
+#[test]
 fn a_session_reads_the_same_in_every_version() {
     for (version, session) in in_all_versions(&session("complete", "paid")) {
         let fact = fact_of(said(&wrapped(
