@@ -4,6 +4,7 @@
 //! tokens are verified in [`super::jwt`]. What was verified is remembered in memory under its digest, for as long as it holds.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::extract::FromRequestParts;
@@ -25,6 +26,10 @@ pub const KEY_PREFIX: &str = "bursar_";
 
 /// The name of all administrators among idempotency keys.
 pub(super) const ADMINS: &str = "admin";
+
+/// How long an API key is believed without a look at the database, in seconds: another node, or a command beside the service, may
+/// have revoked it.
+const KEY_SECONDS: i64 = 3;
 
 /// Most credentials remembered. Beyond it the memory starts afresh.
 const REMEMBERED_MAX: usize = 10_000;
@@ -183,7 +188,7 @@ async fn recognise(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
     }
     let epoch = app.memory().epoch();
     let (caller, until) = if credential.starts_with(KEY_PREFIX) {
-        (of_key(app, &digest).await?, i64::MAX)
+        (of_key(app, &digest).await?, now + KEY_SECONDS)
     } else {
         let Some(config) = &app.config().jwt else {
             return Err(ApiError::unauthenticated(
@@ -197,7 +202,8 @@ async fn recognise(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
         };
         (caller, verified.until)
     };
-    app.memory().remember(epoch, digest, caller.clone(), until);
+    app.memory()
+        .remember(epoch, digest, caller.clone(), now..until);
     Ok(caller)
 }
 
@@ -249,7 +255,8 @@ pub struct Memory(Mutex<Remembered>);
 #[derive(Debug, Default)]
 struct Remembered {
     epoch: u64,
-    callers: HashMap<[u8; 32], (Caller, i64)>,
+    /// Each with the seconds in which he is believed. They begin with the present, so that a clock that is set back ends them.
+    callers: HashMap<[u8; 32], (Caller, Range<i64>)>,
 }
 
 impl Memory {
@@ -259,8 +266,8 @@ impl Memory {
 
     fn recall(&self, digest: &[u8; 32], now_seconds: i64) -> Option<Caller> {
         let memory = self.lock();
-        let (caller, until) = memory.callers.get(digest)?;
-        (now_seconds < *until).then(|| caller.clone())
+        let (caller, seconds) = memory.callers.get(digest)?;
+        seconds.contains(&now_seconds).then(|| caller.clone())
     }
 
     /// Counts how often everything was forgotten.
@@ -269,7 +276,7 @@ impl Memory {
     }
 
     /// Keeps a caller, unless something was revoked since `epoch`: he was then read too early to be trusted.
-    fn remember(&self, epoch: u64, digest: [u8; 32], caller: Caller, until_seconds: i64) {
+    fn remember(&self, epoch: u64, digest: [u8; 32], caller: Caller, seconds: Range<i64>) {
         let mut memory = self.lock();
         if memory.epoch != epoch {
             return;
@@ -277,7 +284,7 @@ impl Memory {
         if memory.callers.len() >= REMEMBERED_MAX {
             memory.callers.clear();
         }
-        memory.callers.insert(digest, (caller, until_seconds));
+        memory.callers.insert(digest, (caller, seconds));
     }
 
     /// Forgets everything: a key was revoked.
@@ -299,19 +306,20 @@ mod tests {
     #[test]
     fn a_memory_ends_with_the_token() {
         let memory = Memory::default();
-        memory.remember(0, [1; 32], anna(), 100);
+        memory.remember(0, [1; 32], anna(), 0..100);
         assert_eq!(memory.recall(&[1; 32], 99), Some(anna()));
         assert_eq!(memory.recall(&[1; 32], 100), None);
+        assert_eq!(memory.recall(&[1; 32], -1), None);
         assert_eq!(memory.recall(&[2; 32], 0), None);
     }
 
     #[test]
     fn a_role_read_before_a_revocation_is_not_kept_after_it() {
         let memory = Memory::default();
-        memory.remember(0, [1; 32], anna(), 100);
+        memory.remember(0, [1; 32], anna(), 0..100);
         let epoch = memory.epoch();
         memory.forget();
-        memory.remember(epoch, [2; 32], anna(), 100);
+        memory.remember(epoch, [2; 32], anna(), 0..100);
         assert_eq!(memory.recall(&[1; 32], 0), None);
         assert_eq!(memory.recall(&[2; 32], 0), None);
     }
@@ -321,7 +329,7 @@ mod tests {
         let memory = Memory::default();
         for number in 0..=u32::try_from(REMEMBERED_MAX).unwrap() {
             let digest = Sha256::digest(number.to_be_bytes()).into();
-            memory.remember(0, digest, anna(), 100);
+            memory.remember(0, digest, anna(), 0..100);
         }
         assert!(memory.lock().callers.len() <= REMEMBERED_MAX);
     }
