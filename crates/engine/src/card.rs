@@ -77,6 +77,23 @@ impl Engine {
         found.ok_or_else(|| Refusal::CardNotFound.into())
     }
 
+    /// Makes sure that the user has this card. What was answered before stays answered, also when the card is gone since.
+    async fn check_card(
+        &self,
+        user: &UserId,
+        card: &str,
+        idempotency: Option<&(AnswerKey, RequestHash)>,
+    ) -> Result<(), EngineError> {
+        if let Some((key, _)) = idempotency {
+            let key = key.clone();
+            let answer = self.read(move |reader| reader.answer(&key)).await?;
+            if answer.is_some() {
+                return Ok(());
+            }
+        }
+        self.card(user, card).await.map(drop)
+    }
+
     /// Begins to save a card without a payment. Repeated under the same key it is the same setup.
     pub async fn set_up_card(
         &self,
@@ -138,7 +155,8 @@ impl Engine {
         wish: ChargeCard,
         idempotency: Option<(AnswerKey, RequestHash)>,
     ) -> Result<(Payment, bool), EngineError> {
-        self.card(&wish.user, &wish.card).await?;
+        self.check_card(&wish.user, &wish.card, idempotency.as_ref())
+            .await?;
         let job = JobKind::ChargeCard;
         self.open(Command::ChargeCard(wish), job, idempotency).await
     }
@@ -149,7 +167,8 @@ impl Engine {
         wish: SetAutoTopup,
         idempotency: Option<(AnswerKey, RequestHash)>,
     ) -> Result<(AutoTopup, bool), EngineError> {
-        self.card(&wish.user, &wish.terms.card).await?;
+        self.check_card(&wish.user, &wish.terms.card, idempotency.as_ref())
+            .await?;
         let request = Request {
             command: Command::SetAutoTopup(wish),
             idempotency,

@@ -223,6 +223,31 @@ async fn a_saved_card_is_seen_pays_and_is_forgotten() {
 }
 
 #[tokio::test]
+async fn what_was_answered_stays_answered_when_the_card_is_gone() {
+    let shop = Shop::open(&[]).await;
+    let key = shop.door.key_of("anna").await;
+    let card = save(&shop, &key, "visa").await;
+    let mut payment = topup(&shop, &key, 300).await;
+    payment["card_id"] = json!(card);
+    payment["idempotency_key"] = json!("pay-1");
+    let terms =
+        json!({"threshold": 50, "credits": 400, "card_id": card, "idempotency_key": "set-1"});
+    let charge = format!("{CARDS}/charge");
+    let paid = shop.post_as(&key, &charge, &payment).await.ok();
+    let set = shop.post_as(&key, SET, &terms).await.ok();
+
+    let detach = json!({"card_id": card});
+    shop.post_as(&key, &format!("{CARDS}/detach"), &detach)
+        .await
+        .ok();
+    assert_eq!(shop.post_as(&key, &charge, &payment).await.ok(), paid);
+    assert_eq!(shop.post_as(&key, SET, &terms).await.ok(), set);
+    payment["idempotency_key"] = json!("pay-2");
+    let refused = shop.post_as(&key, &charge, &payment).await;
+    refused.refused(404, "card_not_found", Some("card_id"));
+}
+
+#[tokio::test]
 async fn a_wallet_that_falls_low_is_filled_within_a_moment() {
     let shop = Shop::open(&[]).await;
     let key = shop.door.key_of("anna").await;
