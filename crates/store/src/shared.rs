@@ -85,8 +85,8 @@ impl UnderWay {
         let asked = self.unasked.drain(..).zip(found);
         let found: Vec<(AnswerKey, Option<Row>)> = asked
             .map(|(key, rows)| {
-                let rows = rows.into_iter();
-                let row = rows.filter(|_| !planted::is(Bug::KeyNotAsked)).next();
+                let mut rows = rows.into_iter();
+                let row = rows.find(|_| !planted::is(Bug::KeyNotAsked));
                 (key, row)
             })
             .collect();
