@@ -45,6 +45,7 @@ use crate::state::{Needs, State, Wanted};
 use crate::sweep::{self, Sweep};
 use crate::time::Time;
 use crate::topup::{self, CreateTopup, Topup};
+use crate::turn;
 use crate::usage::{self, RecordUsage, UsageEvent};
 use crate::wallet::Wallet;
 
@@ -155,6 +156,7 @@ pub enum Command {
     Adopt(Box<Adopt>),
     Recovery(recovery::Step),
     Keep(Keep),
+    Turn(turn::Step),
     /// Stored events, by number, to be worked off again.
     ReplayEvents(Vec<i64>),
     ReceiveEvent(ReceiveEvent),
@@ -218,6 +220,8 @@ pub enum Reply {
     Replayed(i64),
     /// The recovery mode as it is now; none if it has ended or has not begun.
     Recovery(Option<Recovery>),
+    /// The number of the turn that the node has now; none if it is another's.
+    Turn(Option<i64>),
     Claimed(Claim),
     ApiKey(ApiKey),
     Done,
@@ -299,6 +303,7 @@ pub fn needs(request: &Request, state: &State, needs: &mut Needs) {
         Command::Adopt(adopt) => adoption::needs(&mut wanted, adopt),
         Command::Recovery(_) => recovery::needs(&mut wanted),
         Command::Keep(keep) => drop(wanted.mark(&keep.name())),
+        Command::Turn(_) => drop(wanted.mark(&mark::TURN.to_owned())),
         Command::ReplayEvents(numbers) => numbers.iter().for_each(|number| wanted.event(number)),
         Command::ReceiveEvent(event) => wanted.event_number(&event.id),
         Command::ApplyEvents(events) => events
@@ -380,6 +385,7 @@ pub fn decide(
         Command::Adopt(_) | Command::Recovery(_) | Command::Keep(_) | Command::ReplayEvents(_) => {
             decide_repair(state, context, command)
         }
+        Command::Turn(step) => Ok(Reply::Turn(turn::step(state, context.now, *step))),
         Command::ReceiveEvent(event) => {
             let (number, duplicate) = event::receive(state, context, event);
             Ok(Reply::Received { number, duplicate })

@@ -53,6 +53,7 @@ pub mod state;
 pub mod sweep;
 pub mod time;
 pub mod topup;
+pub mod turn;
 pub mod usage;
 pub mod wallet;
 pub mod welcome;

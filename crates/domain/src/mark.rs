@@ -13,6 +13,9 @@ pub const RECOVERY: &str = "recovery";
 /// The highest number of a payment that Stripe has shown us.
 pub const PAYMENTS_SEEN: &str = "payments_seen";
 
+/// Whose turn it is to do what one node does for all ([`crate::turn`]).
+pub const TURN: &str = "turn";
+
 /// A secret key of this database's own. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StampKey([u8; 32]);

@@ -48,6 +48,15 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     }
     let mut place: Option<Place> = None;
     while !*stopped.borrow() {
+        if !engine.has_turn() {
+            // What another node has looked at is written down.
+            place = None;
+            tokio::select! {
+                () = engine.wait_for_turn() => {}
+                _ = stopped.changed() => {}
+            }
+            continue;
+        }
         let pause = match look(&engine, &mut place).await {
             Ok(true) => Duration::ZERO,
             Ok(false) => PAUSE,

@@ -3,13 +3,14 @@
 //! A stored event that is pending is itself the durable job: a crash before it is applied leaves it pending, and
 //! applying it twice changes nothing.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bursar_domain::command::Command;
 use bursar_domain::notice::ApplyEvent;
 use bursar_domain::planted::{self, Bug};
-use bursar_store::StoreError;
 use bursar_store::query::Reader;
+use bursar_store::{Share, StoreError};
 use tokio::sync::watch;
 
 use crate::outside::Books;
@@ -23,6 +24,21 @@ const BREATH: Duration = Duration::from_millis(10);
 
 /// A look without being woken, and the pause after trouble with the database.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// An event that another node has stored and not worked off for so long is taken over: that node is gone, or has too much to do.
+const LEFT_SECONDS: i64 = 10;
+
+impl Engine {
+    /// Each node works off what it has stored, and the one whose turn it is sees to what is left lying.
+    pub(crate) fn event_share(&self) -> Option<Share> {
+        let slot = self.shared.slot.load(Ordering::Relaxed);
+        let before = self.now().plus_seconds(-LEFT_SECONDS);
+        (slot >= 0).then(|| Share {
+            slot,
+            others_before: self.has_turn().then_some(before),
+        })
+    }
+}
 
 pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
@@ -48,8 +64,9 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 /// Applies the oldest pending events; how many there were.
 pub async fn work_off(books: &impl Books) -> Result<usize, EngineError> {
     // The bodies are parsed where they are read, apart from the threads that take in requests.
-    let read = |reader: &mut Reader| {
-        let pending = reader.pending_events(BATCH_MAX)?;
+    let share = books.share();
+    let read = move |reader: &mut Reader| {
+        let pending = reader.pending_events(BATCH_MAX, share)?;
         let understood = pending.into_iter().map(|(number, body)| ApplyEvent {
             number,
             notice: bridge::inbound::notice(&body),

@@ -20,9 +20,11 @@ pub mod reconcile;
 mod refund;
 pub mod service;
 pub mod ticker;
+mod turn;
 mod wallet;
 mod writer;
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
 use bursar_domain::command::{Command, Reply, Request};
@@ -142,6 +144,10 @@ pub(crate) struct Shared {
     workers: Mutex<Vec<JoinHandle<()>>>,
     stamp_key: OnceCell<StampKey>,
     reconciling: reconcile::Desk,
+    /// Whether this node does what one node does for all.
+    turn: watch::Sender<bool>,
+    /// The slot of this node among several, which is in the numbers that it gives out; -1 if there is only one.
+    slot: Arc<AtomicI64>,
 }
 
 /// The running shell around one database. Clones share it.
@@ -160,7 +166,9 @@ impl Engine {
     /// Opens the database, brings it up to date, and starts writer and workers. Needs a tokio runtime.
     pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
         let store = config.database.store()?;
+        let is_alone = config.database.file().is_some();
         let readers = readers::Readers::open(&config.database)?;
+        let slot = Arc::new(AtomicI64::new(store.slot().unwrap_or(-1)));
         let (events_wake, jobs_wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let expiry_notice_seconds = config.policy.expiry_notice_seconds;
         let batch = batch::Batch {
@@ -174,6 +182,7 @@ impl Engine {
             checkpointer::Checkpointer::start(&config.database)?,
             Arc::clone(&events_wake),
             Arc::clone(&jobs_wake),
+            Arc::clone(&slot),
         )?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -189,14 +198,19 @@ impl Engine {
             workers: Mutex::default(),
             stamp_key: OnceCell::new(),
             reconciling: reconcile::Desk::default(),
+            turn: watch::Sender::new(is_alone),
+            slot,
         });
         let engine = Self { shared };
-        let workers = vec![
+        let mut workers = vec![
             tokio::spawn(inbox::run(engine.clone(), stopped.clone())),
             tokio::spawn(jobs::run(engine.clone(), stopped.clone())),
             tokio::spawn(auto_topup::run(engine.clone(), stopped.clone())),
-            tokio::spawn(ticker::run(engine.clone(), stopped)),
+            tokio::spawn(ticker::run(engine.clone(), stopped.clone())),
         ];
+        if !is_alone {
+            workers.push(tokio::spawn(turn::run(engine.clone(), stopped)));
+        }
         *engine
             .shared
             .workers

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bursar_domain::command::{Command, Reply};
 use bursar_domain::mark::StampKey;
 use bursar_domain::time::Time;
-use bursar_store::StoreError;
 use bursar_store::query::Reader;
+use bursar_store::{Share, StoreError};
 use bursar_stripe::client::Client;
 use bursar_stripe::request::Request;
 use bursar_stripe::secret_key::Mode;
@@ -35,6 +35,11 @@ pub trait Books: Send + Sync {
 
     /// Asks the writer; the answer comes when it is on disk.
     fn submit(&self, command: Command) -> impl Future<Output = Result<Reply, EngineError>> + Send;
+
+    /// Which events are worked off here; all if there is only one node.
+    fn share(&self) -> Option<Share> {
+        None
+    }
 
     /// Waits so long, while others go on.
     fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
@@ -69,6 +74,10 @@ impl Books for Engine {
 
     async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
         Self::submit(self, command).await
+    }
+
+    fn share(&self) -> Option<Share> {
+        self.event_share()
     }
 
     async fn pause(&self, duration: Duration) {

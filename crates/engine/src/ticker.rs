@@ -20,6 +20,13 @@ const SWEEP_MAX: usize = 128;
 
 pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
+        if !engine.has_turn() {
+            tokio::select! {
+                () = engine.wait_for_turn() => {}
+                _ = stopped.changed() => {}
+            }
+            continue;
+        }
         match tick(&engine, engine.shared.expiry_notice_seconds).await {
             Ok(SWEEP_MAX..) => continue,
             Ok(_) => {}

@@ -2,6 +2,7 @@
 //!
 //! No timer delays a batch: at low load it holds one command, at high load it grows while the previous one is synced.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -35,6 +36,7 @@ impl Writer {
         checkpointer: Option<Checkpointer>,
         events_wake: Arc<Notify>,
         jobs_wake: Arc<Notify>,
+        slot: Arc<AtomicI64>,
     ) -> Result<Self, EngineError> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let run = move || {
@@ -43,6 +45,7 @@ impl Writer {
                 checkpointer,
                 events_wake,
                 jobs_wake,
+                slot,
             }
             .until_closed(waiting);
         };
@@ -98,6 +101,8 @@ struct Run {
     checkpointer: Option<Checkpointer>,
     events_wake: Arc<Notify>,
     jobs_wake: Arc<Notify>,
+    /// The node's slot, for those who divide work by it.
+    slot: Arc<AtomicI64>,
 }
 
 impl Run {
@@ -174,6 +179,9 @@ impl Run {
     }
 
     fn answer(&self, submissions: Vec<Submission>, outcome: Outcome) {
+        if let Some(slot) = self.batch.store.slot() {
+            self.slot.store(slot, Ordering::Relaxed);
+        }
         for (submission, (answer, replayed)) in submissions.into_iter().zip(outcome.answers) {
             let answered = answer
                 .map(|reply| Answered { reply, replayed })

@@ -444,7 +444,7 @@ async fn deliveries_at_the_same_moment_credit_once() {
     );
     until("all are worked off", || async {
         engine
-            .read(|reader| reader.pending_events(1))
+            .read(|reader| reader.pending_events(1, None))
             .await
             .unwrap()
             .is_empty()

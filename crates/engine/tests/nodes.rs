@@ -9,6 +9,7 @@
 mod nodes {
     pub(crate) mod cutter;
     pub(crate) mod several;
+    mod work;
 }
 #[path = "../../store/tests/server/mod.rs"]
 mod server;

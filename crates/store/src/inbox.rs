@@ -3,21 +3,58 @@
 use std::sync::Arc;
 
 use bursar_domain::event::EventStatus;
+use bursar_domain::time::Time;
 
-use crate::connection::StoreError;
+use crate::connection::{Parameters, StoreError};
+use crate::node;
 use crate::query::Reader;
 
 /// An event's number and what is kept of its body.
 type NumberedBody = (i64, Arc<[u8]>);
 
+/// Which events a node works off where there are several: those that it has stored, and what another one leaves lying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Its slot.
+    pub slot: i64,
+    /// Those of others that were stored before this time; none if another node sees to that.
+    pub others_before: Option<Time>,
+}
+
 impl Reader {
-    /// The oldest events that nobody has worked off, with number and body.
-    pub fn pending_events(&mut self, limit: usize) -> Result<Vec<NumberedBody>, StoreError> {
+    /// The oldest events that nobody has worked off, with number and body: of all, or of this share.
+    pub fn pending_events(
+        &mut self,
+        limit: usize,
+        share: Option<Share>,
+    ) -> Result<Vec<NumberedBody>, StoreError> {
+        let Some(share) = share else {
+            return self.pending("", vec![], limit);
+        };
+        let slot = node::slot_of("e.number");
+        let own = format!("AND {slot} = {}", share.slot);
+        let mut events = self.pending(&own, vec![], limit)?;
+        if let Some(before) = share.others_before
+            && events.len() < limit
+        {
+            let others = format!("AND {slot} <> {} AND e.received_at < $1", share.slot);
+            let left = limit - events.len();
+            events.extend(self.pending(&others, vec![before.into()], left)?);
+        }
+        Ok(events)
+    }
+
+    fn pending(
+        &mut self,
+        condition: &str,
+        parameters: Parameters,
+        limit: usize,
+    ) -> Result<Vec<NumberedBody>, StoreError> {
         let sql = format!(
             "SELECT e.number, b.body FROM stripe_event e JOIN stripe_event_body b ON b.number = e.number \
-             WHERE e.status = 'pending' ORDER BY e.number LIMIT {limit}"
+             WHERE e.status = 'pending' {condition} ORDER BY e.number LIMIT {limit}"
         );
-        let rows = self.connection().rows(&sql, vec![])?;
+        let rows = self.connection().rows(&sql, parameters)?;
         rows.iter()
             .map(|row| Ok((row.integer(0)?, row.bytes(1)?)))
             .collect()

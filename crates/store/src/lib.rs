@@ -39,6 +39,7 @@ use answers::Answers;
 pub use connection::StoreError;
 use connection::{Connection, Dialect};
 pub use database::Database;
+pub use inbox::Share;
 use node::Node;
 use seal::Seal;
 use shared::UnderWay;

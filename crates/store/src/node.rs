@@ -237,9 +237,14 @@ pub(crate) fn history(connection: &mut dyn Connection) -> Result<i64, StoreError
 /// The mark that says so.
 pub(crate) const HISTORY: &str = "history";
 
+/// The slot that has given out the number in this column.
+pub(crate) fn slot_of(column: &str) -> String {
+    format!("{column} / {BLOCK} % {SLOTS}")
+}
+
 /// Narrows a query to rows with numbers that this slot has given out.
 pub(crate) fn written_by(slot: i64, history: i64) -> String {
-    let of_slot = format!("number / {BLOCK} % {SLOTS} = {slot}");
+    let of_slot = format!("{} = {slot}", slot_of("number"));
     match slot {
         0 => format!("AND ({of_slot} OR number <= {history})"),
         _ => format!("AND {of_slot} AND number > {history}"),

@@ -315,6 +315,8 @@ impl Connection for Postgres {
     fn begin_reading(&mut self) -> Result<(), StoreError> {
         self.in_transaction = false;
         self.word("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        // It holds no locks, and whoever reads for long may write to a slow place in between.
+        self.word("SET LOCAL idle_in_transaction_session_timeout = '10min'")?;
         self.in_transaction = true;
         Ok(())
     }

@@ -165,6 +165,12 @@ fn a_writer_waits_for_less() {
 }
 
 #[test]
+fn much_is_sent_and_answered_at_the_same_time() {
+    let mut postgres = open();
+    server::is_answered_while_sending(&mut postgres);
+}
+
+#[test]
 fn nothing_is_waited_for_without_end() {
     let mut postgres = open();
     for (name, value) in [
@@ -177,6 +183,11 @@ fn nothing_is_waited_for_without_end() {
         let rows = postgres.rows("SELECT current_setting($1)", vec![name.into()]);
         assert_eq!(rows.unwrap()[0].text(0).unwrap(), value, "{name}");
     }
+    postgres.begin_reading().unwrap();
+    let sql = "SELECT current_setting('idle_in_transaction_session_timeout')";
+    let rows = postgres.rows(sql, vec![]).unwrap();
+    assert_eq!(rows[0].text(0).unwrap(), "10min");
+    postgres.rollback().unwrap();
     let unavailable = |outcome: Result<Vec<Row>, StoreError>, why: &str| {
         let error = outcome.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");

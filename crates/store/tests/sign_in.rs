@@ -352,6 +352,15 @@ fn a_server_that_says_nothing_is_given_up() {
 }
 
 #[test]
+fn much_is_sent_and_answered_at_the_same_time() {
+    let _turn = turn();
+    for mode in ["require", "disable"] {
+        let mut opened = open("nobody", "127.0.0.1", &format!("sslmode={mode}")).unwrap();
+        server::is_answered_while_sending(&mut opened);
+    }
+}
+
+#[test]
 fn a_server_that_is_full_says_so() {
     let _turn = turn();
     let mut owner = Postgres::open(guarded().server.fresh()).unwrap();

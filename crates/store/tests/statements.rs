@@ -29,7 +29,7 @@ use bursar_store::query::{
     Reader, TopupFilter, UsageFilter,
 };
 use bursar_store::sqlite::Sqlite;
-use bursar_store::{Sizes, Store, audit};
+use bursar_store::{Share, Sizes, Store, audit};
 
 use books::roll::Roll;
 use books::spy::Spy;
@@ -285,7 +285,12 @@ fn read_everything(reader: &mut Reader) {
         };
         reader.events(&filter, &all()).unwrap();
     }
-    reader.pending_events(10).unwrap();
+    reader.pending_events(10, None).unwrap();
+    let share = Share {
+        slot: 0,
+        others_before: Some(Time(0)),
+    };
+    reader.pending_events(10, Some(share)).unwrap();
     reader.event_count(None).unwrap();
     reader.event_count(Some(EventStatus::Pending)).unwrap();
     reader.due_jobs(Time(0), 10).unwrap();

@@ -46,6 +46,13 @@ impl Engine {
 async fn run(engine: Engine, schedule: Schedule, mut stopped: watch::Receiver<bool>) {
     let mut objects_at = i64::MIN;
     while !*stopped.borrow() {
+        if !engine.has_turn() {
+            tokio::select! {
+                () = engine.wait_for_turn() => {}
+                _ = stopped.changed() => {}
+            }
+            continue;
+        }
         let work = work(&engine, schedule, &mut objects_at);
         let outcome = tokio::select! {
             outcome = work => outcome,

@@ -9,7 +9,7 @@ use crate::desk::Desk;
 /// Applies stored events until none is pending.
 pub(crate) fn work_off(desk: &mut Desk) {
     loop {
-        let pending = desk.reader.pending_events(100).unwrap();
+        let pending = desk.reader.pending_events(100, None).unwrap();
         if pending.is_empty() {
             return;
         }

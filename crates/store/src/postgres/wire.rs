@@ -6,7 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use rustls::{ClientConnection, StreamOwned};
@@ -16,6 +16,13 @@ use super::tls;
 
 /// How long connecting may take, and each answer until we are signed in. Another host may be there to try.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// So much is sent without looking for answers. A server that cannot get rid of its answers reads nothing more: if both waited for
+/// each other, they would wait for ever. So much finds room in the buffers of any socket.
+const UNREAD_MAX: usize = 32 * 1024;
+
+/// How long is waited when the server neither takes nor gives.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// So much is read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -37,6 +44,28 @@ impl Stream {
             #[cfg(unix)]
             Self::Unix(stream) => stream,
             Self::Tls(stream) => stream.as_mut(),
+        }
+    }
+
+    /// Reads what is there, even while something is still to be sent.
+    fn read_some(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        let Self::Tls(stream) = self else {
+            return self.io().read(chunk);
+        };
+        if stream.conn.wants_read() && stream.conn.read_tls(&mut stream.sock)? == 0 {
+            return Ok(0);
+        }
+        let checked = stream.conn.process_new_packets();
+        checked.map_err(io::Error::other)?;
+        stream.conn.reader().read(chunk)
+    }
+
+    fn set_nonblocking(&self, is_nonblocking: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(is_nonblocking),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.set_nonblocking(is_nonblocking),
+            Self::Tls(stream) => stream.sock.set_nonblocking(is_nonblocking),
         }
     }
 
@@ -79,6 +108,8 @@ pub(super) struct Wire {
     stream: Stream,
     arrived: BytesMut,
     chunk: Box<[u8]>,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl Wire {
@@ -96,11 +127,13 @@ impl Wire {
             stream,
             arrived: BytesMut::with_capacity(CHUNK),
             chunk: vec![0; CHUNK].into(),
+            patience: CONNECT,
         })
     }
 
     /// How long an answer may take from now on, before the server counts as gone.
-    pub(super) fn wait_for(&self, time: Duration) -> io::Result<()> {
+    pub(super) fn wait_for(&mut self, time: Duration) -> io::Result<()> {
+        self.patience = time;
         self.stream.limit(time)
     }
 
@@ -116,11 +149,51 @@ impl Wire {
 
     /// Sends messages and forgets them.
     pub(super) fn send(&mut self, messages: &mut BytesMut) -> io::Result<()> {
+        if messages.len() > UNREAD_MAX {
+            self.stream.set_nonblocking(true)?;
+            let sent = self.send_and_receive(messages);
+            self.stream.set_nonblocking(false)?;
+            return sent;
+        }
         let io = self.stream.io();
         io.write_all(messages)?;
         io.flush()?;
         messages.clear();
         Ok(())
+    }
+
+    /// Sends, and takes in what the server answers meanwhile.
+    fn send_and_receive(&mut self, messages: &mut BytesMut) -> io::Result<()> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let io = self.stream.io();
+            let sent = if messages.is_empty() {
+                io.flush().map(|()| 0)
+            } else {
+                io.write(messages)
+            };
+            let sent = unless_it_would_wait(sent)?;
+            match sent {
+                Some(_) if messages.is_empty() => return Ok(()),
+                Some(count) => messages.advance(count),
+                None => {}
+            }
+            let came = unless_it_would_wait(self.stream.read_some(&mut self.chunk))?;
+            match came {
+                Some(0) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Some(count) => self.arrived.extend_from_slice(&self.chunk[..count]),
+                None => {}
+            }
+            if sent.is_some() || came.is_some() {
+                waited = Duration::ZERO;
+                continue;
+            }
+            if waited > self.patience {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(LOOK);
+            waited += LOOK;
+        }
     }
 
     /// The next message, without those that may come at any time and say nothing to us.
@@ -150,6 +223,16 @@ impl Wire {
                 Ok(())
             }
         }
+    }
+}
+
+/// What was moved; none if that would have to wait.
+fn unless_it_would_wait(moved: io::Result<usize>) -> io::Result<Option<usize>> {
+    match moved {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use bursar_store::connection::Connection as _;
+use bursar_store::connection::{Connection as _, Parameters};
 use bursar_store::postgres::{Address, Postgres};
 
 /// Faster, and lost with the machine, as the folder is.
@@ -256,5 +256,32 @@ impl Drop for Server {
     fn drop(&mut self) {
         // For a server that is not the whole program's: its folder goes as well.
         let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
+/// Asks for megabytes with megabytes, and puts thousands of statements behind each other: the server must get rid of its answers
+/// while it is still being asked.
+pub(crate) fn is_answered_while_sending(postgres: &mut Postgres) {
+    postgres
+        .run_script("CREATE TEMPORARY TABLE much (n BIGINT PRIMARY KEY, x TEXT NOT NULL)")
+        .unwrap();
+    let text = "x".repeat(200);
+    let rows: Vec<Parameters> = (0..20_000)
+        .map(|n: i64| vec![n.into(), text.as_str().into()])
+        .collect();
+    postgres.begin().unwrap();
+    for row in &rows {
+        let insert = "INSERT INTO much (n, x) VALUES ($1, $2)";
+        postgres.write(insert, std::slice::from_ref(row)).unwrap();
+    }
+    postgres.commit().unwrap();
+    let question = "SELECT n, x FROM much WHERE n = $1 AND x = $2";
+    let answers = postgres
+        .ask(&[(question, &rows), (question, &rows)])
+        .unwrap();
+    for answer in answers {
+        for (rows, asked) in answer.iter().zip(&rows) {
+            assert_eq!(rows[0].0, *asked);
+        }
     }
 }
