@@ -8,7 +8,7 @@ use bursar_domain::id::{PaymentId, UserId};
 use bursar_domain::state::{Needs, Sequence, State, Table};
 
 use crate::connection::{Connection, Parameters, Row, StoreError};
-use crate::{Memory, record};
+use crate::{Memory, node, record};
 
 /// The numbers given out so far.
 pub(crate) fn sequence(connection: &mut dyn Connection) -> Result<Sequence, StoreError> {
@@ -81,6 +81,10 @@ pub(crate) fn rows(
     for key in &needs.answers {
         let answer = memory.answers.load(connection, key)?;
         state.answers.load(key.clone(), answer);
+    }
+    // Before anything that is asked about objects.
+    if memory.node.is_some() && !needs.unmatched_events.is_empty() {
+        node::lock_objects(connection)?;
     }
     let lock = connection.dialect().lock();
     let mut loader = Loader { connection, lock };

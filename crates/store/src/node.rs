@@ -31,6 +31,10 @@ const FIRST: i64 = 0;
 /// nodes number them under a lock: none appears behind one that was read.
 pub(crate) const ANNOUNCEMENTS: i64 = SLOTS;
 
+/// The row that is locked by whoever writes down which session or intent is whose, and by whoever finds an event about one that is
+/// nobody's: whichever comes second sees what the first has written.
+const OBJECTS: i64 = SLOTS + 1;
+
 /// Seals of a slot are numbered from here on. Each slot has a chain of its own.
 pub(crate) const fn first_seal(slot: i64) -> i64 {
     slot << 40
@@ -118,7 +122,15 @@ impl Node {
         };
         let row = vec![slot.into(), node.token.into(), 1.into(), batch.into()];
         connection.execute(&record::upsert("node", COLUMNS, "slot"), &[row])?;
-        if rows.len() == slots.len() {
+        let others: Vec<i64> = rows
+            .iter()
+            .map(|row| row.integer(0))
+            .collect::<Result<_, _>>()?;
+        if !others.contains(&OBJECTS) {
+            let row = vec![OBJECTS.into(), 0.into(), 0.into(), 0.into()];
+            connection.execute(&record::insert("node", COLUMNS), &[row])?;
+        }
+        if !others.contains(&ANNOUNCEMENTS) {
             let sql = "SELECT coalesce(max(number), 0) FROM announcement";
             let rows = connection.rows(sql, vec![])?;
             let newest = rows.first().map_or(Ok(0), |row| row.integer(0))?;
@@ -249,6 +261,11 @@ pub(crate) fn written_by(slot: i64, history: i64) -> String {
         0 => format!("AND ({of_slot} OR number <= {history})"),
         _ => format!("AND {of_slot} AND number > {history}"),
     }
+}
+
+/// Nobody else writes down, until the transaction has ended, which object at the provider belongs to which payment.
+pub(crate) fn lock_objects(connection: &mut dyn Connection) -> Result<(), StoreError> {
+    connection.rows(FENCE, vec![OBJECTS.into()]).map(drop)
 }
 
 /// The newest announcement's number. Nobody else numbers one until the transaction has ended.

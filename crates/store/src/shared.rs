@@ -44,6 +44,8 @@ pub(crate) struct UnderWay {
     unasked: Vec<AnswerKey>,
     /// Whether it matters which payment is the newest of all nodes'.
     counts_payments: bool,
+    /// Whether limits and recovery mode have been looked at.
+    has_asked: bool,
     /// Whether the slot is locked.
     is_fenced: bool,
     /// Whether all that was decided on is locked and as it was.
@@ -177,13 +179,21 @@ impl Store {
         let wallets = under_way.unlocked(memory);
         let fences = changes && !under_way.is_fenced;
         let connection = self.connection.as_mut();
-        let asked = ask(
-            connection,
-            &node,
-            (fences, changes),
-            &wallets,
-            &under_way.unasked,
-        )?;
+        let is_new = fences || !wallets.is_empty() || !under_way.unasked.is_empty();
+        let asked = if is_new || !under_way.has_asked {
+            let keys = &under_way.unasked;
+            ask(connection, &node, (fences, changes), &wallets, keys)?
+        } else {
+            // All of it is locked, and what is not locked was looked at a moment ago.
+            Asked {
+                fence: vec![],
+                versions: vec![],
+                answers: vec![],
+                has_limits: memory.limits > 0,
+                recovering: memory.recovering,
+            }
+        };
+        under_way.has_asked = true;
         if fences && !node.check(&asked.fence)? {
             self.give_up()?;
             self.memory.node = None;

@@ -238,6 +238,30 @@ impl Wallets {
             record::ACCOUNT
         );
         let parameters: Vec<Parameters> = keys.iter().map(record::account_key).collect();
+        let grants = live_grants();
+        let known = keys.iter().map(|key| self.version(key));
+        let known: Option<Vec<Parameters>> = known
+            .map(|known| known.map(|(number, _)| vec![number.into()]))
+            .collect();
+        // Of wallets whose rows have changed the numbers are known, and everything is asked for at once.
+        if let Some(numbers) = known {
+            let questions = [
+                (&*sql, &*parameters),
+                (&grants, &numbers),
+                (OPEN_HOLDS, &numbers),
+            ];
+            let mut answers = connection.ask(&questions)?.into_iter();
+            let mut next = || answers.next().unwrap_or_default();
+            let (rows, grants, holds) = (next(), next(), next());
+            for (((key, rows), grants), holds) in keys.iter().zip(rows).zip(grants).zip(holds) {
+                let row = rows.first().ok_or_else(|| {
+                    StoreError::corrupt(format!("the wallet of {} is gone", key.owner))
+                })?;
+                let kept = self.of_rows(key, row, &grants, &holds)?;
+                self.kept.insert(key.clone(), kept);
+            }
+            return Ok(());
+        }
         let rows = connection.query(&sql, &parameters)?;
         let found: Vec<(&AccountKey, Row)> = keys
             .iter()
@@ -251,7 +275,6 @@ impl Wallets {
             .iter()
             .map(|(_, row)| row.integer(0).map(|number| vec![number.into()]))
             .collect::<Result<_, _>>()?;
-        let grants = live_grants();
         let mut answers = connection.ask(&[(&grants, &numbers), (OPEN_HOLDS, &numbers)])?;
         let holds = answers.pop().unwrap_or_default();
         let grants = answers.pop().unwrap_or_default();

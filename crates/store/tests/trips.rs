@@ -10,7 +10,7 @@ mod books;
 mod server;
 
 use books::spy::Spy;
-use books::{Books, charge_of, fact, user};
+use books::{Books, charge_of, fact, plain, user};
 use bursar_domain::amount::Amount;
 use bursar_domain::command::{
     Adjust, AnswerKey, ChargeAll, Command, Precheck, Reply, Request, RequestHash,
@@ -81,13 +81,6 @@ impl Node {
 
 fn name(n: usize) -> String {
     format!("user-{}", n % 300)
-}
-
-fn plain(command: Command) -> Request {
-    Request {
-        command,
-        idempotency: None,
-    }
 }
 
 fn keyed(command: Command, key: &str) -> Request {
@@ -180,6 +173,33 @@ fn spending_waits_as_often_for_many_as_for_few() {
 }
 
 #[test]
+fn what_another_node_has_changed_is_read_with_one_wait_more() {
+    let mut node = Node::new();
+    let mut other = Books::over(Box::new(Postgres::open(node.address.clone()).unwrap()));
+    let charge = |who: &str, n: usize| {
+        let charge = Command::Charge(charge_of(&name(n), 1));
+        keyed(charge, &format!("{who}-{n}"))
+    };
+    let mut number = 0;
+    let mut waits = |is_changed: bool, size: usize| {
+        let first = number;
+        number += size;
+        let requests = |who| (first..number).map(|n| charge(who, n)).collect::<Vec<_>>();
+        if is_changed {
+            done(&mut other, &requests("other"));
+        }
+        node.spy.trips();
+        done(&mut node.books, &requests("own"));
+        node.spy.trips()
+    };
+    // The account of what was spent is opened, and statements are prepared.
+    waits(false, 2);
+    waits(true, 2);
+    assert_eq!(SIZES.map(|size| waits(true, size)), [3; 3]);
+    assert_eq!(SIZES.map(|size| waits(false, size)), [2; 3]);
+}
+
+#[test]
 fn charges_in_one_request_wait_as_often_for_many_as_for_few() {
     let mut node = Node::new();
     let mut batch = |size: usize, key: &str| {
@@ -227,7 +247,7 @@ fn buying_waits_as_often_for_many_as_for_few() {
         plain(Command::ApplyEvents(vec![ApplyEvent { number, notice }]))
     };
     // From the event to the payment, from there to the top-up, from there to the wallet; and every table by itself.
-    cost("payments", &node.waits(paid), 16);
+    cost("payments", &node.waits(paid), 17);
     let mut bought = bought.into_iter();
     let refund = |_: &mut Books, n: usize| {
         let wish = RequestRefund {

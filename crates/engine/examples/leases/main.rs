@@ -245,7 +245,6 @@ fn measure(address: &Address, case: Case, seconds: u64) -> Result<Run, Failure> 
             run(node, &requests)?;
         }
     }
-    server.run_script("CHECKPOINT")?;
     let processes: Vec<i64> = nodes.iter().map(|(_, process)| *process).collect();
     let times = || processes.iter().map(|it| processor_time(*it)).sum::<u64>();
     let before = (

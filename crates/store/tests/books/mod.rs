@@ -79,6 +79,14 @@ pub(crate) fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
+/// A request without a key.
+pub(crate) fn plain(command: Command) -> Request {
+    Request {
+        command,
+        idempotency: None,
+    }
+}
+
 pub(crate) fn charge_of(name: &str, credits: i64) -> Charge {
     Charge {
         user: user(name),
@@ -222,6 +230,13 @@ impl Books {
 
     /// A top-up with a payment whose session is open.
     pub(crate) fn checkout(&mut self, name: &str, credits: i64) -> PaymentId {
+        let (payment, opened) = self.opened(name, credits);
+        self.ask(opened).unwrap();
+        payment
+    }
+
+    /// The same, and the news that its session has been opened, which nobody has heard of yet.
+    pub(crate) fn opened(&mut self, name: &str, credits: i64) -> (PaymentId, Command) {
         let wish = CreateTopup::plain(user(name), credits);
         let Ok(Reply::Topup(topup)) = self.ask(Command::CreateTopup(wish)) else {
             panic!("no top-up");
@@ -245,8 +260,7 @@ impl Books {
             checkout_url: None,
             fact: fact(&payment.id, credits, Standing::Open),
         };
-        self.ask(Command::SessionOpened(opened)).unwrap();
-        payment.id
+        (payment.id, Command::SessionOpened(opened))
     }
 
     pub(crate) fn settle(&mut self, payment: &PaymentId, credits: i64, standing: Standing) {
