@@ -11,7 +11,7 @@ use super::{SourceArguments, start_logging};
 use crate::app::App;
 use crate::config::Config;
 use crate::http::WEBHOOK_PATH;
-use crate::listener;
+use crate::listener::{self, Bounds};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -33,7 +33,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     start_logging(&config.log);
-    let (listen, bounds) = (config.listen.clone(), config.edge.bounds());
+    let (listen, mut bounds) = (config.listen.clone(), config.edge.bounds());
+    fit_to_files(&mut bounds);
     let app = App::start(config)?;
     let listener = TcpListener::bind(&listen)
         .await
@@ -49,6 +50,34 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     listener::serve(listener, app.router(), bounds, stop).await;
     app.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Files that are not connections: the database, its readers, calls to Stripe.
+const OTHER_FILES: u32 = 128;
+
+/// A connection is an open file. Where the system allows fewer, the last ones would take those of the database.
+fn fit_to_files(bounds: &mut Bounds) {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let Some(most) = open_files(&limits).map(|files| files.saturating_sub(OTHER_FILES).max(16))
+    else {
+        return;
+    };
+    if bounds.connections_max > most {
+        eprintln!(
+            "bursar: at most {most} connections are taken, not {}: the system allows no more open files; raise the limit \
+             (LimitNOFILE= in a unit of systemd, ulimit -n in a shell)",
+            bounds.connections_max
+        );
+        bounds.connections_max = most;
+    }
+}
+
+/// How many files this process may have open, if Linux says so and there is a bound.
+fn open_files(limits: &str) -> Option<u32> {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Without a base URL a checkout still knows its return address if both are set, or if the origins that may be asked for are
@@ -136,6 +165,17 @@ mod tests {
         missing(&config, true)
             .iter()
             .any(|line| line.contains("BURSAR_BASE_URL"))
+    }
+
+    #[test]
+    fn the_bound_on_open_files_is_read() {
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files \n";
+        assert_eq!(open_files(limits), Some(1024));
+        assert_eq!(
+            open_files("Max open files            unlimited            unlimited            files"),
+            None
+        );
+        assert_eq!(open_files(""), None);
     }
 
     #[test]

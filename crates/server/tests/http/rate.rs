@@ -1,6 +1,10 @@
 //! Who asks too often is refused until he may ask again; nobody else is.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -8,6 +12,7 @@ use bursar_domain::time::Time;
 use bursar_stripe::signature;
 use http::Request;
 use serde_json::json;
+use tower::ServiceExt as _;
 
 use crate::house::{Answer, House, JWT_SECRET, NOW, WEBHOOK, WEBHOOK_SECRET, token};
 
@@ -264,4 +269,58 @@ async fn heads_have_a_size_of_their_own() {
     get(&house, STRANGER, METHODS, &many(65))
         .await
         .refused(431, "head_too_large", None);
+}
+
+/// A body of which nothing ever comes.
+struct Never;
+
+impl hyper::body::Body for Never {
+    type Data = hyper::body::Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<hyper::body::Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn so_many_requests_are_worked_on_and_who_goes_away_makes_room() {
+    let house = house(&[("BURSAR_REQUESTS_MAX", "16")]).await;
+    let bearer = format!("Bearer {}", house.admin);
+    let waiting: Vec<_> = (0..16)
+        .map(|_| {
+            let request = Request::post("/v1/balance/add")
+                .header("authorization", &bearer)
+                .header("content-type", "application/json");
+            let request = request.body(Body::new(Never)).unwrap();
+            tokio::spawn(house.router.clone().oneshot(request))
+        })
+        .collect();
+    // They have begun when the next one is too many.
+    let busy = async {
+        loop {
+            let answer = get(&house, STRANGER, METHODS, &[]).await;
+            if answer.status == 503 {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(5), busy)
+        .await
+        .unwrap();
+    refused.refused(503, "busy", None);
+    assert_eq!(refused.headers["retry-after"], "1");
+    for one in &waiting {
+        one.abort();
+    }
+    for one in waiting {
+        assert!(one.await.unwrap_err().is_cancelled());
+    }
+    for _ in 0..40 {
+        get(&house, STRANGER, METHODS, &[]).await.ok();
+    }
 }
