@@ -116,6 +116,8 @@ impl Part for Refill {
             "As many are bought as it takes to have so many.",
         );
         fields.one_of(&["credits", "amount", "target"]);
+        fields.not_both("target", "credits");
+        fields.not_both("target", "amount");
     }
 }
 

@@ -42,7 +42,13 @@ impl Whose {
     pub(super) fn of(self, caller: &Caller) -> Result<UserId, ApiError> {
         match (caller.only(), self.0) {
             (Some(user), None) => Ok(user.clone()),
-            (Some(_), Some(_)) => Err(ApiError::unknown("user_id", &[])),
+            (Some(_), Some(_)) => {
+                let message = "is for administrators: users ask for themselves, so leave it out";
+                Err(ApiError {
+                    code: "parameter_unknown",
+                    ..ApiError::invalid("user_id", message)
+                })
+            }
             (None, named) => Ok(required("user_id", named)?.0),
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::extract::State;
-use bursar_domain::amount::Amount;
+use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::command::{AnswerKey, BonusCommand, Command, Reply, RequestHash};
 use bursar_domain::coupon::{self, Benefit, Coupon, CouponTerms};
 use bursar_domain::grant::AMOUNT_MAX;
@@ -14,7 +14,7 @@ use super::answer::{Item, answer};
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{Input, Query, required};
-use super::form::{Field, form};
+use super::form::{Field, Fields, Part, form};
 use super::kind::{Currency, Moment, Text, Whole};
 use super::order::Order;
 use super::page::{self, List, Of};
@@ -69,12 +69,7 @@ form! {
         code: CouponCode,
         /// What the amounts are in.
         currency: Option<Currency>,
-        /// Percent of the price; this, or one of the next two.
-        percent_off: Option<Whole<1, 99>>,
-        /// So much of the price, in smallest steps of the currency.
-        amount_off_minor: Option<Whole<1, AMOUNT_MAX>>,
-        /// So many credits on top.
-        credits: Option<Whole<1, AMOUNT_MAX>>,
+        good: Good,
         /// Only for purchases that cost so much without it, in smallest steps of the currency.
         least_price_minor: Option<Whole<1, AMOUNT_MAX>>,
         /// How many customers may use it.
@@ -123,7 +118,7 @@ pub(super) async fn create(
     let idempotency = order.idempotency(&admin.caller());
     let form = order.form;
     let currency = form.currency.map(|currency| currency.0);
-    let benefit = form.benefit()?;
+    let benefit = form.good.benefit(currency)?;
     let least_price = match (form.least_price_minor, currency) {
         (None, _) => None,
         (Some(least), Some(currency)) => Some(Amount::new(least.0, currency)),
@@ -144,21 +139,54 @@ pub(super) async fn create(
     decide(&app, BonusCommand::CreateCoupon(terms), idempotency).await
 }
 
-impl Create {
-    /// One of `percent_off`, `amount_off_minor` and `credits`.
-    fn benefit(&self) -> Result<Benefit, ApiError> {
-        match (self.percent_off, self.amount_off_minor, self.credits) {
-            (Some(percent), None, None) => Ok(Benefit::Percent(percent.0)),
-            (None, Some(amount), None) => {
-                let currency = required("currency", self.currency)?;
-                Ok(Benefit::Amount(Amount::new(amount.0, currency.0)))
-            }
-            (None, None, Some(credits)) => Ok(Benefit::Credits(credits.0)),
+/// What a coupon gives: one of three.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Good {
+    Percent(i64),
+    Amount(i64),
+    Credits(i64),
+}
+
+impl Part for Good {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        let percent = input.integer("percent_off", 1, 99)?;
+        let amount = input.integer("amount_off_minor", 1, AMOUNT_MAX)?;
+        let credits = input.integer("credits", 1, AMOUNT_MAX)?;
+        match (percent, amount, credits) {
+            (Some(percent), None, None) => Ok(Self::Percent(percent)),
+            (None, Some(amount), None) => Ok(Self::Amount(amount)),
+            (None, None, Some(credits)) => Ok(Self::Credits(credits)),
             _ => Err(ApiError::invalid(
                 "percent_off",
                 "or `amount_off_minor` or `credits` has to be given, and only one of them",
             )),
         }
+    }
+
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        let about = "Percent of the price; this, or one of the next two.";
+        fields.optional::<Whole<1, 99>>("percent_off", about);
+        let about = "So much of the price, in smallest steps of the currency.";
+        fields.optional::<Whole<1, AMOUNT_MAX>>("amount_off_minor", about);
+        fields.optional::<Whole<1, AMOUNT_MAX>>("credits", "So many credits on top.");
+        fields.one_of(&["percent_off", "amount_off_minor", "credits"]);
+        fields.not_both("percent_off", "amount_off_minor");
+        fields.not_both("percent_off", "credits");
+        fields.not_both("amount_off_minor", "credits");
+        fields.needs("amount_off_minor", "currency");
+        fields.needs("least_price_minor", "currency");
+    }
+}
+
+impl Good {
+    fn benefit(self, currency: Option<Unit>) -> Result<Benefit, ApiError> {
+        Ok(match self {
+            Self::Percent(percent) => Benefit::Percent(percent),
+            Self::Amount(amount) => {
+                Benefit::Amount(Amount::new(amount, required("currency", currency)?))
+            }
+            Self::Credits(credits) => Benefit::Credits(credits),
+        })
     }
 }
 

@@ -228,6 +228,9 @@ impl Part for Priced {
             "quantity",
             "How often, with `action`; once without it.",
         );
+        fields.not_both("action", "credits");
+        fields.not_both("action", "amount");
+        fields.needs("quantity", "action");
         fields.refusals(&["action_unknown", "card_number_refused"]);
     }
 }

@@ -131,11 +131,18 @@ impl<'a> Fields<'a> {
 
     /// At least one of these fields has to be there.
     pub(super) fn one_of(&mut self, names: &[&str]) {
-        let ways: Vec<Value> = names
-            .iter()
-            .map(|name| json!({ "required": [name], "properties": { *name: { "not": { "type": "null" } } } }))
-            .collect();
+        let ways: Vec<Value> = names.iter().map(|name| given(&[name])).collect();
         self.rule(json!({ "anyOf": ways }));
+    }
+
+    /// These two fields do not go together.
+    pub(super) fn not_both(&mut self, one: &str, other: &str) {
+        self.rule(json!({ "not": given(&[one, other]) }));
+    }
+
+    /// The first of these fields makes sense only beside the second.
+    pub(super) fn needs(&mut self, one: &str, other: &str) {
+        self.rule(json!({ "if": given(&[one]), "then": given(&[other]) }));
     }
 
     /// Codes, beyond those for a wrong shape, by which the fields may be refused.
@@ -246,6 +253,14 @@ pub(super) fn parameter(place: &str, name: &str, required: bool, mut schema: Val
     }
     parameter["schema"] = schema;
     parameter
+}
+
+/// The schema of objects in which all of these fields are there and not `null`.
+fn given(names: &[&str]) -> Value {
+    let fields = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({ "not": { "type": "null" } })));
+    json!({ "required": names, "properties": Map::from_iter(fields) })
 }
 
 /// The same schema, or `null`.

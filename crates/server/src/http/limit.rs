@@ -95,6 +95,9 @@ impl Part for Option<Subject> {
         fields.optional::<Id<UserId>>("user_id", "All that this user spends.");
         fields.optional::<Name>("api_key", "All that is spent with this API key of yours.");
         fields.optional::<Name>("label", "All that is spent under this label.");
+        fields.not_both("user_id", "api_key");
+        fields.not_both("user_id", "label");
+        fields.not_both("api_key", "label");
         fields.refusals(&["card_number_refused"]);
     }
 }

@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::answer::{Item, answer};
 use super::auth::{Admin, User};
 use super::error::ApiError;
-use super::extract::Query;
+use super::extract::{Input, Query};
 use super::field::Credits;
-use super::form::form;
+use super::form::{Field, Fields, Part, form};
 use super::kind::{Currency, Id, Meta, Moment, Text, Word};
 use super::order::Order;
 use super::page::{self, List};
@@ -71,15 +71,45 @@ impl View {
 form! {
     /// What a user wants to buy.
     pub(super) struct Create {
-        /// A package: its credits, its bonus, its price.
-        package_id: Option<Text<200>>,
-        /// So many credits, within the configured limits.
-        credits: Option<Credits<1>>,
+        wish: Wanted,
         /// What is paid in, of those that have a price.
         currency: Option<Currency>,
         /// The code of a coupon.
         coupon: Option<Text<64>>,
         remark: Remark,
+    }
+}
+
+/// A package, or so many credits.
+#[derive(Debug)]
+enum Wanted {
+    Package(String),
+    Credits(Credits<1>),
+}
+
+impl Part for Wanted {
+    fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
+        let package = Text::<200>::read(input, "package_id")?;
+        let credits = <Option<Credits<1>> as Part>::take(input, "credits")?;
+        match (package, credits) {
+            (Some(package), None) => Ok(Self::Package(package.0)),
+            (None, Some(credits)) => Ok(Self::Credits(credits)),
+            (None, None) => Err(ApiError::missing("amount")),
+            (Some(_), Some(_)) => {
+                let message = "has credits of its own: give it, or `credits`";
+                Err(ApiError::invalid("package_id", message))
+            }
+        }
+    }
+
+    fn describe(_: &'static str, _: &str, fields: &mut Fields<'_>) {
+        let about = "A package: its credits, its bonus, its price.";
+        fields.optional::<Text<200>>("package_id", about);
+        let about = "So many credits, within the configured limits; this or a package.";
+        Option::<Credits<1>>::describe("credits", about, fields);
+        fields.one_of(&["package_id", "credits", "amount"]);
+        fields.not_both("package_id", "credits");
+        fields.not_both("package_id", "amount");
     }
 }
 
@@ -92,17 +122,9 @@ pub(super) async fn create(
     let idempotency = order.idempotency(&user.caller());
     let form = order.form;
     let limits = &app.config().topup;
-    let credits = form
-        .credits
-        .map(|credits| credits.within(limits.min, limits.max));
-    let wish = match (form.package_id, credits.transpose()?) {
-        (Some(package), None) => Wish::Package(package.0),
-        (None, Some(credits)) => Wish::Credits(credits.0),
-        (None, None) => return Err(ApiError::missing("amount")),
-        (Some(_), Some(_)) => {
-            let message = "has credits of its own: give it, or `credits`";
-            return Err(ApiError::invalid("package_id", message));
-        }
+    let wish = match form.wish {
+        Wanted::Package(package) => Wish::Package(package),
+        Wanted::Credits(credits) => Wish::Credits(credits.within(limits.min, limits.max)?.0),
     };
     let wish = CreateTopup {
         user: user.0,

@@ -2,6 +2,8 @@
 //!
 //! What it says is described in docs/facades.md; a whole purchase is a transcript in spec/facade.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use bursar_domain::account::AccountKey;
 use bursar_domain::amount::Amount;
@@ -19,14 +21,15 @@ use bursar_engine::EngineError;
 use bursar_store::StoreError;
 use bursar_store::query::{Page, PaymentFilter, Reader};
 use http::{HeaderMap, Uri};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::super::admission::Toll;
 use super::super::answer::{Item, answer, item};
 use super::super::auth::{Admin, Caller, User};
 use super::super::error::ApiError;
-use super::super::extract::Query;
-use super::super::form::{Nothing, form, in_path};
-use super::super::kind::{Id, Note, Text, Whole};
+use super::super::extract::{Input, Query};
+use super::super::form::{Field, Nothing, form, in_path};
+use super::super::kind::{Id, Note, Whole};
 use super::super::openapi::Routes;
 use super::super::order::Order;
 use super::super::page::Of;
@@ -126,14 +129,38 @@ form! {
     }
 }
 
+/// An address of a page.
+#[derive(Debug)]
+struct Address(String);
+
+impl JsonSchema for Address {
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 2_000, "pattern": r"^https?://[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$" })
+    }
+}
+
+impl Field for Address {
+    fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
+        Ok(input.text(name, 2_000)?.map(Self))
+    }
+}
+
 form! {
     /// The same on Stripe's page.
     struct BuyOnPage {
         buy: Buy,
         /// Where the customer returns to after paying.
-        success_url: Option<Text<2_000>>,
+        success_url: Option<Address>,
         /// Where he returns to after giving up.
-        cancel_url: Option<Text<2_000>>,
+        cancel_url: Option<Address>,
     }
 }
 
@@ -180,7 +207,7 @@ async fn create_session(
         cancel_url,
     } = order.form;
     let wish = wish(&app, &user, buy)?;
-    let chosen = |name, text: Option<Text<2_000>>| {
+    let chosen = |name, text: Option<Address>| {
         let chosen =
             text.map(|text| return_url::chosen(app.config(), &headers, &uri, (name, &text.0)));
         chosen.transpose()
