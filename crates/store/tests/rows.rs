@@ -8,6 +8,7 @@
 )]
 
 mod books;
+mod server;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +52,23 @@ fn whoever_opens_the_store_again_finds_everything_as_it_was() {
         }
         twins.check();
         assert!(ends > 8 && behind > 0, "{ends} {behind}");
+    }
+}
+
+/// On a server rows are never behind, but wallets are forgotten, and every answer comes over the wire.
+#[test]
+fn on_a_server_everything_is_found_as_it_was_too() {
+    for (seed, users, sizes) in [(11, 6, NEAR), (12, 40, Sizes { lag: 60, kept: 8 })] {
+        let mut twins = Twins::at(Some(server::server().fresh()), seed, users, sizes);
+        for round in 0..150 {
+            twins.batch();
+            if round % 40 == 39 {
+                assert_eq!(twins.wallets_behind(), 0);
+                twins = twins.reopened();
+                twins.check();
+            }
+        }
+        twins.check();
     }
 }
 

@@ -356,13 +356,12 @@ fn shown(name: &str) -> String {
 fn unescape(text: &str) -> Result<String, ApiError> {
     let spaced = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
-    decoded.map(std::borrow::Cow::into_owned).map_err(|_| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "query_malformed",
-            "the query string is not valid UTF-8",
-        )
-    })
+    let malformed = |why| ApiError::new(StatusCode::BAD_REQUEST, "query_malformed", why);
+    let decoded = decoded.map_err(|_| malformed("the query string is not valid UTF-8"))?;
+    if decoded.contains(json::NUL) {
+        return Err(malformed("the query string has the character U+0000"));
+    }
+    Ok(decoded.into_owned())
 }
 
 #[cfg(test)]
@@ -371,6 +370,15 @@ mod tests {
 
     fn json(text: &str) -> Input {
         Input::from_json(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_query_has_no_nul() {
+        for query in ["a=%00", "a%00=1", "a=b%00c"] {
+            let error = Input::from_query(query).unwrap_err();
+            assert_eq!(error.code, "query_malformed", "{query}");
+        }
+        assert!(Input::from_query("a=%2500").is_ok());
     }
 
     #[test]

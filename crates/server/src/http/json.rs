@@ -13,6 +13,12 @@ use super::error::ApiError;
 /// What the message about a repeated name begins with; the name follows in backticks.
 const TWICE: &str = "given twice: `";
 
+/// What a text may not hold. A PostgreSQL server takes none with it, and a file would; so that both say the same, it ends here.
+pub(super) const NUL: char = '\0';
+
+/// What the message about it begins with.
+const WITH_NUL: &str = "a text has the character U+0000";
+
 /// Parses an object, or says where it goes wrong.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let malformed =
@@ -29,11 +35,15 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
                 let name: String = rest.chars().take_while(|c| *c != '`').take(64).collect();
                 Err(ApiError::invalid(&name, "is given twice"))
             }
-            None => Err(malformed(format!(
-                "the body is not valid JSON (line {}, column {})",
-                error.line(),
-                error.column()
-            ))),
+            None => {
+                let (line, column) = (error.line(), error.column());
+                let what = if error.to_string().starts_with(WITH_NUL) {
+                    "a text in the body has the character U+0000, which cannot be stored"
+                } else {
+                    "the body is not valid JSON"
+                };
+                Err(malformed(format!("{what} (line {line}, column {column})")))
+            }
         },
     }
 }
@@ -83,6 +93,13 @@ fn write_plain(text: &mut Vec<u8>, value: &impl serde::Serialize) {
     let _ = serde_json::to_writer(text, value);
 }
 
+fn storable<E: Error>(text: &str) -> Result<(), E> {
+    if text.contains(NUL) {
+        return Err(E::custom(WITH_NUL));
+    }
+    Ok(())
+}
+
 /// Builds a [`Value`], refusing repeated names. Depth is bounded by the parser, at 128.
 struct Strict;
 
@@ -124,11 +141,11 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+        storable(value).map(|()| Value::String(value.to_owned()))
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+        storable(&value).map(|()| Value::String(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
@@ -142,6 +159,7 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(name) = access.next_key::<String>()? {
+            storable(&name)?;
             if fields.contains_key(&name) {
                 return Err(A::Error::custom(format!("{TWICE}{name}`")));
             }
@@ -176,6 +194,20 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn no_text_has_a_nul() {
+        for text in [
+            r#"{"note":"a\u0000b"}"#,
+            r#"{"a\u0000":1}"#,
+            r#"{"meta":{"x":["\u0000"]}}"#,
+        ] {
+            let error = object(text.as_bytes()).unwrap_err();
+            assert_eq!(error.code, "json_malformed", "{text}");
+            assert!(error.message.contains("U+0000"), "{text}");
+        }
+        assert!(object(r#"{"note":"\u0001\\u0000"}"#.as_bytes()).is_ok());
     }
 
     #[test]

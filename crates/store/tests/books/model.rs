@@ -2,7 +2,6 @@
 //! often it is opened anew.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use bursar_domain::account::AccountKey;
@@ -118,7 +117,7 @@ impl Model {
     }
 
     /// Compares everything there is, and audits.
-    pub(crate) fn agrees_with(&self, books: &mut Books, path: &Path) {
+    pub(crate) fn agrees_with(&self, books: &mut Books, reader: &mut Reader) {
         let expected = self.wallets();
         let keys: Vec<AccountKey> = expected.keys().cloned().collect();
         let found = books.wallets(&keys);
@@ -127,7 +126,6 @@ impl Model {
         }
         assert_eq!(self.state.sequence, books.store.state().sequence);
 
-        let mut reader = Reader::open_sqlite(path).unwrap();
         for (id, hold) in self.holds() {
             assert_eq!(reader.hold(id).unwrap(), Some(hold));
         }
@@ -166,11 +164,11 @@ impl Model {
         used.reverse();
         assert_eq!(used, self.state.usage);
 
-        let report = audit::run(&mut reader).unwrap();
+        let report = audit::run(reader).unwrap();
         assert_eq!(report.differences, vec![]);
         assert_eq!(report.postings, self.state.sequence.posting);
         assert_eq!(report.transactions, self.state.sequence.transaction);
-        let chain = audit::chain(&mut reader, &[]).unwrap();
+        let chain = audit::chain(reader, &[]).unwrap();
         assert_eq!(chain.broken, Vec::<String>::new());
         assert_eq!(chain.newest, books.store.seal());
     }

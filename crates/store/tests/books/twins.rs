@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bursar_domain::command::{Command, Request};
+use bursar_store::connection::Connection;
+use bursar_store::postgres::{Address, Postgres};
 use bursar_store::query::Reader;
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Sizes, StoreError};
@@ -21,21 +23,33 @@ pub(crate) struct Twins {
     /// On the store's own connection.
     pub(crate) spy: Spy,
     sizes: Sizes,
+    /// Where the books are if not in a file.
+    server: Option<Address>,
     _folder: TempDir,
 }
 
-fn open(path: &Path, sizes: Sizes) -> (Spy, Books) {
-    let spy = Spy::on(Box::new(Sqlite::open_writer(path).unwrap()));
+fn open(path: &Path, server: Option<&Address>, sizes: Sizes) -> (Spy, Books) {
+    let connection: Box<dyn Connection> = match server {
+        Some(address) => Box::new(Postgres::open_writer(address.clone()).unwrap()),
+        None => Box::new(Sqlite::open_writer(path).unwrap()),
+    };
+    let spy = Spy::on(connection);
     let books = Books::sized(Box::new(spy.clone()), sizes);
     (spy, books)
 }
 
 impl Twins {
     pub(crate) fn new(seed: u64, users: i64, sizes: Sizes) -> Self {
+        Self::at(None, seed, users, sizes)
+    }
+
+    /// With books on a PostgreSQL server, or in a file.
+    pub(crate) fn at(server: Option<Address>, seed: u64, users: i64, sizes: Sizes) -> Self {
         let folder = folder();
         let path = folder.path().join("books.db");
-        let (spy, books) = open(&path, sizes);
+        let (spy, books) = open(&path, server.as_ref(), sizes);
         Self {
+            server,
             path,
             books,
             model: Model::default(),
@@ -81,8 +95,7 @@ impl Twins {
 
     pub(crate) fn sweep(&mut self) {
         let (now, soon) = (self.books.now, self.books.now.plus_seconds(60));
-        let mut reader = Reader::open_sqlite(&self.path).unwrap();
-        let due = reader.due(now, soon, 100_000).unwrap();
+        let due = self.reader().due(now, soon, 100_000).unwrap();
         assert_eq!(due, self.model.due(now, soon));
         let command = Command::Sweep(due);
         let sweep = Request {
@@ -92,24 +105,36 @@ impl Twins {
         self.run(&[sweep]);
     }
 
-    /// The program ends without further ado, and starts again.
-    pub(crate) fn reopened(self) -> Self {
+    fn reader(&self) -> Reader {
+        match &self.server {
+            Some(address) => Reader::over(Box::new(Postgres::open(address.clone()).unwrap())),
+            None => Reader::open_sqlite(&self.path).unwrap(),
+        }
+    }
+
+    /// The program ends without further ado, and starts again. On a server its slot is given back, since the model numbers things
+    /// as one node does.
+    pub(crate) fn reopened(mut self) -> Self {
         let now = self.books.now;
+        if self.server.is_some() {
+            self.books.store.catch_up().unwrap();
+        }
         // The lock and the connection go with the old process.
         drop(self.books);
         drop(self.spy);
-        let (spy, mut books) = open(&self.path, self.sizes);
+        let (spy, mut books) = open(&self.path, self.server.as_ref(), self.sizes);
         books.now = now;
         Self { books, spy, ..self }
     }
 
     pub(crate) fn check(&mut self) {
-        self.model.agrees_with(&mut self.books, &self.path);
+        let mut reader = self.reader();
+        self.model.agrees_with(&mut self.books, &mut reader);
     }
 
     /// How many wallets there are whose row is older than the journal.
     pub(crate) fn wallets_behind(&self) -> usize {
-        let mut reader = Reader::open_sqlite(&self.path).unwrap();
+        let mut reader = self.reader();
         let is_behind = |key, head| reader.account(key).unwrap().unwrap().head < head;
         let wallets = self.model.wallets();
         let heads = wallets
