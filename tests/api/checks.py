@@ -26,9 +26,11 @@ RULES = [
     r"must be in the future", r"must be after", r"is not one that was given out for this list", r"must be from .* to ",
     r"must be a whole number from 50 to 1000000", r"needs `expires_at`", r"roll_over needs",
     # Money has as many digits as its currency.
-    r"digits? behind the point", r"is larger than amounts can be", r"must be a number such as 5 or 10.50", r"has more digits than a JSON number keeps",
+    r"digits? behind the point", r"is larger than amounts can be", r"must be a number such as 5 or 10.50",
+    r"has more digits than a JSON number keeps",
     # Addresses and bodies that have no schema here.
-    r"must be an address such as", r"`(success|cancel)_url` is (not an address|at an address)", r"is not below an origin", r"Stripe-Signature header", r"the signature",
+    r"must be an address such as", r"`(success|cancel)_url` is (not an address|at an address)", r"is not below an origin",
+    r"Stripe-Signature header", r"the signature",
     # JSON beyond what we take: names given twice, and bodies of more than 64 KiB are other statuses.
     r"`meta` must be an object of at most 4096 bytes",
 ]

@@ -260,7 +260,7 @@ fn given(names: &[&str]) -> Value {
     let fields = names
         .iter()
         .map(|name| ((*name).to_owned(), json!({ "not": { "type": "null" } })));
-    json!({ "required": names, "properties": Map::from_iter(fields) })
+    json!({ "required": names, "properties": fields.collect::<Map<_, _>>() })
 }
 
 /// The same schema, or `null`.
