@@ -14,6 +14,11 @@ macro_rules! bugs {
         impl Bug {
             /// All of them, and what they are.
             pub const ALL: &[(Self, &str)] = &[$((Self::$bug, $what),)*];
+
+            /// Whether it shows only on a real server, where batches of two nodes meet in the middle.
+            pub const fn needs_server(self) -> bool {
+                matches!(self, Self::WalletsUnlocked | Self::RowsUnlocked)
+            }
         }
     };
 }
@@ -66,6 +71,8 @@ bugs! {
     BlockBegunAgain = "a block in which a slot's last holder has given only answers is begun again by the next one";
     SeenNotFollowed = "a node numbers a posting lower than the one before it, which another node has made";
     ClaimsOfOthersVoid = "a node that starts ends the claims of those that are at work";
+    WalletsUnlocked = "a node looks whether a wallet has changed, and does not keep others from changing it afterwards";
+    RowsUnlocked = "a payment that another node changes meanwhile decides what is awarded, and a job is claimed by both";
     UnknownIsDone = "a commit of which the server did not say what became of it counts as done";
     CursorTooFar = "the next look at Stripe's events begins where the clock stood at this one";
     UnknownIsUndone = "a commit of which the server did not say what became of it is made again";

@@ -128,6 +128,9 @@ impl Run {
                 } else {
                     usize::MAX
                 };
+                if self.is_real && node.next == Next::Well && step.which.is_multiple_of(2) {
+                    node.next = Next::Between(step.which / 2 % 20);
+                }
                 self.write(at, most)?;
             }
             Verb::Mute => node.mute = true,

@@ -15,10 +15,15 @@ pub(crate) enum Trouble {
     Clash,
 }
 
-#[derive(Debug, Default)]
+/// Something that happens in the middle of a batch.
+pub(crate) type Act = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
 struct Plan {
     /// After so many statements.
     due: Option<(u32, Trouble)>,
+    /// What happens after so many statements.
+    between: Option<(u32, Act)>,
     /// The connection is lost at the next commit, which was done or not.
     cut: Option<bool>,
     dead: bool,
@@ -27,7 +32,7 @@ struct Plan {
 }
 
 /// When the connection fails, shared with whoever plans it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Faults(Arc<Mutex<Plan>>);
 
 impl Faults {
@@ -40,6 +45,11 @@ impl Faults {
         self.with(|plan| plan.due = Some((statements, trouble)));
     }
 
+    /// Plans that something happens after so many statements.
+    pub(crate) fn plan_between(&self, statements: u32, act: Act) {
+        self.with(|plan| plan.between = Some((statements, act)));
+    }
+
     /// Plans that the connection is lost at the commit, and whether the commit is done.
     pub(crate) fn plan_cut(&self, is_done: bool) {
         self.with(|plan| plan.cut = Some(is_done));
@@ -50,6 +60,7 @@ impl Faults {
         self.with(|plan| {
             plan.due = None;
             plan.cut = None;
+            plan.between = None;
             plan.dead
         })
     }
@@ -63,6 +74,16 @@ impl Faults {
     }
 
     fn pass(&self) -> Result<(), StoreError> {
+        let act = self.with(|plan| match &mut plan.between {
+            Some((left @ 1.., _)) => {
+                *left -= 1;
+                None
+            }
+            between => between.take().map(|(_, act)| act),
+        });
+        if let Some(act) = act {
+            act();
+        }
         self.with(|plan| {
             if plan.dead {
                 return Err(failed("the process is dead"));

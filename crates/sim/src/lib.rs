@@ -24,6 +24,6 @@ mod shrink;
 mod stripe;
 mod truth;
 
-pub use run::{Failure, Seen, play};
+pub use run::{Failure, Seen, play, play_on};
 pub use script::{Script, Step, Verb};
 pub use shrink::shrink;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bursar_domain::command::Request;
@@ -14,6 +14,7 @@ use bursar_domain::welcome::Allowance;
 use bursar_engine::batch::{Batch, Outcome};
 use bursar_engine::clock::FixedClock;
 use bursar_store::connection::Connection;
+use bursar_store::postgres::{Address, Postgres};
 use bursar_store::query::Reader;
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Sizes, Store, StoreError};
@@ -21,7 +22,7 @@ use bursar_store::{Sizes, Store, StoreError};
 use crate::draw::Draw;
 use crate::fault::{Faults, Faulty, Trouble};
 use crate::reach::Reach;
-use crate::server::Server;
+use crate::server::{self, Server};
 
 /// At most so many nodes are there at the same time.
 pub(crate) const NODES_MAX: usize = 2;
@@ -37,16 +38,29 @@ pub(crate) enum Next {
     DieAfter,
     /// A connection that is lost at the commit, which was done or not.
     Cut(bool),
+    /// A batch of the other node, after so many statements.
+    Between(u32),
 }
 
 /// Where a node has its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A file that belongs to it alone.
     File,
-    /// A server that others use, too.
+    /// A file that plays a server, which others use, too.
     Server,
+    /// A real server.
+    Postgres(Box<Address>),
 }
+
+/// No batch waits longer for a row: whoever has it is in the middle of a batch, and goes on only when this one has given up.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '30ms'";
+
+/// How often a batch is tried again that has met the rows of a node that is gone, and of which the server has not noticed yet.
+const LOCK_TRIES: u32 = 100;
+
+/// The writer of a node. Another node can run it in the middle of a batch of its own.
+pub(crate) type Writer = Arc<Mutex<Option<Batch>>>;
 
 /// What is drawn for ids goes on over a restart.
 #[derive(Clone)]
@@ -104,7 +118,7 @@ pub(crate) struct Node {
     sizes: Sizes,
     ids: DrawnIds,
     pub(crate) policy: Policy,
-    batch: Option<Batch>,
+    batch: Writer,
     pub(crate) faults: Faults,
     pub(crate) reach: Reach,
     tasks: Vec<(Task, Running)>,
@@ -124,18 +138,15 @@ impl Node {
         now: Time,
     ) -> Result<Self, StoreError> {
         // Small, so that wallets are forgotten and rows fall behind within a run; or so large that all stay in memory and get old.
-        let kept = if place == Place::Server && seed.is_multiple_of(2) {
-            64
-        } else {
-            1
-        };
+        let keeps = place != Place::File && seed.is_multiple_of(2);
+        let kept = if keeps { 64 } else { 1 };
         let mut node = Self {
             path: folder.join("bursar.db"),
             place,
             sizes: Sizes { lag: 12, kept },
             ids: DrawnIds::new(seed ^ number << 48),
             policy: policy(seed),
-            batch: None,
+            batch: Writer::default(),
             faults: Faults::default(),
             reach: Reach::new(Arc::new(FixedClock::at(now)), number),
             tasks: Vec::new(),
@@ -150,28 +161,45 @@ impl Node {
     fn open(&mut self) -> Result<(), StoreError> {
         self.faults = Faults::default();
         let (inner, reader): (Box<dyn Connection>, _) = match self.place {
-            Place::File => (
-                Box::new(Sqlite::open_writer(&self.path)?),
-                Reader::open_sqlite(&self.path),
-            ),
-            Place::Server => (
-                Box::new(Server::connect(&self.path)?),
-                Ok(Reader::over(Box::new(Server::connect(&self.path)?))),
-            ),
+            Place::File => {
+                let writer = Sqlite::open_writer(&self.path)?;
+                (Box::new(writer), Reader::open_sqlite(&self.path)?)
+            }
+            Place::Server | Place::Postgres(_) => (self.connect()?, Reader::over(self.connect()?)),
         };
         let connection = Faulty {
             inner,
             faults: self.faults.clone(),
         };
         let clock = Arc::clone(&self.reach.clock);
-        self.batch = Some(Batch {
+        let batch = Batch {
             store: Store::open_sized(Box::new(connection), self.sizes)?,
             ids: Box::new(self.ids.clone()),
             policy: self.policy.clone(),
             clock,
-        });
-        self.reach.inner().reader = Some(reader?);
+        };
+        *self.writer() = Some(batch);
+        self.reach.inner().reader = Some(reader);
         Ok(())
+    }
+
+    /// A connection to the server.
+    fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        let Place::Postgres(address) = &self.place else {
+            return Ok(Box::new(Server::connect(&self.path)?));
+        };
+        let mut connection = Postgres::open(address.as_ref().clone())?;
+        connection.run_script(LOCK_TIMEOUT)?;
+        Ok(Box::new(connection))
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Batch>> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its writer, for whoever runs it in the middle of a batch.
+    pub(crate) fn share_writer(&self) -> Writer {
+        Arc::clone(&self.batch)
     }
 
     /// The process dies, and starts again. Calls that were sent may still arrive at Stripe.
@@ -183,13 +211,13 @@ impl Node {
     /// As [`Node::crash`], and all slots are held meanwhile: it takes over the one of another node that goes on.
     pub(crate) fn crash_into(&mut self, slot: i64) -> Result<(), StoreError> {
         self.die();
-        Server::connect(&self.path)?.offer_slot(slot)?;
+        server::offer_slot(self.connect()?.as_mut(), slot)?;
         self.open()
     }
 
     /// The slot on the server that this node has, if it knows one.
     pub(crate) fn slot(&self) -> Option<i64> {
-        self.batch.as_ref().and_then(|batch| batch.store.slot())
+        self.writer().as_ref().and_then(|batch| batch.store.slot())
     }
 
     fn die(&mut self) {
@@ -204,14 +232,19 @@ impl Node {
             inner.reader = None;
             inner.looked_to = None;
         }
-        self.batch = None;
+        *self.writer() = None;
         self.next = Next::Well;
     }
 
     /// Runs a batch. Durable when it returns without an error.
     pub(crate) fn write(&mut self, requests: &[&Request]) -> Result<Outcome, StoreError> {
-        let closed = || StoreError::Unusable("the process is dead".to_owned());
-        self.batch.as_mut().ok_or_else(closed)?.run(requests)
+        let mut tries = 0;
+        loop {
+            match run(&self.batch, requests) {
+                Err(error) if is_locked(&error) && tries < LOCK_TRIES => tries += 1,
+                done => return done,
+            }
+        }
     }
 
     /// Whether a worker of this kind is at it.
@@ -234,4 +267,16 @@ impl Node {
         self.tasks
             .retain_mut(|(_, work)| work.as_mut().poll(&mut context).is_pending());
     }
+}
+
+/// Runs a batch on a writer that may be another node's.
+pub(crate) fn run(writer: &Writer, requests: &[&Request]) -> Result<Outcome, StoreError> {
+    let mut batch = writer.lock().unwrap_or_else(PoisonError::into_inner);
+    let closed = || StoreError::Unusable("the process is dead".to_owned());
+    batch.as_mut().ok_or_else(closed)?.run(requests)
+}
+
+/// Whether a batch has met rows that somebody else has locked.
+pub(crate) fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(why) if why.contains("lock timeout"))
 }

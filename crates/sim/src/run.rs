@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::UserId;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
+use bursar_engine::batch::Outcome;
 use bursar_engine::{Answered, EngineError};
 use bursar_store::StoreError;
+use bursar_store::postgres::Address;
 use tempfile::TempDir;
 
 use crate::act::unknown;
 use crate::client::Clients;
 use crate::model::{Attempt, Model};
-use crate::node::{NODES_MAX, Next, Node, Place};
-use crate::reach::{Call, From, Waiting, put};
+use crate::node::{self, NODES_MAX, Next, Node, Place};
+use crate::reach::{Call, From, Slot, Waiting, put};
 use crate::script::{Script, Step};
 use crate::stripe::{BEGIN, Stripe, Told};
 use crate::{check, end};
@@ -51,6 +54,13 @@ impl fmt::Display for Failure {
 /// How often what happened, so that a run in which nothing happens is not taken for a good one.
 pub type Seen = BTreeMap<&'static str, u64>;
 
+/// A batch in the middle of another node's.
+struct Between {
+    other: usize,
+    taken: Vec<Waiting>,
+    done: Slot<Result<Outcome, StoreError>>,
+}
+
 pub(crate) struct Run {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stripe: Stripe,
@@ -58,14 +68,26 @@ pub(crate) struct Run {
     pub(crate) model: Model,
     /// All that Stripe has told so far.
     pub(crate) told: Vec<Told>,
+    /// Whether nodes have a real server.
+    pub(crate) is_real: bool,
     pub(crate) seen: Seen,
     _folder: TempDir,
 }
 
 /// Plays a script to its end, and what comes after it. The failure is the first one.
 pub fn play(script: &Script) -> Result<Seen, Failure> {
+    play_in(script, &Place::Server)
+}
+
+/// The same, and several nodes have a real server: an empty database, or an empty schema of one. There, batches of nodes meet in the
+/// middle.
+pub fn play_on(script: &Script, server: Address) -> Result<Seen, Failure> {
+    play_in(script, &Place::Postgres(Box::new(server)))
+}
+
+fn play_in(script: &Script, server: &Place) -> Result<Seen, Failure> {
     let failed = |step: usize| move |what: String| Failure { step, what };
-    let mut run = Run::new(script).map_err(failed(0))?;
+    let mut run = Run::new(script, server).map_err(failed(0))?;
     for (number, step) in script.steps.iter().enumerate() {
         let done = number + 1;
         run.step(*step).map_err(failed(done))?;
@@ -101,18 +123,14 @@ pub(crate) fn text(error: impl fmt::Display) -> String {
 }
 
 impl Run {
-    fn new(script: &Script) -> Result<Self, String> {
+    fn new(script: &Script, server: &Place) -> Result<Self, String> {
         let folder = folder().map_err(text)?;
         let count = script.nodes.clamp(1, NODES_MAX);
-        let place = if count > 1 {
-            Place::Server
-        } else {
-            Place::File
-        };
+        let place = if count > 1 { server } else { &Place::File };
         let begin = Time::from_seconds(BEGIN);
         let nodes = (0..count as u64).map(|number| {
             let drawn = (script.seed, number);
-            Node::start(folder.path(), drawn, place, begin).map_err(text)
+            Node::start(folder.path(), drawn, place.clone(), begin).map_err(text)
         });
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let model = Model::new(&nodes[0].policy);
@@ -124,6 +142,7 @@ impl Run {
             clients: Clients::default(),
             model,
             told: Vec::new(),
+            is_real: matches!(place, Place::Postgres(_)),
             seen,
             _folder: folder,
         })
@@ -205,25 +224,23 @@ impl Run {
             return Ok(());
         }
         let next = std::mem::replace(&mut node.next, Next::Well);
+        let mut between = None;
         match next {
             Next::Trouble(statements, trouble) => node.faults.plan(statements, trouble),
             Next::Cut(is_done) => node.faults.plan_cut(is_done),
+            Next::Between(statements) => between = Some(self.plan_between(at, statements)),
             Next::Well | Next::DieAfter => {}
         }
+        let node = &mut self.nodes[at];
         let requests: Vec<&Request> = taken.iter().map(|waiting| &waiting.request).collect();
         let written = node.write(&requests);
         let is_dead = node.faults.end();
+        if let Some(between) = between {
+            self.take_between(between)?;
+        }
         match written {
             Ok(outcome) => {
-                self.count("batches");
-                let now = self.now(at);
-                for (request, (outcome, replayed)) in requests.iter().zip(&outcome.answers) {
-                    self.model.compare(request, (outcome, *replayed), now)?;
-                    if let (Command::AutoTopups(all), Ok(_)) = (&request.command, outcome) {
-                        self.look_at_attempts(at, &all.users)?;
-                    }
-                    self.count(if *replayed { "replayed" } else { "decided" });
-                }
+                self.compare(at, &requests, &outcome)?;
                 if next == Next::DieAfter {
                     self.count("died_after");
                     return self.crash(at);
@@ -240,6 +257,71 @@ impl Run {
                 Ok(())
             }
             Err(error) => Err(format!("a batch could not be written: {error}")),
+        }
+    }
+
+    /// Compares what was decided with what should be.
+    fn compare(
+        &mut self,
+        at: usize,
+        requests: &[&Request],
+        outcome: &Outcome,
+    ) -> Result<(), String> {
+        self.count("batches");
+        let now = self.now(at);
+        for (request, (outcome, replayed)) in requests.iter().zip(&outcome.answers) {
+            self.model.compare(request, (outcome, *replayed), now)?;
+            if let (Command::AutoTopups(all), Ok(_)) = (&request.command, outcome) {
+                self.look_at_attempts(at, &all.users)?;
+            }
+            self.count(if *replayed { "replayed" } else { "decided" });
+        }
+        Ok(())
+    }
+
+    /// Plans that the other node writes what waits there, in the middle of the next batch of this one.
+    fn plan_between(&mut self, at: usize, statements: u32) -> Between {
+        let other = (at + 1) % self.nodes.len();
+        let node = &self.nodes[other];
+        let taken: Vec<Waiting> = node.reach.inner().queue.drain(..).collect();
+        let requests: Vec<Request> = taken.iter().map(|it| it.request.clone()).collect();
+        let (done, writer) = (Slot::default(), node.share_writer());
+        let put_there = Arc::clone(&done);
+        let act = move || {
+            let requests: Vec<&Request> = requests.iter().collect();
+            if !requests.is_empty() {
+                put(&put_there, node::run(&writer, &requests));
+            }
+        };
+        self.nodes[at]
+            .faults
+            .plan_between(statements, Box::new(act));
+        Between { other, taken, done }
+    }
+
+    /// What came of that. It was committed before the batch that it was in the middle of.
+    fn take_between(&mut self, between: Between) -> Result<(), String> {
+        let Between { other, taken, done } = between;
+        let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match done {
+            Some(Ok(outcome)) => {
+                self.count("between");
+                let requests: Vec<&Request> = taken.iter().map(|it| &it.request).collect();
+                self.compare(other, &requests, &outcome)?;
+                self.answer(other, taken, outcome.answers)
+            }
+            Some(Err(error)) if !node::is_locked(&error) => {
+                Err(format!("a batch could not be written: {error}"))
+            }
+            // It has not come to it, or it met what the other has locked.
+            locked => {
+                if locked.is_some() {
+                    self.count("locked");
+                }
+                let mut inner = self.nodes[other].reach.inner();
+                inner.queue.splice(0..0, taken);
+                Ok(())
+            }
         }
     }
 

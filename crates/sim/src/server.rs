@@ -27,22 +27,22 @@ impl Server {
         )?;
         Ok(Self(connection))
     }
+}
 
-    /// Makes all slots held, and that of `victim` the one that the next node to start takes.
-    pub(crate) fn offer_slot(&mut self, victim: i64) -> Result<(), StoreError> {
-        let newest = "(SELECT coalesce(max(token), 0) FROM node)";
-        let fill = format!(
-            "INSERT INTO node (slot, token, taken, batch) VALUES ($1, {newest} + 1, 1, 0) ON CONFLICT (slot) DO NOTHING"
-        );
-        let slots: Vec<Parameters> = (0..64_i64).map(|slot| vec![slot.into()]).collect();
-        self.0.begin()?;
-        self.0.execute(&fill, &slots)?;
-        let later = format!(
-            "UPDATE node SET taken = 1, token = token + {newest} WHERE slot < 64 AND slot <> $1"
-        );
-        self.0.execute(&later, &[vec![victim.into()]])?;
-        self.0.commit()
-    }
+/// Makes all slots held, and that of `victim` the one that the next node to start takes.
+pub(crate) fn offer_slot(connection: &mut dyn Connection, victim: i64) -> Result<(), StoreError> {
+    let newest = "(SELECT coalesce(max(token), 0) FROM node)";
+    let fill = format!(
+        "INSERT INTO node (slot, token, taken, batch) VALUES ($1, {newest} + 1, 1, 0) ON CONFLICT (slot) DO NOTHING"
+    );
+    let slots: Vec<Parameters> = (0..64_i64).map(|slot| vec![slot.into()]).collect();
+    connection.begin()?;
+    connection.execute(&fill, &slots)?;
+    let later = format!(
+        "UPDATE node SET taken = 1, token = token + {newest} WHERE slot < 64 AND slot <> $1"
+    );
+    connection.execute(&later, &[vec![victim.into()]])?;
+    connection.commit()
 }
 
 /// A unique key stops whoever comes second, and he decides again.

@@ -1,11 +1,16 @@
 //! Makes the script of a failure shorter, as long as it still fails.
 
-use crate::run::{Failure, play};
+use crate::run::{Failure, Seen};
 use crate::script::Script;
 
-/// The shortest script that was found in at most `tries` plays, and how it fails. Delta debugging (Zeller, Hildebrandt 2002): parts
+/// The shortest script that was found in at most `tries` plays, and how it fails when `play` plays it. Delta debugging (Zeller, Hildebrandt 2002): parts
 /// are left out, large ones first.
-pub fn shrink(script: &Script, failure: Failure, tries: usize) -> (Script, Failure) {
+pub fn shrink(
+    script: &Script,
+    failure: Failure,
+    tries: usize,
+    play: impl Fn(&Script) -> Result<Seen, Failure>,
+) -> (Script, Failure) {
     let mut best = script.clone();
     let mut best_failure = failure;
     // What comes after the failure has nothing to do with it.

@@ -7,7 +7,9 @@
 use std::time::{Duration, Instant};
 
 use bursar_domain::planted::{Bug, plant};
-use bursar_sim::{Script, play};
+use bursar_sim::Script;
+
+mod place;
 
 /// So long each bug may hide, unless `SIM_SECONDS` says otherwise.
 const HIDE_SECONDS: u64 = 300;
@@ -24,7 +26,8 @@ fn hunt(bug: Bug) -> Option<(u64, Duration, String)> {
     let found = (0..)
         .take_while(|_| begun.elapsed() < most)
         .find_map(|seed| {
-            let failure = play(&Script::drawn(seed, STEPS)).err()?;
+            let script = Script::drawn(seed, STEPS);
+            let failure = place::play_in(&script, bug.needs_server()).err()?;
             Some((seed, begun.elapsed(), failure.to_string()))
         });
     plant(None);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
-use bursar_sim::{Script, play, shrink};
+use bursar_sim::{Failure, Script, Seen, play, shrink};
+
+mod place;
 
 /// Seeds that are always played.
 const FIXED: std::ops::Range<u64> = 0..24;
@@ -58,6 +60,11 @@ const REACHED: &[&str] = &[
     "welcomed",
 ];
 
+/// Plays a script; with `SIM_POSTGRES` on a real server, where there are several nodes.
+fn play_somewhere(script: &Script) -> Result<Seen, Failure> {
+    place::play_in(script, std::env::var_os("SIM_POSTGRES").is_some())
+}
+
 fn seconds() -> u64 {
     let given = std::env::var("SIM_SECONDS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(3)
@@ -83,12 +90,12 @@ fn whatever_goes_wrong_the_books_say_what_stripe_says() {
             break;
         }
         let script = Script::drawn(seed, STEPS);
-        match play(&script) {
+        match play_somewhere(&script) {
             Ok(counted) => counted
                 .into_iter()
                 .for_each(|(what, count)| *seen.entry(what).or_default() += count),
             Err(failure) => {
-                let (short, failure) = shrink(&script, failure, SHRINK_TRIES);
+                let (short, failure) = shrink(&script, failure, SHRINK_TRIES, play_somewhere);
                 panic!("SIM_SEED={seed} fails {failure}\n\nShrunk, for spec/sim:\n{short}");
             }
         }

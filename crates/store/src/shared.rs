@@ -353,6 +353,7 @@ fn ask(
         .map(|(number, ..)| vec![(*number).into()])
         .collect();
     let fence = if fences { vec![node.fence()] } else { vec![] };
+    let locks = locks && !planted::is(Bug::WalletsUnlocked);
     let wallet = if locks { LOCK_WALLET } else { LOOK_AT_WALLET };
     let keys = Answers::question(keys);
     let mut found = connection.ask(&[
