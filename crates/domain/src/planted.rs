@@ -42,6 +42,7 @@ bugs! {
     RewardStays = "what was given for bringing somebody stays when the money that earned it goes back";
     WelcomeByUser = "credits to begin with are given again to another user with the same address";
     CouponAgain = "a coupon can be used again by whoever has paid with it";
+    FrozenSpends = "a frozen wallet pays as long as something is in it";
     AnswerNotKept = "answers under idempotency keys are not written with what they answer";
     RefusalNotKept = "a refusal is not remembered under its idempotency key";
     KeyWithoutBody = "an idempotency key with another body gives the old answer";

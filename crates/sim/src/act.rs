@@ -37,6 +37,7 @@ impl Run {
             | Verb::Gift
             | Verb::Burn
             | Verb::Void
+            | Verb::Freeze
             | Verb::Welcome
             | Verb::Join
             | Verb::MakeCode

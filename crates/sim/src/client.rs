@@ -145,6 +145,11 @@ pub(crate) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             grant: *pick_recent(&model.lots(), step.which)?,
             remark,
         },
+        Verb::Freeze => Command::SetFrozen {
+            user,
+            unit: Unit::CREDIT,
+            frozen: step.how.is_multiple_of(3),
+        },
         Verb::Limit => Command::SetLimit(SetLimit {
             subject: match step.which / 3 % 3 {
                 0 => named(SubjectKind::User, user.as_str()),

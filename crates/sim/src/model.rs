@@ -6,6 +6,7 @@
 mod bonus;
 mod card;
 mod expect;
+mod frozen;
 mod limit;
 mod lots;
 mod told;
@@ -24,11 +25,13 @@ use bursar_domain::payment::{Flow, Payment};
 use bursar_domain::policy::Policy;
 use bursar_domain::refund::{RefundFact, RefundStatus};
 use bursar_domain::refusal::Refusal;
+use bursar_domain::reversal::SpentCredit;
 use bursar_domain::time::Time;
 
 use bonus::Bonuses;
 pub(crate) use card::Attempt;
 use card::Auto;
+use frozen::Frozen;
 use limit::Limit;
 use lots::Lots;
 
@@ -90,7 +93,8 @@ pub(crate) struct Held {
 }
 
 /// Refusals that are counted, and as what.
-const REFUSALS: [(&str, &str); 4] = [
+const REFUSALS: [(&str, &str); 5] = [
+    ("wallet_frozen", "refused_frozen"),
     ("insufficient_credits", "refused_poor"),
     ("spending_limit_reached", "refused_limit"),
     ("hold_expired", "refused_late"),
@@ -113,6 +117,9 @@ pub(crate) struct Model {
     pub(crate) limits: Vec<Limit>,
     lots: Lots,
     bonuses: Bonuses,
+    frozen: BTreeMap<UserId, Frozen>,
+    /// Whether wallets are frozen where credit was spent whose money goes back.
+    freezes: bool,
     /// How often what was refused.
     refused: BTreeMap<&'static str, u64>,
     /// Sessions, and intents without one, in the order in which they became known.
@@ -133,6 +140,7 @@ impl Model {
         Self {
             price: (price.numerator, price.denominator),
             bonuses: Bonuses::of(policy),
+            freezes: policy.spent_credit == SpentCredit::Freeze,
             ..Self::default()
         }
     }
@@ -248,9 +256,11 @@ impl Model {
             let user = bought.user.clone();
             self.reward(&user, id);
         }
+        self.may_freeze(id);
     }
 
     fn hear_refund(&mut self, id: &PaymentId, fact: &RefundFact) {
+        self.may_freeze(id);
         let known = self
             .refunds
             .values()
@@ -277,6 +287,7 @@ impl Model {
     }
 
     fn hear_dispute(&mut self, id: &PaymentId, fact: &DisputeFact) {
+        self.may_freeze(id);
         if let Some(paying) = self.payments.get_mut(id) {
             let movements = fact.movements.iter();
             paying

@@ -9,6 +9,7 @@ use bursar_domain::command::Request;
 use bursar_domain::id::IdSource;
 use bursar_domain::policy::Policy;
 use bursar_domain::referral::ReferralTerms;
+use bursar_domain::reversal::SpentCredit;
 use bursar_domain::time::Time;
 use bursar_domain::welcome::Allowance;
 use bursar_engine::batch::{Batch, Outcome};
@@ -88,6 +89,9 @@ fn policy(seed: u64) -> Policy {
     let place = usize::try_from(seed).unwrap_or(0) % PRICES.len();
     let price = &mut policy.credit_price;
     (price.numerator, price.denominator) = PRICES[place];
+    if seed % 5 == 1 {
+        policy.spent_credit = SpentCredit::Freeze;
+    }
     // What is given away does not run out within a run: the second ledger knows no grants of credits.
     let seconds = 10 * 366 * 86_400;
     let allowance = |credits| Allowance { credits, seconds };

@@ -57,6 +57,8 @@ verbs! {
     Burn = "burn", 8;
     /// An administrator takes a grant of it back.
     Void = "void", 2;
+    /// An administrator freezes a wallet, or lifts that.
+    Freeze = "freeze", 4;
     /// A user asks for credits to begin with.
     Welcome = "welcome", 3;
     /// A user asks for his code to bring others, or enters one.
@@ -242,7 +244,8 @@ impl Script {
 }
 
 /// What half of the runs have nothing of, group by group, so that there is enough of everything in the others.
-const SPECIAL: [&[Verb]; 4] = [
+const SPECIAL: [&[Verb]; 5] = [
+    &[Verb::Freeze],
     &[Verb::Limit, Verb::Unlimit],
     &[Verb::Gift, Verb::Burn, Verb::Void],
     &[

@@ -43,6 +43,7 @@ const REACHED: &[&str] = &[
     "referrals",
     "refunds",
     "refunds_ours",
+    "refused_frozen",
     "refused_late",
     "refused_limit",
     "refused_poor",

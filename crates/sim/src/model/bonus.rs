@@ -277,6 +277,20 @@ impl Model {
         }
     }
 
+    /// Who has got something for a payment.
+    pub(super) fn users_of(&self, payment: &PaymentId) -> Vec<UserId> {
+        let topup = self.payments.get(payment);
+        let buyer = topup.and_then(|paying| self.topups.get(&paying.topup));
+        let rewards = self.bonuses.rewards.iter();
+        let rewarded = rewards.filter(|reward| reward.payment == *payment);
+        let rewarded = rewarded.map(|reward| reward.user.clone());
+        buyer
+            .map(|bought| bought.user.clone())
+            .into_iter()
+            .chain(rewarded)
+            .collect()
+    }
+
     /// What is left of a user's rewards.
     pub(super) fn rewards(&self, user: &UserId) -> i64 {
         let rewards = self.bonuses.rewards.iter();

@@ -12,6 +12,7 @@ use bursar_domain::time::Time;
 use bursar_domain::topup::Topup;
 
 use super::expect::{Outcome, same};
+use super::frozen::Frozen;
 use super::{Bought, Model, Paying};
 
 /// The least that is bought.
@@ -124,13 +125,16 @@ impl Model {
             return Ok(());
         }
         let wrong = |why: &str| Err(format!("{id} charges the card of {user} unasked: {why}"));
-        let available = self.available(user);
+        let (available, frozen) = (self.available(user), self.frozen(user));
         let Some(auto) = self.auto.get_mut(user) else {
             return wrong("nobody has asked for that");
         };
         let terms = &auto.terms;
         if !terms.enabled || available >= terms.threshold {
             return wrong(&format!("{available} are available, of {terms:?}"));
+        }
+        if frozen == Frozen::Yes {
+            return wrong("the wallet is frozen");
         }
         let wanted = match terms.refill {
             Refill::Credits(credits) => credits,

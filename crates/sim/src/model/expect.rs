@@ -5,7 +5,7 @@ use bursar_domain::charge::{Charge, Price};
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::grant::CreateGrant;
 use bursar_domain::hold::{CreateHold, HoldStatus, Overage};
-use bursar_domain::id::{TopupId, UserId};
+use bursar_domain::id::{HoldId, TopupId, UserId};
 use bursar_domain::payment::Flow;
 use bursar_domain::refund::{RefundStatus, RequestRefund};
 use bursar_domain::refusal::Refusal;
@@ -82,6 +82,7 @@ impl Model {
             }
             Command::VoidGrant { grant, .. } => self.void_lot(*grant, outcome, now),
             Command::Charge(charge) => self.charge(charge, outcome, now),
+            Command::SetFrozen { user, frozen, .. } => self.set_frozen(user, *frozen, outcome),
             Command::Bonus(asked) => self.bonus(asked, outcome, now),
             Command::SetLimit(wish) => self.set_limit(wish, outcome, now),
             Command::RemoveLimit(limit) => self.remove_limit(*limit, outcome),
@@ -95,11 +96,13 @@ impl Model {
                 more,
                 seconds,
             } => {
+                self.learn_frozen_by(*hold, outcome);
                 let until = now.plus_seconds(seconds.unwrap_or(0));
                 let expected = self.extend(*hold, *more, until, now);
                 same(command, &expected, outcome)
             }
             Command::SettleHold { hold, used, .. } => {
+                self.learn_frozen_by(*hold, outcome);
                 let expected = self.settle(*hold, *used, now);
                 same(command, &expected, outcome)
             }
@@ -119,6 +122,13 @@ impl Model {
             Command::CreateGrant(terms) => self.create_grant(terms, outcome),
             Command::RequestRefund(wish) => self.request_refund(wish, outcome),
             _ => self.take_told(command, outcome, now),
+        }
+    }
+
+    /// What is asked of a hold may spend more, or not.
+    fn learn_frozen_by(&mut self, hold: HoldId, outcome: &Outcome) {
+        if let Some(user) = self.holds.get(&hold).map(|held| held.user.clone()) {
+            self.learn_frozen(&user, outcome, false);
         }
     }
 
@@ -210,6 +220,7 @@ impl Model {
         };
         let floor = if charge.allow_debt { OVERDRAFT } else { 0 };
         let subjects = subjects(&charge.user, &charge.spender);
+        self.learn_frozen(&charge.user, outcome, true);
         let expected = self
             .limits_allow(&subjects, now, |_| amount)
             .and_then(|()| self.covers(&charge.user, amount, floor));
@@ -242,6 +253,7 @@ impl Model {
             return Ok(());
         };
         let subjects = subjects(&wish.charge.user, &wish.charge.spender);
+        self.learn_frozen(&wish.charge.user, outcome, true);
         let expected = self
             .limits_allow(&subjects, now, |_| amount)
             .and_then(|()| self.covers(&wish.charge.user, amount, 0));

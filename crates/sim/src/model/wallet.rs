@@ -5,6 +5,7 @@ use bursar_domain::id::{HoldId, UserId};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 
+use super::frozen::Frozen;
 use super::limit::Limit;
 use super::{Held, Model, Paying};
 
@@ -39,6 +40,7 @@ impl Model {
 
     pub(super) fn give(&mut self, user: &UserId, amount: i64) {
         *self.given.entry(user.clone()).or_default() += amount;
+        self.may_thaw(user);
     }
 
     pub(super) fn spend(&mut self, user: &UserId, amount: i64) {
@@ -47,6 +49,9 @@ impl Model {
 
     /// Whether so much can be taken without going further below zero than `floor`.
     pub(super) fn covers(&self, user: &UserId, amount: i64, floor: i64) -> Result<(), Refusal> {
+        if self.frozen(user) == Frozen::Yes {
+            return Err(Refusal::WalletFrozen);
+        }
         let available = self.available(user);
         let missing = amount - available - floor;
         if missing <= 0 {
