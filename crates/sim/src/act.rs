@@ -6,6 +6,7 @@ use bursar_engine::bridge::inbound;
 use bursar_engine::outside::{Books as _, Provider as _};
 use bursar_engine::reconcile::{self, Options};
 use bursar_engine::{auto_topup, inbox, jobs, ticker};
+use bursar_store::Share;
 use bursar_store::digest::request_hash;
 use bursar_stripe::object::CheckoutSession;
 use bursar_stripe::request::retrieve_checkout_session;
@@ -20,6 +21,9 @@ use crate::stripe::{Told, pick, pick_recent};
 
 /// Most jobs that are begun at once.
 const JOBS_MAX: usize = 8;
+
+/// So long an event of another node may lie, in seconds.
+const LEFT_SECONDS: i64 = 10;
 
 /// How long a wait may be, in seconds.
 const WAITS: [i64; 12] = [1, 1, 1, 2, 5, 30, 70, 130, 400, 1_000, 4_000, 30_000];
@@ -309,9 +313,18 @@ impl Run {
     }
 
     pub(crate) fn begin_inbox(&mut self, at: usize) {
-        if !self.nodes[at].has(Task::Inbox) {
-            let reach = self.nodes[at].reach.clone();
-            self.nodes[at].spawn(Task::Inbox, async move {
+        let left = self.now(at).plus_seconds(-LEFT_SECONDS);
+        let is_alone = self.nodes.len() == 1;
+        let node = &mut self.nodes[at];
+        if !node.has(Task::Inbox) {
+            let reach = node.reach.clone();
+            let slot = node.slot().filter(|_| !is_alone);
+            // Each thinks that it has to see to what others leave lying: at worst it is so for a moment.
+            reach.inner().share = slot.map(|slot| Share {
+                slot,
+                others_before: Some(left),
+            });
+            node.spawn(Task::Inbox, async move {
                 drop(inbox::work_off(&reach).await);
             });
         }

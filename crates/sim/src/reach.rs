@@ -13,8 +13,8 @@ use bursar_engine::clock::{Clock as _, FixedClock};
 use bursar_engine::outside::{Books, Provider};
 use bursar_engine::reconcile::Report;
 use bursar_engine::{Answered, EngineError};
-use bursar_store::StoreError;
 use bursar_store::query::Reader;
+use bursar_store::{Share, StoreError};
 use bursar_stripe::request::Request;
 use bursar_stripe::secret_key::Mode;
 use serde::de::DeserializeOwned;
@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) readings: Vec<Slot<()>>,
     /// What workers have done.
     pub(crate) seen: Seen,
+    /// Which events the inbox works off.
+    pub(crate) share: Option<Share>,
     /// How far announcements have been looked at.
     pub(crate) looked_to: Option<Place>,
     /// The report of the newest reconciliation.
@@ -93,6 +95,7 @@ impl Reach {
             slow: 0,
             readings: Vec::new(),
             seen: Seen::new(),
+            share: None,
             looked_to: None,
             report: None,
             stamp_key: None,
@@ -191,6 +194,10 @@ impl Books for Reach {
         let from = From::Worker(Arc::clone(&slot));
         self.inner().queue.push(Waiting { request, from });
         Wait(slot).await.map(|answered| answered.reply)
+    }
+
+    fn share(&self) -> Option<Share> {
+        self.inner().share
     }
 
     /// Until something else has happened: time is what a script says it is.
