@@ -33,6 +33,9 @@ pub(crate) const USERS: [&str; 3] = ["anna", "ben", "cara"];
 const KEY: &str = "k-1";
 const LABEL: &str = "team-red";
 
+/// At most so many coupons are made.
+const COUPONS_MAX: usize = 2;
+
 pub(crate) fn user(which: u32) -> Option<UserId> {
     UserId::parse(USERS[which as usize % USERS.len()])
 }
@@ -322,6 +325,8 @@ fn bonus(user: UserId, step: Step, model: &Model, now: i64) -> Option<BonusComma
             BonusCommand::DisableCode(pick_recent(&codes, step.which)?.0.clone())
         }
         Verb::Disable => BonusCommand::DisableCoupon(pick_recent(&coupons, step.which)?.clone()),
+        // Few, so that who has had one asks for it again.
+        _ if coupons.len() >= COUPONS_MAX => return None,
         _ => BonusCommand::CreateCoupon(CouponTerms {
             code: format!("COUPON-{}", coupons.len()),
             benefit: match how % 3 {
