@@ -11,13 +11,13 @@ use bursar_store::digest::request_hash;
 use bursar_stripe::object::CheckoutSession;
 use bursar_stripe::request::retrieve_checkout_session;
 
-use crate::client;
 use crate::fault::Trouble;
 use crate::node::{Next, Task};
 use crate::reach::{From, put};
 use crate::run::{Run, text};
 use crate::script::{Step, Verb};
 use crate::stripe::{Told, pick, pick_recent};
+use crate::wish;
 
 /// Most jobs that are begun at once.
 const JOBS_MAX: usize = 8;
@@ -31,39 +31,12 @@ const WAITS: [i64; 12] = [1, 1, 1, 2, 5, 30, 70, 130, 400, 1_000, 4_000, 30_000]
 impl Run {
     /// Does one step. What is impossible at the moment does not happen.
     pub(crate) fn step(&mut self, step: Step) -> Result<(), String> {
+        if let Some(command) = wish::command(step, &self.model, &self.stripe) {
+            let number = self.clients.ask(command);
+            self.send(number, self.at(step));
+            return Ok(());
+        }
         match step.verb {
-            Verb::Buy
-            | Verb::Checkout
-            | Verb::Intent
-            | Verb::ChargeCard
-            | Verb::AutoTopup
-            | Verb::EndAuto
-            | Verb::Gift
-            | Verb::Burn
-            | Verb::Void
-            | Verb::Freeze
-            | Verb::Welcome
-            | Verb::Join
-            | Verb::MakeCode
-            | Verb::Redeem
-            | Verb::Disable
-            | Verb::Coupon
-            | Verb::Limit
-            | Verb::Unlimit
-            | Verb::Charge
-            | Verb::Hold
-            | Verb::Progress
-            | Verb::Extend
-            | Verb::Settle
-            | Verb::Release
-            | Verb::Grant
-            | Verb::Refund
-            | Verb::Cancel => {
-                if let Some(command) = client::command(step, &self.model, &self.stripe) {
-                    let number = self.clients.ask(command);
-                    self.send(number, self.at(step));
-                }
-            }
             Verb::Retry => {
                 let number = step.which as usize % self.clients.asked.len().max(1);
                 if self.clients.asked.len() > number {
@@ -244,13 +217,15 @@ impl Run {
         };
         let model = &self.model;
         let lost = self.told.iter_mut().rev();
-        let mut lost: Vec<_> = lost
+        let lost: Vec<&mut Told> = lost
             .take_while(|told| !model.has_received(&told.id))
             .take(most)
             .filter(|told| !told.is_lost)
             .collect();
-        lost.iter_mut().for_each(|told| told.is_lost = true);
         let count = lost.len() as u64;
+        for told in lost {
+            told.is_lost = true;
+        }
         *self.seen.entry("webhooks_lost").or_default() += count;
     }
 

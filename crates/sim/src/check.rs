@@ -4,9 +4,9 @@ use bursar_domain::account::AccountKey;
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::UserId;
 
-use crate::client::{self, USERS};
+use crate::client::USERS;
 use crate::run::{Run, text};
-use crate::truth;
+use crate::{truth, wish};
 
 /// Wallets are what the second ledger says, and nothing was credited that Stripe does not know to be paid.
 ///
@@ -21,7 +21,7 @@ fn wallets(run: &mut Run, at: usize) -> Result<(), String> {
         .iter()
         .filter_map(|user| UserId::parse(user))
         .collect();
-    let euro = client::euro().ok_or("there is no such unit")?;
+    let euro = wish::euro().ok_or("there is no such unit")?;
     let credits = users.iter().map(AccountKey::wallet);
     let euros = users.iter().map(|user| AccountKey::wallet_in(user, euro));
     let request = Request {

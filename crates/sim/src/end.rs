@@ -70,11 +70,8 @@ fn reconcile(run: &mut Run, delivered: &mut usize, with_events: bool) -> Result<
 
 /// After a reconciliation another one finds nothing, but what was paid twice: somebody has to give that back.
 fn nothing_is_left(report: &Report) -> Result<(), String> {
-    let other = report.findings.iter();
-    match other
-        .filter(|finding| finding.class != Class::PaidTwice)
-        .next()
-    {
+    let mut other = report.findings.iter();
+    match other.find(|finding| finding.class != Class::PaidTwice) {
         Some(finding) => Err(format!("the second reconciliation has found {finding:?}")),
         None => Ok(()),
     }

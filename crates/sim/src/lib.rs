@@ -23,6 +23,7 @@ mod server;
 mod shrink;
 mod stripe;
 mod truth;
+mod wish;
 
 pub use run::{Failure, Seen, play, play_on};
 pub use script::{Script, Step, Verb};

@@ -44,16 +44,13 @@ struct Money {
 }
 
 fn money(run: &Run, paying: &Paying) -> Option<Money> {
-    let (paid, intent) = match &paying.session {
-        Some(session) => {
-            let session = run.stripe.session(session)?;
-            let intent = session["payment_intent"].as_str().unwrap_or_default();
-            (session["payment_status"] == "paid", intent)
-        }
-        None => {
-            let intent = paying.intent.as_deref()?;
-            (run.stripe.intent(intent)?["status"] == "succeeded", intent)
-        }
+    let (paid, intent) = if let Some(session) = &paying.session {
+        let session = run.stripe.session(session)?;
+        let intent = session["payment_intent"].as_str().unwrap_or_default();
+        (session["payment_status"] == "paid", intent)
+    } else {
+        let intent = paying.intent.as_deref()?;
+        (run.stripe.intent(intent)?["status"] == "succeeded", intent)
     };
     let refunds = run.stripe.of_intent("refund", intent);
     let stands = |refund: &&Value| {

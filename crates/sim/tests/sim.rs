@@ -1,5 +1,11 @@
 //! Plays runs for as long as `SIM_SECONDS` says: fixed seeds first, then new ones.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};

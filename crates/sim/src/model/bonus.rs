@@ -257,7 +257,7 @@ impl Model {
     /// A top-up was paid: both sides are rewarded, once.
     pub(super) fn reward(&mut self, user: &UserId, id: &PaymentId) {
         let amount = self.payments.get(id).map_or(0, |paying| paying.amount);
-        let (referrer, referred) = (self.bonuses.terms.referrer, self.bonuses.terms.referred);
+        let (to_referrer, to_buyer) = (self.bonuses.terms.referrer, self.bonuses.terms.referred);
         let least = self.bonuses.terms.least;
         let member = self.bonuses.members.get_mut(user);
         let member = member.filter(|member| !member.rewarded && amount >= least);
@@ -268,7 +268,7 @@ impl Model {
         };
         member.rewarded = true;
         self.bonuses.rewarded += 1;
-        for (user, credits) in [(user.clone(), referred), (brought_by, referrer)] {
+        for (user, credits) in [(user.clone(), to_buyer), (brought_by, to_referrer)] {
             self.bonuses.rewards.push(Reward {
                 user,
                 payment: id.clone(),

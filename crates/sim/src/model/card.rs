@@ -155,7 +155,8 @@ impl Model {
             *at > since && payments.get(id).is_some_and(|it| it.paid || !it.ended)
         };
         // Midnight may be in between, and a clock that jumps over it.
-        let many = auto.attempts.iter().filter(counts).count() as i64;
+        let many = auto.attempts.iter().filter(counts).count();
+        let many = i64::try_from(many).unwrap_or(i64::MAX);
         if terms.cap.topups.is_some_and(|most| many >= 2 * most) {
             return wrong("it was charged too often today");
         }
