@@ -111,7 +111,8 @@ fn calm(run: &mut Run, delivered: &mut usize) -> Result<(), String> {
                 run.wait(1);
             }
             if turns > ROUNDS_MAX * 10 {
-                return Err("workers never come to an end".to_owned());
+                let busy: Vec<String> = run.nodes.iter().map(Node::describe).collect();
+                return Err(format!("workers never come to an end: {busy:?}"));
             }
         }
         let now = run.now(0);

@@ -260,6 +260,18 @@ impl Node {
         self.tasks.is_empty()
     }
 
+    /// What it is at, for whoever looks for a failure.
+    pub(crate) fn describe(&self) -> String {
+        let tasks: Vec<Task> = self.tasks.iter().map(|(task, _)| *task).collect();
+        let inner = self.reach.inner();
+        let asked = inner.calls.iter().map(|call| &call.request.path);
+        let asked: Vec<&String> = asked.collect();
+        format!(
+            "{tasks:?} with {} commands, calls {asked:?}",
+            inner.queue.len()
+        )
+    }
+
     pub(crate) fn spawn(&mut self, task: Task, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.push((task, Box::pin(work)));
         self.go_on();

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bursar_domain::command::{Command, Reply, Request as Asked};
@@ -23,7 +23,23 @@ use serde_json::Value;
 use crate::run::Seen;
 
 /// Where an answer will be.
-pub(crate) type Slot<T> = Arc<Mutex<Option<T>>>;
+pub(crate) type Slot<T> = Arc<Mutex<Awaited<T>>>;
+
+/// An answer, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Awaited<T> {
+    answer: Option<T>,
+    waker: Option<Waker>,
+}
+
+impl<T> Default for Awaited<T> {
+    fn default() -> Self {
+        Self {
+            answer: None,
+            waker: None,
+        }
+    }
+}
 
 pub(crate) type Written = Result<Answered, EngineError>;
 pub(crate) type Called = Result<Value, bursar_stripe::Error>;
@@ -143,9 +159,14 @@ struct Wait<T>(Slot<T>);
 impl<T> Future for Wait<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
-        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        answer.map_or(Poll::Pending, Poll::Ready)
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let mut awaited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = awaited.answer.take() {
+            return Poll::Ready(answer);
+        }
+        // Whoever waits for many at once asks only those again that have called.
+        awaited.waker = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -155,18 +176,28 @@ struct Breath(bool);
 impl Future for Breath {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.0, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+            return Poll::Ready(());
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 /// Puts an answer where somebody waits for it.
 pub(crate) fn put<T>(slot: &Slot<T>, answer: T) {
-    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    let mut awaited = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    awaited.answer = Some(answer);
+    if let Some(waker) = awaited.waker.take() {
+        waker.wake();
+    }
+}
+
+/// Takes an answer that nobody waits for.
+pub(crate) fn take<T>(slot: &Slot<T>) -> Option<T> {
+    let mut awaited = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    awaited.answer.take()
 }
 
 impl Books for Reach {

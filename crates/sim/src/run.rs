@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::UserId;
@@ -19,7 +19,7 @@ use crate::act::unknown;
 use crate::client::Clients;
 use crate::model::{Attempt, Model};
 use crate::node::{self, NODES_MAX, Next, Node, Place};
-use crate::reach::{Call, From, Slot, Waiting, put};
+use crate::reach::{Call, From, Slot, Waiting, put, take};
 use crate::script::{Script, Step};
 use crate::stripe::{BEGIN, Stripe, Told};
 use crate::{check, end};
@@ -302,8 +302,7 @@ impl Run {
     /// What came of that. It was committed before the batch that it was in the middle of.
     fn take_between(&mut self, between: Between) -> Result<(), String> {
         let Between { other, taken, done } = between;
-        let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match done {
+        match take(&done) {
             Some(Ok(outcome)) => {
                 self.count("between");
                 let requests: Vec<&Request> = taken.iter().map(|it| &it.request).collect();
