@@ -36,7 +36,7 @@ use limit::Limit;
 use lots::Lots;
 
 /// A top-up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bought {
     pub(crate) user: UserId,
     pub(crate) credits: i64,
@@ -50,7 +50,7 @@ pub(crate) struct Bought {
 }
 
 /// A payment, with what was heard of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Paying {
     pub(crate) topup: TopupId,
     pub(crate) flow: Flow,
@@ -67,7 +67,7 @@ pub(crate) struct Paying {
 }
 
 /// A refund that was asked for here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Owed {
     pub(crate) payment: PaymentId,
     pub(crate) amount: i64,
@@ -77,7 +77,7 @@ pub(crate) struct Owed {
 }
 
 /// A hold.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) user: UserId,
     pub(crate) amount: i64,
@@ -102,7 +102,7 @@ const REFUSALS: [(&str, &str); 5] = [
 ];
 
 /// Everything the second ledger knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
     /// What so many credits cost, in cents.
     price: (i64, i64),

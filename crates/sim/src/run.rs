@@ -61,6 +61,9 @@ struct Between {
     done: Slot<Result<Outcome, StoreError>>,
 }
 
+/// A batch of a node that was written, with who had asked.
+type Written = (usize, Vec<Waiting>, Outcome);
+
 pub(crate) struct Run {
     pub(crate) nodes: Vec<Node>,
     pub(crate) stripe: Stripe,
@@ -235,12 +238,20 @@ impl Run {
         let requests: Vec<&Request> = taken.iter().map(|waiting| &waiting.request).collect();
         let written = node.write(&requests);
         let is_dead = node.faults.end();
-        if let Some(between) = between {
-            self.take_between(between)?;
+        let between = match between {
+            Some(between) => self.take_between(between)?,
+            None => None,
+        };
+        let decided = written
+            .as_ref()
+            .ok()
+            .map(|outcome| (at, &requests[..], outcome));
+        self.compare_all(decided, between.as_ref())?;
+        if let Some((other, taken, outcome)) = between {
+            self.answer(other, taken, outcome.answers)?;
         }
         match written {
             Ok(outcome) => {
-                self.compare(at, &requests, &outcome)?;
                 if next == Next::DieAfter {
                     self.count("died_after");
                     return self.crash(at);
@@ -299,15 +310,13 @@ impl Run {
         Between { other, taken, done }
     }
 
-    /// What came of that. It was committed before the batch that it was in the middle of.
-    fn take_between(&mut self, between: Between) -> Result<(), String> {
+    /// What came of that, if it was written.
+    fn take_between(&mut self, between: Between) -> Result<Option<Written>, String> {
         let Between { other, taken, done } = between;
         match take(&done) {
             Some(Ok(outcome)) => {
                 self.count("between");
-                let requests: Vec<&Request> = taken.iter().map(|it| &it.request).collect();
-                self.compare(other, &requests, &outcome)?;
-                self.answer(other, taken, outcome.answers)
+                Ok(Some((other, taken, outcome)))
             }
             Some(Err(error)) if !node::is_locked(&error) => {
                 Err(format!("a batch could not be written: {error}"))
@@ -319,9 +328,38 @@ impl Run {
                 }
                 let mut inner = self.nodes[other].reach.inner();
                 inner.queue.splice(0..0, taken);
-                Ok(())
+                Ok(None)
             }
         }
+    }
+
+    /// Compares what was decided, and what was in the middle of it. Two batches at the same time may have come in either order, and
+    /// where nothing is that could be locked it need not be the order of their commits.
+    fn compare_all(
+        &mut self,
+        decided: Option<(usize, &[&Request], &Outcome)>,
+        between: Option<&Written>,
+    ) -> Result<(), String> {
+        let Some((other, taken, theirs)) = between else {
+            return decided.map_or(Ok(()), |(at, requests, outcome)| {
+                self.compare(at, requests, outcome)
+            });
+        };
+        let asked: Vec<&Request> = taken.iter().map(|it| &it.request).collect();
+        let before = self.model.clone();
+        let in_order = self.compare(*other, &asked, theirs);
+        let Some((at, requests, outcome)) = decided else {
+            return in_order;
+        };
+        let in_order = in_order.and_then(|()| self.compare(at, requests, outcome));
+        if in_order.is_ok() {
+            return in_order;
+        }
+        self.model = before;
+        self.count("other_way_round");
+        let reversed = self.compare(at, requests, outcome);
+        let reversed = reversed.and_then(|()| self.compare(*other, &asked, theirs));
+        reversed.or(in_order)
     }
 
     /// Whether cards were charged unasked that may be. What was tried only the rows say.

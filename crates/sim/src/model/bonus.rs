@@ -23,7 +23,7 @@ const WRONG_SECONDS: i64 = 3_600;
 const CHARGE_LEAST: i64 = 50;
 
 /// A redeem code.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Code {
     amount: i64,
     uses_max: usize,
@@ -33,7 +33,7 @@ struct Code {
 }
 
 /// Whoever brings others, or was brought.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Joined {
     code: Option<String>,
     identity: Option<String>,
@@ -42,14 +42,14 @@ struct Joined {
 }
 
 /// A reward, which goes when the money goes that earned it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Reward {
     user: UserId,
     payment: PaymentId,
     credits: i64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Bonuses {
     /// Who has had which welcome, by user and by address.
     welcomed: BTreeSet<(&'static str, String)>,
@@ -67,7 +67,7 @@ pub(super) struct Bonuses {
     pub(super) rewarded: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Terms {
     signup: i64,
     trial: i64,

@@ -21,7 +21,7 @@ const LEAST: i64 = 50;
 const DAY_SECONDS: i64 = 86_400;
 
 /// A card that is charged unasked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Auto {
     terms: Terms,
     /// When what was tried.

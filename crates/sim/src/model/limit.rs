@@ -10,7 +10,7 @@ use super::Model;
 use super::expect::{Outcome, same};
 
 /// A limit, and what counts against it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limit {
     pub(crate) id: LimitId,
     subject: Subject,

@@ -58,7 +58,7 @@ impl Lot {
 }
 
 /// All grants of all users.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lots {
     of: BTreeMap<UserId, Vec<Lot>>,
     ended: BTreeMap<GrantId, GrantEnd>,
