@@ -34,6 +34,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// What is known of the batch under way.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the batch"
+)]
 pub(crate) struct UnderWay {
     /// Its wallets that are in memory.
     wallets: BTreeSet<AccountKey>,

@@ -183,6 +183,10 @@ pub async fn scan_events(provider: &impl Provider) -> Result<usize, EngineError>
         .read(|reader| reader.mark(mark::EVENTS_CURSOR))
         .await?;
     let cursor = cursor.and_then(|text| text.parse::<i64>().ok());
+    if planted::is(Bug::CursorTooFar) {
+        let cursor = Keep::EventsCursor(now + OVERLAP_SECONDS);
+        provider.submit(Command::Keep(cursor)).await?;
+    }
     let from = cursor.unwrap_or(0).saturating_sub(OVERLAP_SECONDS);
     let from = from.max(now - KEPT_SECONDS);
     let mut pages = Pages::new(Window {
@@ -210,9 +214,6 @@ pub async fn scan_events(provider: &impl Provider) -> Result<usize, EngineError>
                 "an event was not delivered; it was read from Stripe's list"
             );
         }
-    }
-    if planted::is(Bug::CursorTooFar) {
-        newest = now + OVERLAP_SECONDS;
     }
     if newest > 0 {
         // Only when all of it was seen: what was not is asked for again.
