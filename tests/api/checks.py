@@ -31,6 +31,8 @@ RULES = [
     # Addresses and bodies that have no schema here.
     r"must be an address such as", r"`(success|cancel)_url` is (not an address|at an address)", r"is not below an origin",
     r"Stripe-Signature header", r"the signature",
+    # No database keeps it.
+    r"the character U\+0000",
     # JSON beyond what we take: names given twice, and bodies of more than 64 KiB are other statuses.
     r"`meta` must be an object of at most 4096 bytes",
 ]
