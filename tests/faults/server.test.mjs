@@ -40,12 +40,16 @@ async function saysNo() {
   for (const node of site.nodes.keys()) {
     const health = await site.ask(node, 'GET', '/readyz', { seconds: 10 });
     assert.deepEqual([health.status, health.body.error.code], [503, 'not_ready'], health.text);
-    const began = Date.now();
-    const charge = await site.ask(node, 'POST', '/v1/balance/charge', { key: `away-${began}-${node}`, body: { user_id: 'nobody', credits: 1 }, seconds: 30 });
-    assert.equal(charge.status, 503, charge.text);
-    assert.ok(['database_unavailable', 'outcome_unknown'].includes(charge.body.error.code), charge.text);
-    assert.ok(charge.headers['retry-after'], 'it says when to come back');
+    await refused(node, 20);
   }
+}
+
+/** A charge is answered within so many seconds, with a no that says when to come back. */
+async function refused(node, seconds) {
+  const charge = await site.ask(node, 'POST', '/v1/balance/charge', { key: `away-${Date.now()}-${node}`, body: { user_id: 'nobody', credits: 1 }, seconds });
+  assert.equal(charge.status, 503, charge.text);
+  assert.ok(['database_unavailable', 'outcome_unknown'].includes(charge.body.error.code), charge.text);
+  assert.ok(charge.headers['retry-after'], charge.text);
 }
 
 const stopFor = (mode, least) => async (dice) => {
@@ -82,6 +86,37 @@ const FAULTS = {
     server.thaw();
   },
 };
+
+/** Longer than a node waits for an answer. The system goes on to take connections. */
+test(`PostgreSQL stands still (FAULT_SEED=${SEED})`, { timeout: 300_000 }, async (context) => {
+  server = await Postgres.start();
+  const url = server.newSchema('still');
+  site = await Service.open({ urls: [url, url] });
+  const book = new Book();
+  load = new Load(site, book, new Dice(SEED), { slowest: 60 });
+  await load.open();
+  load.start();
+  await pause(1000);
+  load.check();
+  server.freeze();
+  const began = Date.now();
+  await pause(200);
+  for (const node of site.nodes.keys()) {
+    const health = await site.ask(node, 'GET', '/readyz', { seconds: 5 });
+    assert.deepEqual([health.status, health.body.error.code], [503, 'not_ready'], health.text);
+  }
+  await Promise.all([...site.nodes.keys()].map((node) => refused(node, 40)));
+  const waited = Date.now() - began;
+  server.thaw();
+  const took = await comesBack('a standstill');
+  load.sellsNoMore = true;
+  await load.finish();
+  await conclude(site, book);
+  context.diagnostic(`refused ${waited} ms after it began, back ${took} ms after it ended; ${JSON.stringify(load.counts)}`);
+  assert.equal(load.counts.slow + load.counts.cut, 0, 'everybody is answered within a minute');
+  site.end();
+  await server.stop('immediate');
+});
 
 test(`PostgreSQL goes and comes back under load (FAULT_SEED=${SEED})`, { timeout: 600_000 }, async (context) => {
   const dice = new Dice(SEED);

@@ -10,6 +10,9 @@ import { pause } from './random.mjs';
 /** So long a message under way to the server is kept back by `late`, in milliseconds. */
 const LATE = 400;
 
+/** After so long the server's system finds that nobody is at the other end of a `hole`, by its keepalive; in milliseconds. */
+const KEEPALIVE = 20_000;
+
 /** What of the bytes is whole messages. The first message of a connection has no type. */
 class Framer {
   constructor(isFirstBare) {
@@ -87,10 +90,13 @@ class Link {
     if (isCommit) this.commit = false;
     const number = this.cable.passed;
     this.cable.passed += 1;
-    const fault = this.cable.fault({ number, direction, type, isCommit, inCommit: this.commit || isCommit });
+    // Ready for the next question, in the middle of a transaction.
+    const isOpen = direction === 'from' && type === 'Z' && bytes[5] === 'T'.charCodeAt(0);
+    const fault = this.cable.fault({ number, direction, type, isCommit, inCommit: this.commit || isCommit, isOpen });
     if (fault === 'cut') return this.cut();
     if (fault === 'hole') {
       this.isHole = true;
+      setTimeout(() => this.database.destroy(), KEEPALIVE).unref();
       return undefined;
     }
     if (fault === 'lose' || fault === 'late') {

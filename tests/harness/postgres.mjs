@@ -20,28 +20,38 @@ function programs() {
   return found;
 }
 
+/** Makes a folder the server's. */
+export function giveAway(folder) {
+  if (nobody.uid) fs.chownSync(folder, nobody.uid, nobody.gid);
+  return folder;
+}
+
 /** A folder for a server; in memory where that is possible. Every write is synced all the same, as in production. */
 export function serverFolder(base = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()) {
-  const folder = fs.mkdtempSync(path.join(base, 'bursar-pg-'));
-  if (nobody.uid) fs.chownSync(folder, nobody.uid, nobody.gid);
+  const folder = giveAway(fs.mkdtempSync(path.join(base, 'bursar-pg-')));
   process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
 export class Postgres {
-  /** Makes a server in `folder` (its log ahead of writing in `log`, if it is to be elsewhere) and starts it. */
-  static async start({ folder = serverFolder(), log, settings = [] } = {}) {
+  /** Makes a server and starts it. `data` and `log` (what is written ahead) are folders elsewhere, for the file systems they are on. */
+  static async start({ data, log, settings = [] } = {}) {
     const server = new Postgres();
-    Object.assign(server, { bin: programs(), folder, data: path.join(folder, 'data'), settings, lines: [] });
+    const folder = serverFolder();
+    Object.assign(server, { bin: programs(), folder, data: path.join(data ?? folder, 'data'), settings, lines: [] });
     const made = spawnSync(
       path.join(server.bin, 'initdb'),
-      ['-D', server.data, '-U', 'bursar', '--auth=trust', '--no-sync', '--no-locale', '-E', 'UTF8', ...(log ? ['-X', log] : [])],
+      ['-D', server.data, '-U', 'bursar', '--auth=trust', '--no-sync', '--no-locale', '-E', 'UTF8', ...(log ? ['-X', path.join(log, 'log'), '--wal-segsize=1'] : [])],
       { ...nobody, cwd: folder, encoding: 'utf8' },
     );
     if (made.status !== 0) throw new Error(`initdb: ${made.error ?? made.stderr}`);
     process.on('exit', () => server.child?.kill('SIGQUIT'));
     await server.start();
     return server;
+  }
+
+  get isRunning() {
+    return this.child.exitCode === null && this.child.signalCode === null;
   }
 
   /** Starts it, and waits until it takes connections. Right after a kill the old processes may still be there for a moment. */

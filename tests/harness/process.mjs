@@ -11,6 +11,8 @@ export const repository = path.join(path.dirname(fileURLToPath(import.meta.url))
 /** The binary under test: built once before the tests begin. */
 export const bursar = process.env.BURSAR_BIN ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(repository, 'target'), 'debug', 'bursar');
 
+// Everything that has to be tidied up listens for the end.
+process.setMaxListeners(0);
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
