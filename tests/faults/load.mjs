@@ -82,6 +82,8 @@ export class Load {
   /** One try. Nothing: it was not answered, or by an outage. */
   async attempt(node, method, address, options) {
     await this.opened;
+    // One has found something wrong: the others need not go on until they are tired.
+    if (this.failed || this.site.isOver) throw this.failed ?? new Error('the test has ended');
     this.underWay += 1;
     this.counts.asked += 1;
     try {
@@ -306,6 +308,7 @@ export class Load {
     const form = { payment_method: 'pm_card_visa', expected_amount: String(amount) };
     for (const began = Date.now(); ; await pause(20)) {
       await this.opened;
+      if (this.site.isOver) throw new Error('the test has ended');
       const paid = await this.site.stripe('POST', `/v1/payment_pages/${session}/confirm`, form).catch(() => undefined);
       if (paid?.status === 200) return;
       const found = await this.site.stripe('GET', `/v1/checkout/sessions/${session}`).catch(() => undefined);

@@ -115,6 +115,7 @@ class Site {
   }
 
   end() {
+    this.isOver = true;
     this.processes.forEach(({ program }) => program?.kill());
     this.agent.destroy();
   }
