@@ -38,7 +38,7 @@ const TOPUPS: &[(&str, &str, Expected)] = &[
     ("C12 a thousand digits", concat!(r#"{"amount":1"#, "0000000000000000000000000000000000000000000000000000000000000000000000000000000000", "}"), INVALID),
     ("C12 infinite", r#"{"amount":1e999}"#, MALFORMED),
     ("C13 a blank behind the currency", r#"{"amount":500,"currency":"usd "}"#, INVALID),
-    ("C13 a zero byte behind it", r#"{"amount":500,"currency":"usd\u0000"}"#, INVALID),
+    ("C13 a zero byte behind it", r#"{"amount":500,"currency":"usd\u0000"}"#, MALFORMED),
     ("C13 upper case", r#"{"amount":500,"currency":"USD"}"#, INVALID),
     ("C13 no currency", r#"{"amount":500,"currency":"xxx"}"#, INVALID),
     ("C13 one that is not sold in", r#"{"amount":500,"currency":"jpy"}"#, (400, "currency_not_offered")),

@@ -226,6 +226,6 @@ fn texts(world: &World) {
     assert_answered(
         "I13 a zero byte that is written out",
         &answer,
-        (400, "parameter_invalid"),
+        (400, "json_malformed"),
     );
 }
