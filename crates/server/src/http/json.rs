@@ -30,21 +30,20 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     match parsed {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(malformed("the body must be a JSON object".to_owned())),
-        Err(error) => match error.to_string().strip_prefix(TWICE) {
-            Some(rest) => {
+        Err(error) => {
+            let said = error.to_string();
+            if let Some(rest) = said.strip_prefix(TWICE) {
                 let name: String = rest.chars().take_while(|c| *c != '`').take(64).collect();
-                Err(ApiError::invalid(&name, "is given twice"))
+                return Err(ApiError::invalid(&name, "is given twice"));
             }
-            None => {
-                let (line, column) = (error.line(), error.column());
-                let what = if error.to_string().starts_with(WITH_NUL) {
-                    "a text in the body has the character U+0000, which cannot be stored"
-                } else {
-                    "the body is not valid JSON"
-                };
-                Err(malformed(format!("{what} (line {line}, column {column})")))
-            }
-        },
+            let (line, column) = (error.line(), error.column());
+            let what = if said.starts_with(WITH_NUL) {
+                "a text in the body has the character U+0000, which cannot be stored"
+            } else {
+                "the body is not valid JSON"
+            };
+            Err(malformed(format!("{what} (line {line}, column {column})")))
+        }
     }
 }
 
