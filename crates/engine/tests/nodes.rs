@@ -32,7 +32,7 @@ use bursar_engine::batch::Batch;
 use bursar_engine::clock::FixedClock;
 use bursar_store::connection::Connection as _;
 use bursar_store::postgres::{Address, Postgres};
-use bursar_store::{Database, StoreError, transfer};
+use bursar_store::{Database, StoreError, audit, transfer};
 use nodes::cutter::{Cable, Cut};
 use nodes::several::{
     are_right, ask, balance, charge, charged, give, node, on_both, reader, request,
@@ -77,6 +77,17 @@ fn two_nodes_spend_from_the_same_wallets() {
         }
     }
     are_right(&address);
+    // Each node has a chain, and a checkpoint shows the newest seal of each.
+    let mut reader = reader(&address);
+    let checkpoints = reader.seals().unwrap();
+    let kept = nodes.each_ref().map(|node| node.store.seal());
+    assert_eq!(checkpoints, kept);
+    let expected: Vec<(i64, String)> = checkpoints
+        .iter()
+        .map(|seal| (seal.number, seal.written()))
+        .collect();
+    let chain = audit::chain(&mut reader, &expected).unwrap();
+    assert_eq!((chain.broken, chain.checkpoints), (vec![], checkpoints));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::connection::{Cell, Connection, Row, StoreError, Value};
+use crate::connection::{Cell, Connection, Parameters, Row, StoreError, Value};
 use crate::node;
 
 pub use chain::ChainReport;
@@ -137,6 +137,20 @@ pub(crate) fn newest_of_slot(
         number: first,
         ..Seal::default()
     })
+}
+
+/// The newest seal of each chain, in the order of slots: nodes have one each. None if nothing has been sealed.
+pub(crate) fn newest_of_all(connection: &mut dyn Connection) -> Result<Vec<Seal>, StoreError> {
+    let sql = "SELECT number, account_number, transaction_number, hash FROM seal WHERE number > $1 AND number < $2 \
+               ORDER BY number DESC LIMIT 1";
+    let ranges: Vec<Parameters> = (0..node::SLOTS)
+        .map(|slot| {
+            let (first, end) = (node::first_seal(slot), node::first_seal(slot + 1));
+            vec![first.into(), end.into()]
+        })
+        .collect();
+    let found = connection.query(sql, &ranges)?;
+    found.iter().flatten().map(read).collect()
 }
 
 fn newest_below(connection: &mut dyn Connection, number: i64) -> Result<(Seal, i64), StoreError> {

@@ -74,13 +74,22 @@ fn chain(reader: &mut Reader, expected: &[(i64, String)]) -> anyhow::Result<bool
     for broken in &report.broken {
         say(format_args!("{broken}\n"));
     }
-    let (seals, transactions) = (report.seals, report.newest.transaction);
+    let seals = report.seals;
     let is_whole = report.broken.is_empty();
     if is_whole {
-        say(format_args!(
-            "the chain is whole: {seals} seals over {transactions} transactions\ncheckpoint {}\n",
-            report.newest.written()
-        ));
+        match &*report.checkpoints {
+            [] | [_] => say(format_args!(
+                "the chain is whole: {seals} seals over {} transactions\n",
+                report.newest.transaction
+            )),
+            chains => say(format_args!(
+                "the chains of {} nodes are whole: {seals} seals\n",
+                chains.len()
+            )),
+        }
+        for newest in &report.checkpoints {
+            say(format_args!("checkpoint {}\n", newest.written()));
+        }
     } else {
         say(format_args!(
             "the chain is broken: {} of {seals} seals do not fit\n",

@@ -9,6 +9,7 @@ use bursar_domain::id::UserId;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
 use bursar_store::query::Reader;
+use bursar_store::seal::Seal;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -226,6 +227,8 @@ pub(super) struct Checkpoint {
     seal: i64,
     transactions: i64,
     accounts: i64,
+    /// The newest seals of the other nodes' chains, where there are several.
+    others: Vec<String>,
 }
 
 /// `GET /v1/balance/checkpoint`
@@ -234,11 +237,14 @@ pub(super) async fn checkpoint(
     _: Admin,
     _: Query<Nothing>,
 ) -> Result<Item<Checkpoint>, ApiError> {
-    let seal = app.engine().read(Reader::seal).await?;
+    let seals = app.engine().read(Reader::seals).await?;
+    let seal = seals.last().copied().unwrap_or_default();
+    let others = seals.iter().rev().skip(1).map(Seal::written).collect();
     Ok(item(Checkpoint {
         checkpoint: seal.written(),
         seal: seal.number,
         transactions: seal.transaction,
         accounts: seal.account,
+        others,
     }))
 }

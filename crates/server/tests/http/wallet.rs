@@ -143,7 +143,10 @@ async fn a_checkpoint_names_the_whole_journal() {
     let door = door.reopen().await;
     assert_eq!(door.get("/v1/balance/checkpoint").await.ok(), two);
     let fields: Vec<&String> = two.as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["checkpoint", "seal", "transactions", "accounts"]);
+    assert_eq!(
+        fields,
+        ["checkpoint", "seal", "transactions", "accounts", "others"]
+    );
 }
 
 #[tokio::test]

@@ -314,6 +314,11 @@ impl Reader {
         Ok(sweep)
     }
 
+    /// The newest seal of each chain: of a database server's nodes, each has one of its own.
+    pub fn seals(&mut self) -> Result<Vec<Seal>, StoreError> {
+        seal::newest_of_all(self.connection.as_mut())
+    }
+
     /// The newest seal over the journal.
     pub fn seal(&mut self) -> Result<Seal, StoreError> {
         Ok(seal::newest(self.connection.as_mut())?.0)

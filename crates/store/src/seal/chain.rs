@@ -12,6 +12,8 @@ const CHUNK: usize = 10_000;
 pub struct ChainReport {
     /// The newest seal.
     pub newest: Seal,
+    /// The newest one of each chain. Where several nodes write there is one for each that has written.
+    pub checkpoints: Vec<Seal>,
     /// How many seals were recomputed.
     pub seals: i64,
     /// What is wrong, in order; empty if the chain is whole.
@@ -27,6 +29,7 @@ pub(crate) fn verify(
         unseen: expected.iter().collect(),
         found: Findings::default(),
         newest: Seal::default(),
+        checkpoints: Vec::new(),
         seals: 0,
     };
     match connection.dialect() {
@@ -47,6 +50,7 @@ pub(crate) fn verify(
     }
     Ok(ChainReport {
         newest: chains.newest,
+        checkpoints: chains.checkpoints,
         seals: chains.seals,
         broken: chains.found.all(),
     })
@@ -57,6 +61,7 @@ struct Chains<'a> {
     unseen: Vec<&'a (i64, String)>,
     found: Findings,
     newest: Seal,
+    checkpoints: Vec<Seal>,
     seals: i64,
 }
 
@@ -91,6 +96,7 @@ impl Chains<'_> {
         }
         if newest.number > node::first_seal(slot) {
             self.newest = newest;
+            self.checkpoints.push(newest);
         }
         reader.expect_end(connection, &newest, &mut self.found)
     }
