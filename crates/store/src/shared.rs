@@ -32,6 +32,18 @@ const MARK: &str = "SELECT value FROM mark WHERE name = $1";
 const LOOK: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// What the server has been asked for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Look {
+    /// Nothing yet.
+    #[default]
+    None,
+    /// What limits and recovery mode are.
+    Seen,
+    /// That, and the slot is locked.
+    Fenced,
+}
+
 /// What is known of the batch under way.
 #[derive(Debug, Default)]
 #[expect(
@@ -48,10 +60,8 @@ pub(crate) struct UnderWay {
     unasked: Vec<AnswerKey>,
     /// Whether it matters which payment is the newest of all nodes'.
     counts_payments: bool,
-    /// Whether limits and recovery mode have been looked at.
-    has_asked: bool,
-    /// Whether the slot is locked.
-    is_fenced: bool,
+    /// What the server has been asked.
+    look: Look,
     /// Whether all that was decided on is locked and as it was.
     is_settled: bool,
 }
@@ -181,10 +191,10 @@ impl Store {
         };
         let memory = &mut self.memory;
         let wallets = under_way.unlocked(memory);
-        let fences = changes && !under_way.is_fenced;
+        let fences = changes && under_way.look < Look::Fenced;
         let connection = self.connection.as_mut();
         let is_new = fences || !wallets.is_empty() || !under_way.unasked.is_empty();
-        let asked = if is_new || !under_way.has_asked {
+        let asked = if is_new || under_way.look == Look::None {
             let keys = &under_way.unasked;
             ask(connection, &node, (fences, changes), &wallets, keys)?
         } else {
@@ -197,13 +207,14 @@ impl Store {
                 recovering: memory.recovering,
             }
         };
-        under_way.has_asked = true;
         if fences && !node.check(&asked.fence)? {
             self.give_up()?;
             self.memory.node = None;
             return Ok(false);
         }
-        under_way.is_fenced |= changes;
+        under_way.look = under_way
+            .look
+            .max(if changes { Look::Fenced } else { Look::Seen });
         // A new connection may lead to another server, whose wallets have versions of their own.
         if memory.generation != connection.generation() {
             memory.generation = connection.generation();
