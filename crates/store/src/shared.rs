@@ -46,10 +46,6 @@ enum Look {
 
 /// What is known of the batch under way.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the batch"
-)]
 pub(crate) struct UnderWay {
     /// Its wallets that are in memory.
     wallets: BTreeSet<AccountKey>,
