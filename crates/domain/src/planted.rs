@@ -79,7 +79,7 @@ bugs! {
     RowsUnlocked = "a payment that another node changes meanwhile decides what is awarded, and a job is claimed by both";
     ObjectsUnlocked = "an event and what it is about miss each other, because two nodes write them down at the same time";
     UnknownIsDone = "a commit of which the server did not say what became of it counts as done";
-    CursorTooFar = "the next look at Stripe's events begins where the clock stood at this one, whatever came of it";
+    StopsAtKnown = "a look at Stripe's events, newest first, ends at the first one that is known";
     UnknownIsUndone = "a commit of which the server did not say what became of it is made again";
 }
 

@@ -110,7 +110,12 @@ async fn missed(books: &impl Books, page: Vec<Raw>) -> Result<Vec<Missed>, Engin
     let stored = books
         .read(move |reader| reader.are_events_stored(&ids))
         .await?;
-    let missed = page.into_iter().zip(stored).filter(|(_, stored)| !stored);
+    let ends = |stored: bool| stored && planted::is(Bug::StopsAtKnown);
+    let missed = page
+        .into_iter()
+        .zip(stored)
+        .take_while(|(_, stored)| !ends(*stored))
+        .filter(|(_, stored)| !stored);
     let missed = missed.map(|(event, _)| Missed {
         id: event.id().to_owned(),
         kind: event.0["type"].as_str().unwrap_or_default().to_owned(),
@@ -183,10 +188,6 @@ pub async fn scan_events(provider: &impl Provider) -> Result<usize, EngineError>
         .read(|reader| reader.mark(mark::EVENTS_CURSOR))
         .await?;
     let cursor = cursor.and_then(|text| text.parse::<i64>().ok());
-    if planted::is(Bug::CursorTooFar) {
-        let cursor = Keep::EventsCursor(now + OVERLAP_SECONDS);
-        provider.submit(Command::Keep(cursor)).await?;
-    }
     let from = cursor.unwrap_or(0).saturating_sub(OVERLAP_SECONDS);
     let from = from.max(now - KEPT_SECONDS);
     let mut pages = Pages::new(Window {
