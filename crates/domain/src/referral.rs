@@ -13,7 +13,7 @@ use crate::attempt;
 use crate::award::{self, Award, AwardKind};
 use crate::command::Context;
 use crate::gift::{self, Gift};
-use crate::grant::Source;
+use crate::grant::{self, Source};
 use crate::id::{self, PaymentId, UserId};
 use crate::journal::{Cause, Remark};
 use crate::payment::Payment;
@@ -117,6 +117,9 @@ pub(crate) fn needs_to_join(wanted: &mut Wanted<'_>, wish: &Join) {
     }
     if let Some(referrer) = wanted.member_of_code(code).cloned() {
         wanted.member(&referrer);
+        let wallet = AccountKey::wallet(&referrer);
+        grant::needs_to_give(wanted, &wallet, AccountKind::Granted);
+        grant::needs_to_expire(wanted, &wallet);
     }
 }
 
@@ -211,18 +214,23 @@ fn side(member: &Member, kind: AwardKind) -> Option<&UserId> {
     }
 }
 
-/// Rows that [`reward`] may touch.
+/// Rows that [`reward`] may touch. Whoever was brought by nobody may be by another command of the same batch, which asks for what
+/// that needs ([`needs_to_join`]).
 pub(crate) fn needs_to_reward(wanted: &mut Wanted<'_>, payment: &Payment) {
-    let Some(member) = wanted.member(&payment.user) else {
-        return;
-    };
-    if member.status != Some(ReferralStatus::Pending) {
+    let member = wanted.member(&payment.user);
+    if member.is_some_and(|member| member.status == Some(ReferralStatus::Rewarded)) {
         return;
     }
+    let referrer = member.and_then(|member| member.referrer.clone());
     for kind in SIDES {
-        if let Some(user) = side(member, kind) {
-            let wallet = AccountKey::wallet(user);
-            gift::needs(wanted, &wallet, &cause(kind, &payment.id));
+        let cause = cause(kind, &payment.id);
+        let user = match kind {
+            AwardKind::Referrer => referrer.as_ref(),
+            _ => Some(&payment.user),
+        };
+        match user {
+            Some(user) => gift::needs(wanted, &AccountKey::wallet(user), &cause),
+            None => wanted.cause(&cause),
         }
     }
 }
