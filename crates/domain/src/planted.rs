@@ -17,10 +17,7 @@ macro_rules! bugs {
 
             /// Whether it shows only on a real server, where batches of two nodes meet in the middle.
             pub const fn needs_server(self) -> bool {
-                matches!(
-                    self,
-                    Self::WalletsUnlocked | Self::RowsUnlocked | Self::ObjectsUnlocked
-                )
+                matches!(self, Self::WalletsUnlocked | Self::RowsUnlocked)
             }
         }
     };
@@ -77,7 +74,6 @@ bugs! {
     ClaimsOfOthersVoid = "a node that starts ends the claims of those that are at work";
     WalletsUnlocked = "a node looks whether a wallet has changed, and does not keep others from changing it afterwards";
     RowsUnlocked = "a payment that another node changes meanwhile decides what is awarded, and a job is claimed by both";
-    ObjectsUnlocked = "an event and what it is about miss each other, because two nodes write them down at the same time";
     UnknownIsDone = "a commit of which the server did not say what became of it counts as done";
     StopsAtKnown = "a look at Stripe's events, newest first, ends at the first one that is known";
     UnknownIsUndone = "a commit of which the server did not say what became of it is made again";
