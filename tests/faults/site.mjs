@@ -129,7 +129,7 @@ export class Service extends Site {
     site.folder = folder;
     site.data = data ?? path.join(folder, 'data');
     // Tools look at the database itself, whatever lies between it and the nodes.
-    site.database = urls ? { DATABASE_URL: urls.tools ?? urls[0] } : { BURSAR_DATA: site.data };
+    site.database = urls ? { DATABASE_URL: urls.tools ?? urls[0], BURSAR_DATA: site.data } : { BURSAR_DATA: site.data };
     const made = run(['key', 'create', '--admin'], { env: site.database });
     if (made.status !== 0) throw new Error(made.stderr);
     site.adminKey = made.stdout.trim().split('\n').at(-1);
