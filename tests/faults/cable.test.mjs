@@ -64,7 +64,7 @@ test(`cuts, delays and lost commits at random under load, on two nodes (FAULT_SE
   await load.open();
   const made = {};
   const fault = ({ isCommit, inCommit }) => {
-    const what = isCommit && dice.chance(0.04) ? dice.pick(['cut', 'lose', 'late'])
+    const what = isCommit && dice.chance(0.12) ? dice.pick(['cut', 'lose', 'late'])
       : inCommit && dice.chance(0.004) ? 'cut'
       : dice.chance(0.0005) ? 'cut'
       : dice.chance(0.002) ? 30
