@@ -8,10 +8,11 @@ pub fn json(bytes: &[u8]) {
         .ok()
         .filter(Value::is_object);
     let Ok(input) = Input::from_json(bytes) else {
-        // serde_json keeps the last of two: written back, one is missing.
-        let shorter = |value: &Value| names(value) < names_in(bytes);
+        // serde_json keeps the last of two: written back, one is missing. And it takes U+0000, which can be written in one way.
+        let has_zero = bytes.windows(6).any(|part| part == b"\\u0000");
+        let is_wrong = |value: &Value| has_zero || names(value) < names_in(bytes);
         assert!(
-            plain.as_ref().is_none_or(shorter),
+            plain.as_ref().is_none_or(is_wrong),
             "refused without a reason"
         );
         return;

@@ -30,9 +30,9 @@ pub fn query(bytes: &[u8]) {
     take_apart(input, &by_name);
 }
 
-/// The mark of bytes that are no UTF-8.
+/// The mark of bytes that are no UTF-8, or U+0000.
 fn has_odd(text: &str) -> bool {
-    text.contains('\u{fffd}')
+    text.contains(['\u{fffd}', '\0'])
 }
 
 fn canonical(pairs: &[(String, String)]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use bursar_stripe::object::{
     PaymentStatus, SessionStatus,
 };
 
-use super::kept::kept;
+use super::kept::{kept, without_zero};
 use super::outbound::PAYMENT_ID;
 use super::returns::{dispute_notice, fraud_notice, refund_notice, returns_notice};
 use crate::card::Card;
@@ -23,7 +23,9 @@ use crate::card::Card;
 /// before.
 pub fn event(body: &Arc<[u8]>) -> Result<ReceiveEvent, EnvelopeError> {
     let envelope = Envelope::read(body)?;
-    let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+    let text = |text: &Option<Cow<'_, str>>| {
+        without_zero(text.as_deref().unwrap_or_default()).into_owned()
+    };
     Ok(ReceiveEvent {
         id: envelope.id.to_string(),
         kind: envelope.plain_kind().to_owned(),

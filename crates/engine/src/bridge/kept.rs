@@ -5,6 +5,7 @@
 //! of Stripe puts into it; a notice that needs another field has to name it here, and the tests compare each example event's
 //! notice with that of what is kept of it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -85,6 +86,15 @@ pub fn kept(body: &[u8], id: &str, kind: &str) -> Vec<u8> {
     out
 }
 
+/// A text without U+0000, which PostgreSQL cannot hold. One such text would stop every batch that it is in.
+pub(super) fn without_zero(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// Copies a value without what is not kept. Writes as it reads: no tree is made of what Stripe sends.
 struct Copy<'a> {
     out: &'a mut Vec<u8>,
@@ -142,7 +152,7 @@ impl<'de> Visitor<'de> for Copy<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.write(&value)
+        self.write(&without_zero(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
@@ -251,6 +261,12 @@ mod tests {
         ] {
             assert_eq!(of(body), body);
         }
+    }
+
+    #[test]
+    fn a_zero_byte_is_kept_as_a_mark() {
+        let body = r#"{"id":"a\u0000b","message":"\u0000"}"#;
+        assert_eq!(of(body), "{\"id\":\"a\u{fffd}b\",\"message\":\"\u{fffd}\"}");
     }
 
     #[test]

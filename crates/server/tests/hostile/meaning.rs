@@ -31,6 +31,8 @@ const WRONG: &[Change] = &[
     ("B10 a coin", |e| object(e)["currency"] = "usdc".into(), "quarantined", "currency_mismatch"),
     ("B10 no currency", |e| object(e)["currency"] = Value::Null, "quarantined", "currency_mismatch"),
     ("B11 a session that we do not have, with the metadata of ours", |e| object(e)["id"] = "cs_test_unknown".into(), "quarantined", "session_mismatch"),
+    ("B20 a zero byte in the session", |e| object(e)["id"] = "cs_test_\u{0}".into(), "quarantined", "session_mismatch"),
+    ("B20 a zero byte in the version, and a cent less", |e| { e["api_version"] = "2026\u{0}".into(); object(e)["amount_total"] = 499.into(); }, "quarantined", "amount_mismatch"),
     ("B21 a negative amount", |e| object(e)["amount_total"] = (-500).into(), "quarantined", "amount_mismatch"),
     ("B21 zero", |e| object(e)["amount_total"] = 0.into(), "quarantined", "amount_mismatch"),
     ("B21 a fraction", |e| object(e)["amount_total"] = 500.5.into(), "failed", "cannot be read"),
