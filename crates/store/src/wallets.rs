@@ -6,22 +6,23 @@
 //! neighbours, which are on the same pages; or when something else about the wallet changes. After a crash the postings that
 //! rows may miss are read once, and added to a wallet when it is loaded.
 
+mod missed;
 mod rows;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bursar_domain::account::{Account, AccountKey};
+use bursar_domain::account::AccountKey;
 use bursar_domain::grant::Grant;
 use bursar_domain::id::GrantId;
-use bursar_domain::journal::{Link, Side};
+use bursar_domain::journal::Side;
 use bursar_domain::planted::{self, Bug};
 use bursar_domain::state::{Change, State};
-use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
 
 use crate::connection::{Connection, Parameters, Row, StoreError};
 use crate::record;
+use missed::Missed;
 use rows::{Rows, grants_by_wallet};
 
 /// How far the rows of wallets follow the journal, and how many wallets are kept in memory.
@@ -54,43 +55,6 @@ struct Kept {
     version: i64,
     /// Whether somebody asked for it since the last tidying.
     used: bool,
-}
-
-/// A posting that rows may miss.
-#[derive(Debug, Clone, Copy)]
-struct Missed {
-    number: i64,
-    delta: i64,
-    link: Link,
-    grant: Option<GrantId>,
-    at: Time,
-}
-
-impl Missed {
-    /// Adds the posting to a wallet's rows, which must have been written just before it.
-    fn add_to(&self, account: &mut Account, grants: &mut [Grant]) -> Result<(), StoreError> {
-        if self.link.previous != account.head {
-            return Err(StoreError::corrupt(format!(
-                "the row of account {} was written at posting {}, and posting {} continues {}",
-                account.number, account.head, self.number, self.link.previous
-            )));
-        }
-        account.balance = self.link.balance;
-        account.head = self.number;
-        account.entries += 1;
-        account.updated_at = self.at;
-        if let Some(id) = self.grant {
-            let grant = grants.iter_mut().find(|grant| grant.id == id);
-            let grant = grant.ok_or_else(|| {
-                StoreError::corrupt(format!(
-                    "posting {} moves value of {id}, which its wallet does not have",
-                    self.number
-                ))
-            })?;
-            grant.remaining += self.delta;
-        }
-        Ok(())
-    }
 }
 
 /// See above.
