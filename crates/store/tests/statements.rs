@@ -66,7 +66,7 @@ fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
         Vec::<String>::new()
     );
 
-    are_neutral(&seen);
+    are_neutral(&seen, &[]);
     are_prepared_by_postgresql(&seen);
     let file = rusqlite::Connection::open(&path).unwrap();
     let asks = |sql: &&String| sql.starts_with("SELECT") || sql.starts_with("WITH");
@@ -91,6 +91,45 @@ fn every_statement_is_prepared_and_none_reads_a_whole_table_for_one_row() {
     }
 }
 
+/// The same for what the driver makes of them, as the server hears it: statements over many rows at once, and rows that are locked.
+#[test]
+fn what_a_server_hears_keeps_to_the_same_words() {
+    let server = server::Server::start(&format!("{} -c log_statement=all", server::SETTINGS));
+    let address = server.fresh();
+    let mut books = Books::over(Box::new(Postgres::open_writer(address.clone()).unwrap()));
+    write_everything(&mut books);
+    read_everything(&mut Reader::over(Box::new(
+        Postgres::open(address).unwrap(),
+    )));
+    let heard = heard(&server.log("server.log"));
+    for words in ["FOR UPDATE", "unnest(", "WITH ORDINALITY"] {
+        assert!(heard.iter().any(|sql| sql.contains(words)), "{words}");
+    }
+    assert!(heard.len() > 120, "{} statements", heard.len());
+    // What arrays are of has to be said, and they are a table by the name of `v`.
+    let arrays = ["::bigint[]", "::text[]", "::bytea[]"];
+    let plain = |sql: &String| {
+        arrays
+            .iter()
+            .fold(sql.clone(), |sql, of| sql.replace(of, ""))
+    };
+    are_neutral(
+        &heard.iter().map(plain).collect(),
+        &["unnest", "v", "lateral"],
+    );
+}
+
+/// The statements in a server's log.
+fn heard(log: &str) -> BTreeSet<String> {
+    let lines = log.replace("\n\t", " ");
+    let said = lines.lines().filter_map(|line| line.split_once("LOG:  "));
+    let statements = said.filter_map(|(_, text)| {
+        let named = text.strip_prefix("execute ")?.split_once(": ");
+        named.map(|(_, sql)| sql.to_owned())
+    });
+    statements.collect()
+}
+
 /// Words that begin and end transactions are the drivers' own, and so is SQLite's care for its file.
 fn of_the_store(seen: &BTreeSet<String>) -> impl Iterator<Item = &String> {
     let own = ["PRAGMA", "BEGIN", "COMMIT", "ROLLBACK"];
@@ -110,7 +149,7 @@ fn are_prepared_by_postgresql(seen: &BTreeSet<String>) {
 
 /// No statement leaves what SQLite, PostgreSQL and the engines that speak like PostgreSQL all take: no locks by number, no
 /// sequences, no listening, no clock of the server's, no patterns, no reading inside JSON, no types written in one dialect.
-fn are_neutral(seen: &BTreeSet<String>) {
+fn are_neutral(seen: &BTreeSet<String>, more: &[&str]) {
     const FUNCTIONS: [&str; 6] = ["count", "sum", "max", "min", "coalesce", "cast"];
     const WORDS: [&str; 16] = [
         "in", "exists", "values", "and", "or", "not", "on", "from", "select", "where", "set", "as",
@@ -147,7 +186,11 @@ fn are_neutral(seen: &BTreeSet<String>) {
                 .iter()
                 .any(|lead| before.ends_with(&format!("{lead}{word}")));
             assert!(
-                word.is_empty() || is_table || FUNCTIONS.contains(&word) || WORDS.contains(&word),
+                word.is_empty()
+                    || is_table
+                    || FUNCTIONS.contains(&word)
+                    || WORDS.contains(&word)
+                    || more.contains(&word),
                 "{word}(: {sql}"
             );
         }
