@@ -8,9 +8,9 @@ test *part:
 fast:
     ./scripts/test fast
 
-# The simulator, until morning or for so many seconds.
+# The simulator, with new seeds until morning or for so many seconds.
 sim-night seconds="28800":
-    SIM_SECONDS={{ seconds }} cargo test -p bursar-sim --test sim -- --nocapture
+    SIM_FRESH=1 SIM_SECONDS={{ seconds }} cargo test -p bursar-sim --test sim -- --nocapture
 
 # Plants known bugs one at a time; the simulator has to find each.
 sim-bugs:

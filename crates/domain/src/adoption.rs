@@ -11,6 +11,7 @@ use crate::id::PaymentId;
 use crate::job::{self, JobKey, JobKind};
 use crate::notice::{self, IntentFact, SessionFact};
 use crate::payment::fact::Fact;
+use crate::payment::opening;
 use crate::payment::{Flow, Payment, PaymentStatus, Returned, STRIPE};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
@@ -97,6 +98,8 @@ pub(crate) fn needs(wanted: &mut Wanted<'_>, adopt: &Adopt) {
     for kind in [adopt.flow.job_to_open(), adopt.flow.job_to_read()] {
         wanted.job(&JobKey::of_payment(kind, id));
     }
+    // It becomes the payment that counts, and whoever pays in another way in the same batch has it closed.
+    opening::needs_to_close(wanted, id);
     let waiting = wanted.waiting_events(id).into_iter().flatten();
     waiting.for_each(|number| wanted.event(number));
     notice::needs_early(wanted, object);

@@ -1,4 +1,4 @@
-//! Plays runs for as long as `SIM_SECONDS` says: fixed seeds first, then new ones.
+//! Plays runs for as long as `SIM_SECONDS` says, from seed 0 on; with `SIM_FRESH` from a seed that nobody has played yet.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 use bursar_sim::{Failure, Script, Seen, play, shrink};
 
 mod place;
-
-/// Seeds that are always played.
-const FIXED: std::ops::Range<u64> = 0..24;
 
 /// Steps of a run.
 const STEPS: usize = 600;
@@ -72,6 +69,15 @@ fn play_somewhere(script: &Script) -> Result<Seen, Failure> {
     place::play_in(script, std::env::var_os("SIM_POSTGRES").is_some())
 }
 
+/// The test command plays what has been played before, so that what fails is what was changed; to find what is new is for nights.
+fn first() -> u64 {
+    match std::env::var_os("SIM_FRESH") {
+        // Small enough to be typed.
+        Some(_) => RandomState::new().build_hasher().finish() >> 32 << 8,
+        None => 0,
+    }
+}
+
 fn seconds() -> u64 {
     let given = std::env::var("SIM_SECONDS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(3)
@@ -81,19 +87,16 @@ fn seconds() -> u64 {
 fn whatever_goes_wrong_the_books_say_what_stripe_says() {
     let begun = Instant::now();
     let limit = Duration::from_secs(seconds());
-    let first = std::env::var("SIM_SEED").ok();
-    let first: Option<u64> = first.map(|text| text.parse().unwrap());
-    // Another one in each run; small enough to be typed.
-    let fresh = RandomState::new().build_hasher().finish() >> 32 << 8;
-    let seeds = match first {
+    let one = std::env::var("SIM_SEED").ok();
+    let one: Option<u64> = one.map(|text| text.parse().unwrap());
+    let seeds = match one {
         Some(seed) => seed..seed + 1,
-        None => FIXED,
+        None => first()..u64::MAX,
     };
-    let more = first.map_or(usize::MAX, |_| 0);
     let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut runs = 0_u64;
-    for seed in seeds.chain((fresh..u64::MAX).take(more)) {
-        if begun.elapsed() > limit && first.is_none() {
+    for seed in seeds {
+        if begun.elapsed() > limit && one.is_none() {
             break;
         }
         let script = Script::drawn(seed, STEPS);
