@@ -25,17 +25,14 @@ const BREATH: Duration = Duration::from_millis(10);
 /// A look without being woken, and the pause after trouble with the database.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// An event that another node has stored and not worked off for so long is taken over: that node is gone, or has too much to do.
-const LEFT_SECONDS: i64 = 10;
-
 impl Engine {
     /// Each node works off what it has stored, and the one whose turn it is sees to what is left lying.
     pub(crate) fn event_share(&self) -> Option<Share> {
         let slot = self.shared.slot.load(Ordering::Relaxed);
-        let before = self.now().plus_seconds(-LEFT_SECONDS);
+        let now = self.now();
         (slot >= 0).then(|| Share {
             slot,
-            others_before: self.has_turn().then_some(before),
+            others_at: self.has_turn().then_some(now),
         })
     }
 }

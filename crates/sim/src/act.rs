@@ -22,9 +22,6 @@ use crate::wish;
 /// Most jobs that are begun at once.
 const JOBS_MAX: usize = 8;
 
-/// So long an event of another node may lie, in seconds.
-const LEFT_SECONDS: i64 = 10;
-
 /// How long a wait may be, in seconds.
 const WAITS: [i64; 12] = [1, 1, 1, 2, 5, 30, 70, 130, 400, 1_000, 4_000, 30_000];
 
@@ -288,7 +285,7 @@ impl Run {
     }
 
     pub(crate) fn begin_inbox(&mut self, at: usize) {
-        let left = self.now(at).plus_seconds(-LEFT_SECONDS);
+        let now = self.now(at);
         let is_alone = self.nodes.len() == 1;
         let node = &mut self.nodes[at];
         if !node.has(Task::Inbox) {
@@ -297,7 +294,7 @@ impl Run {
             // Each thinks that it has to see to what others leave lying: at worst it is so for a moment.
             reach.inner().share = slot.map(|slot| Share {
                 slot,
-                others_before: Some(left),
+                others_at: Some(now),
             });
             node.spawn(Task::Inbox, async move {
                 drop(inbox::work_off(&reach).await);

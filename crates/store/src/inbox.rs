@@ -12,13 +12,17 @@ use crate::query::Reader;
 /// An event's number and what is kept of its body.
 type NumberedBody = (i64, Arc<[u8]>);
 
+/// An event that another node has stored and not worked off for so long is taken over: that node is gone, or has too much to do. So
+/// is one from so far in the future: the clock of its node was wrong, and it would lie until that time has come.
+const LEFT_SECONDS: i64 = 10;
+
 /// Which events a node works off where there are several: those that it has stored, and what another one leaves lying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Its slot.
     pub slot: i64,
-    /// Those of others that were stored before this time; none if another node sees to that.
-    pub others_before: Option<Time>,
+    /// The time, if it sees to what others leave lying; none if another node does.
+    pub others_at: Option<Time>,
 }
 
 impl Reader {
@@ -34,12 +38,15 @@ impl Reader {
         let slot = node::slot_of("e.number");
         let own = format!("AND {slot} = {}", share.slot);
         let mut events = self.pending(&own, vec![], limit)?;
-        if let Some(before) = share.others_before
+        if let Some(now) = share.others_at
             && events.len() < limit
         {
-            let others = format!("AND {slot} <> {} AND e.received_at < $1", share.slot);
+            let lying = "(e.received_at < $1 OR e.received_at > $2)";
+            let others = format!("AND {slot} <> {} AND {lying}", share.slot);
+            let span =
+                [-LEFT_SECONDS, LEFT_SECONDS].map(|seconds| now.plus_seconds(seconds).into());
             let left = limit - events.len();
-            events.extend(self.pending(&others, vec![before.into()], left)?);
+            events.extend(self.pending(&others, span.to_vec(), left)?);
         }
         Ok(events)
     }

@@ -331,7 +331,7 @@ fn read_everything(reader: &mut Reader) {
     reader.pending_events(10, None).unwrap();
     let share = Share {
         slot: 0,
-        others_before: Some(Time(0)),
+        others_at: Some(Time(0)),
     };
     reader.pending_events(10, Some(share)).unwrap();
     reader.event_count(None).unwrap();

@@ -50,12 +50,9 @@ fn each_node_works_off_its_own_events_and_one_of_them_what_is_left() {
         }
     }
     let mut reader = reader(&address);
-    let mut share = |slot: usize, others_before: Option<Time>, limit: usize| {
+    let mut share = |slot: usize, others_at: Option<Time>, limit: usize| {
         let slot = nodes[slot].store.slot().unwrap();
-        let share = Share {
-            slot,
-            others_before,
-        };
+        let share = Share { slot, others_at };
         let pending = reader.pending_events(limit, Some(share)).unwrap();
         let numbers = pending.into_iter().map(|(number, _)| number);
         numbers.collect::<Vec<i64>>()
@@ -64,8 +61,14 @@ fn each_node_works_off_its_own_events_and_one_of_them_what_is_left() {
     assert_eq!(share(1, None, 100), numbers[1]);
     // What a node has stored comes first, and what is young is its holder's.
     let stored_at = Time::from_seconds(1_767_225_600);
-    assert_eq!(share(0, Some(stored_at), 100), numbers[0]);
-    let later = Some(stored_at.plus_seconds(1));
+    for seconds in [-10, 0, 10] {
+        let at = Some(stored_at.plus_seconds(seconds));
+        assert_eq!(share(0, at, 100), numbers[0], "{seconds}");
+    }
+    // From far in the future it comes from a clock that was wrong, and need not wait until then.
+    let earlier = Some(stored_at.plus_seconds(-11));
+    assert_eq!(share(0, earlier, 100), numbers.concat());
+    let later = Some(stored_at.plus_seconds(11));
     assert_eq!(share(0, later, 100), numbers.concat());
     assert_eq!(share(1, later, 25).len(), 25);
     assert_eq!(share(1, later, 25)[..20], numbers[1]);
