@@ -110,7 +110,7 @@ class Service:
         known["topup_id"] = [open_topup, paid[0]["topup_id"]]
         known["session_id"] = [payment["stripe_checkout_session_id"] for payment in paid]
         known["payment_intent_id"] = [payment["stripe_payment_intent_id"] for payment in paid]
-        known["card_id"] = [card["card_id"] for card in self.user("GET", "/v1/payment.stripe/cards")["items"]]
+        known["card_id"] = self.cards()
         for user in ["anna", "bob"]:
             for unit in ["credit", "usd"]:
                 self.admin("POST", "/v1/balance/grants/create", {"user_id": user, "credits": 1_000_000, "unit": unit})
@@ -142,6 +142,17 @@ class Service:
         self.user("GET", "/v1/balance/referral")
         self.admin("POST", "/v1/usage/record", {"user_id": "anna", "service": "pictures", "quantity": 2})
         return known
+
+    def cards(self):
+        """The user's saved cards."""
+        return [card["card_id"] for card in self.user("GET", "/v1/payment.stripe/cards")["items"]]
+
+    def save_cards(self):
+        """Two cards of the user; those that were there may have been detached by whoever asked before."""
+        before = set(self.cards())
+        for amount in [500, 700]:
+            self.pay(amount)
+        return [card for card in self.cards() if card not in before]
 
     def examples(self, known):
         """Requests that succeed when they come first, by operation: what they need is there for nobody else."""
