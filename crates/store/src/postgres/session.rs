@@ -21,6 +21,11 @@ const SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; \
                         SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
                         WHERE current_setting('synchronous_commit') = 'off'; SHOW transaction_read_only";
 
+/// All that a batch reads it finds by an index. A server that has not counted the rows of a young table yet would read all of it for
+/// each batch, until autovacuum comes by.
+const BY_INDEX: &str = "SELECT set_config(name, 'off', false) FROM pg_settings \
+                        WHERE name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin'); ";
+
 /// A prepared statement.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
@@ -139,7 +144,11 @@ impl Session {
     /// about itself at the sign-in: a pooler in between tells less.
     fn takes_writes(&mut self, patience: Patience) -> Result<bool, Trouble> {
         let mut read_only = None;
-        let settings = patience.settings() + SETTINGS;
+        let plans = match patience {
+            Patience::Writing => BY_INDEX,
+            Patience::Reading => "",
+        };
+        let settings = patience.settings() + plans + SETTINGS;
         self.show_script(&settings, &mut |row| {
             let column = row.ranges().next()?.flatten();
             read_only = column.map(|range| row.buffer()[range] == *b"on");
