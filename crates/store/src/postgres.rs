@@ -92,6 +92,13 @@ impl Postgres {
             .ok_or_else(|| StoreError::Unavailable("there is no connection".into()))
     }
 
+    /// To be called before anything is begun: a session that has ended while nobody used it is no trouble, but opened anew.
+    fn look(&mut self) {
+        if self.session.as_mut().is_some_and(Session::has_ended) {
+            self.session = None;
+        }
+    }
+
     /// After trouble: a lost connection is given up, a refusal leaves it as it is.
     fn trouble(&mut self, trouble: &Trouble) -> StoreError {
         if let Trouble::Lost(_) = trouble {
@@ -243,6 +250,7 @@ impl Connection for Postgres {
     }
 
     fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Vec<Vec<Row>>>, StoreError> {
+        self.look();
         let mut taken = Taken {
             questions,
             answers: Vec::new(),
@@ -271,6 +279,7 @@ impl Connection for Postgres {
         parameters: &Parameters,
         show: &mut dyn FnMut(&dyn Cells) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.look();
         let before = self.waiting();
         self.put(sql, std::slice::from_ref(parameters), true)?;
         let mut show = |statement: usize, row: value::Arrived| {
@@ -284,6 +293,7 @@ impl Connection for Postgres {
     }
 
     fn execute(&mut self, sql: &str, parameters: &[Parameters]) -> Result<usize, StoreError> {
+        self.look();
         let before = self.waiting();
         self.write(sql, parameters)?;
         let done = self.exchange(&mut |_, _| Ok(()))?;
@@ -298,6 +308,7 @@ impl Connection for Postgres {
     }
 
     fn run_script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.look();
         if self.waiting() > 0 {
             self.exchange(&mut |_, _| Ok(()))?;
         }
@@ -307,6 +318,7 @@ impl Connection for Postgres {
 
     fn begin(&mut self) -> Result<(), StoreError> {
         self.in_transaction = false;
+        self.look();
         self.word("BEGIN")?;
         self.in_transaction = true;
         Ok(())
@@ -314,6 +326,7 @@ impl Connection for Postgres {
 
     fn begin_reading(&mut self) -> Result<(), StoreError> {
         self.in_transaction = false;
+        self.look();
         self.word("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         // It holds no locks, and whoever reads for long may write to a slow place in between.
         self.word("SET LOCAL idle_in_transaction_session_timeout = '10min'")?;

@@ -110,38 +110,34 @@ fn what_is_written_together_arrives_together_or_not_at_all() {
 }
 
 #[test]
+fn a_session_that_ended_while_nobody_used_it_is_no_trouble() {
+    server::is_opened_again(&mut open(), &mut open());
+}
+
+#[test]
 fn a_lost_connection_is_opened_again_and_costs_the_transaction() {
     let mut postgres = open();
     let mut other = open();
-    let pid = |connection: &mut Postgres| {
-        let sql = "SELECT CAST(pg_backend_pid() AS BIGINT)";
-        connection.rows(sql, vec![]).unwrap()[0].integer(0).unwrap()
-    };
-    let kill = |connection: &mut Postgres, pid: i64| {
-        let sql = "SELECT CAST(pg_terminate_backend(CAST($1 AS INTEGER)) AS TEXT)";
-        connection.rows(sql, vec![pid.into()]).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    };
     postgres
         .run_script("CREATE TABLE t (n BIGINT PRIMARY KEY)")
         .unwrap();
-    let first = pid(&mut postgres);
+    let first = server::pid(&mut postgres);
     postgres.begin().unwrap();
     postgres
         .execute("INSERT INTO t (n) VALUES ($1)", &[vec![1.into()]])
         .unwrap();
-    kill(&mut other, first);
+    server::kill(&mut other, first);
     // Nobody can say whether the word arrived: it did not, but the driver cannot know.
     let lost = postgres.commit().unwrap_err();
     assert!(matches!(lost, StoreError::Unknown(_)), "{lost:?}");
     postgres.rollback().unwrap();
-    let second = pid(&mut postgres);
+    let second = server::pid(&mut postgres);
     assert_ne!(first, second);
     postgres.begin().unwrap();
     postgres
         .execute("INSERT INTO t (n) VALUES ($1)", &[vec![1.into()]])
         .unwrap();
-    kill(&mut other, second);
+    server::kill(&mut other, second);
     let lost = postgres.rows("SELECT n FROM t", vec![]).unwrap_err();
     assert!(matches!(lost, StoreError::Unavailable(_)), "{lost:?}");
     let still = postgres.rows("SELECT n FROM t", vec![]).unwrap_err();

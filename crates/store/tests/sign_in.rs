@@ -361,6 +361,13 @@ fn much_is_sent_and_answered_at_the_same_time() {
 }
 
 #[test]
+fn a_session_that_ended_while_nobody_used_it_is_no_trouble() {
+    let _turn = turn();
+    let open = || open("nobody", "127.0.0.1", "sslmode=require").unwrap();
+    server::is_opened_again(&mut open(), &mut open());
+}
+
+#[test]
 fn a_server_that_is_full_says_so() {
     let _turn = turn();
     let mut owner = Postgres::open(guarded().server.fresh()).unwrap();

@@ -228,6 +228,12 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the server has ended the session while it stood idle: it was restarted, or somebody has ended its sessions.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let is_idle = !self.in_transaction && self.waiting.is_empty();
+        is_idle && self.wire.has_ended()
+    }
+
     /// How many statements wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()

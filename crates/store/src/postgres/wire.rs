@@ -212,6 +212,33 @@ impl Wire {
         }
     }
 
+    /// Whether the server has ended the session while nobody asked for anything. What it says then is its farewell, or can be
+    /// passed over.
+    pub(super) fn has_ended(&mut self) -> bool {
+        loop {
+            match Message::parse(&mut self.arrived) {
+                Ok(Some(Message::ErrorResponse(_))) | Err(_) => return true,
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+            }
+            match self.read_what_is_there() {
+                Ok(Some(1..)) => {}
+                Ok(None) => return false,
+                Ok(Some(0)) | Err(_) => return true,
+            }
+        }
+    }
+
+    fn read_what_is_there(&mut self) -> io::Result<Option<usize>> {
+        self.stream.set_nonblocking(true)?;
+        let came = unless_it_would_wait(self.stream.read_some(&mut self.chunk));
+        self.stream.set_nonblocking(false)?;
+        let count = came?;
+        self.arrived
+            .extend_from_slice(&self.chunk[..count.unwrap_or(0)]);
+        Ok(count)
+    }
+
     fn read(&mut self) -> io::Result<()> {
         match self.stream.io().read(&mut self.chunk)? {
             0 => Err(io::Error::new(

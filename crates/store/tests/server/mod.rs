@@ -285,3 +285,42 @@ pub(crate) fn is_answered_while_sending(postgres: &mut Postgres) {
         }
     }
 }
+
+/// The server's process for this session.
+pub(crate) fn pid(connection: &mut Postgres) -> i64 {
+    let sql = "SELECT CAST(pg_backend_pid() AS BIGINT)";
+    connection.rows(sql, vec![]).unwrap()[0].integer(0).unwrap()
+}
+
+/// Ends a session as an administrator does it.
+pub(crate) fn kill(connection: &mut Postgres, pid: i64) {
+    let sql = "SELECT CAST(pg_terminate_backend(CAST($1 AS INTEGER)) AS TEXT)";
+    connection.rows(sql, vec![pid.into()]).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Whatever is begun on a session that has ended meanwhile goes to a new one, and what is only told ends none.
+pub(crate) fn is_opened_again(postgres: &mut Postgres, other: &mut Postgres) {
+    postgres.run_script("LISTEN news").unwrap();
+    let mut last = pid(postgres);
+    other.run_script("NOTIFY news, 'nothing new'").unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(pid(postgres), last, "a session that was told something");
+    let beginnings: [fn(&mut Postgres); 6] = [
+        |it| drop(it.rows("SELECT 1", vec![]).unwrap()),
+        |it| it.visit("SELECT 1", &vec![], &mut |_| Ok(())).unwrap(),
+        |it| assert_eq!(it.execute("SELECT 1", &[vec![]]).unwrap(), 1),
+        |it| it.run_script("SELECT 1").unwrap(),
+        |it| it.begin().and_then(|()| it.commit()).unwrap(),
+        |it| it.begin_reading().and_then(|()| it.commit()).unwrap(),
+    ];
+    for begin in beginnings {
+        kill(other, last);
+        let generation = postgres.generation();
+        begin(postgres);
+        assert_eq!(postgres.generation(), generation + 1);
+        let next = pid(postgres);
+        assert_ne!(next, last);
+        last = next;
+    }
+}
