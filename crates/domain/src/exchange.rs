@@ -9,6 +9,7 @@ use crate::command::Context;
 use crate::grant::{self, AMOUNT_MAX, Category, CreateGrant, Grant, Source, within};
 use crate::id::{TransactionId, UserId};
 use crate::journal::{Cause, Reason, Remark, Transaction};
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
@@ -64,13 +65,18 @@ pub(crate) fn exchange(
     if wish.give.unit == wish.get.unit {
         return Err(Refusal::SameUnit);
     }
-    let terms = CreateGrant {
+    let mut terms = CreateGrant {
         remark: wish.remark.clone(),
         ..CreateGrant::plain(wish.user.clone(), wish.get, wish.category, Source::Exchange)
     };
+    if planted::is(Bug::ExchangeRemainder) {
+        terms.amount.minor += i64::from(wish.give.minor % wish.get.minor > 0);
+    }
     grant::check_room(state, &terms.wallet())?;
     grant::check_fits(state, &terms.wallet(), wish.get.minor)?;
-    charge::covers(state, &from, wish.give.minor, 0, now)?;
+    if !planted::is(Bug::ExchangeUncovered) {
+        charge::covers(state, &from, wish.give.minor, 0, now)?;
+    }
     // Booked first, so that the next transaction is the one that gives.
     grant::close_due(state, &from, now)?;
     // Both transactions carry the number of the first in their cause: each leads to the other.

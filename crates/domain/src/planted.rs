@@ -32,6 +32,8 @@ bugs! {
     CanceledStaysCanceled = "a payment that arrives for a canceled top-up gives nothing";
     EarlyForgotten = "an event about something that is not known yet is not taken up again";
     ReadThenWrite = "a charge is decided on the balance as it was before the batch";
+    BatchHalfApplied = "what an atomic batch has charged before its first refusal stays charged";
+    BatchKeysForgotten = "a charge of a batch is made again although it was made under its own idempotency key";
     HoldSpendable = "what a hold reserves can be spent by others";
     HoldExpiresInFull = "a hold that runs out is charged in full, whatever was used";
     HoldOutlivesItsTime = "a hold takes calls after its time until the ticker comes by";
@@ -41,7 +43,11 @@ bugs! {
     RedeemedByMore = "a redeem code can be used by more users than it allows";
     RewardStays = "what was given for bringing somebody stays when the money that earned it goes back";
     WelcomeByUser = "credits to begin with are given again to another user with the same address";
+    PriceOfTheDay = "a payment is opened for what a package costs now, not for what was agreed";
+    BonusStays = "what comes on top of a package stays when its money goes back";
     CouponAgain = "a coupon can be used again by whoever has paid with it";
+    ExchangeRemainder = "what does not divide evenly is given on top of what an exchange names";
+    ExchangeUncovered = "an exchange takes what a wallet does not have, and leaves a debt";
     FrozenSpends = "a frozen wallet pays as long as something is in it";
     AnswerNotKept = "answers under idempotency keys are not written with what they answer";
     RefusalNotKept = "a refusal is not remembered under its idempotency key";
@@ -52,6 +58,9 @@ bugs! {
     NothingGivenBack = "what a won dispute or a failed refund returns is not given back";
     InquiryTakes = "a bank's question takes the credits as a dispute does";
     RefundsPileUp = "refunds that are asked for and not made yet do not count towards what is left";
+    ApprovedByHimself = "an administrator agrees to a refund that he has asked for";
+    ApprovedTwice = "who agrees to a refund that was agreed to has it made anew";
+    RefundsInSlices = "only the refund that is asked for decides whether a second administrator has to agree, not all of a payment together";
     RefundNotOwed = "a refund is decided, and the call that makes it is not owed by the same commit";
     RefundKeyPerTry = "each try to make a refund has an idempotency key of its own";
     SessionKeyPerTry = "each try to open a session has an idempotency key of its own";
@@ -68,6 +77,7 @@ bugs! {
     NoLimitsRemembered = "a node that has met no spending limit goes on believing that there are none";
     AbsenceRemembered = "a node goes on believing that an account does not exist which another one has opened";
     FenceUnchecked = "a node whose slot was taken over goes on writing";
+    TurnWithoutNumber = "a node that has slept goes on with a turn that is another's by now";
     SlotTwice = "two nodes take the same slot, and give out the same numbers";
     BlockBegunAgain = "a block in which a slot's last holder has given only answers is begun again by the next one";
     SeenNotFollowed = "a node numbers a posting lower than the one before it, which another node has made";

@@ -189,7 +189,11 @@ pub(crate) fn request(
     let amount = wish.amount.unwrap_or(left);
     within("amount_minor", amount, 1, left)?;
     // All refunds of a payment count together: several small ones are no way around a second administrator.
-    let with_others = payment.amount.minor - left + amount;
+    let with_others = if planted::is(Bug::RefundsInSlices) {
+        amount
+    } else {
+        payment.amount.minor - left + amount
+    };
     let free = context.policy.refund_approval_above;
     let needs_approval = free.is_some_and(|free| with_others > free);
     let refund = Refund {
@@ -258,13 +262,17 @@ pub(crate) fn decide(
         // Said once already.
         (RefundStatus::Refused, false) => return Ok(refund),
         (RefundStatus::Refused, true) => return Err(not_awaiting(refund.status)),
-        (_, true) if !refund.approved_by.is_empty() => return Ok(refund),
+        (_, true) if !refund.approved_by.is_empty() => {
+            if !planted::is(Bug::ApprovedTwice) {
+                return Ok(refund);
+            }
+        }
         (status, _) => return Err(not_awaiting(status)),
     }
     if agrees {
         recovery::refuse(state)?;
     }
-    if agrees && refund.requested_by == by {
+    if agrees && refund.requested_by == by && !planted::is(Bug::ApprovedByHimself) {
         return Err(Refusal::SecondApproverNeeded);
     }
     let now = context.now;

@@ -263,6 +263,7 @@ pub(crate) fn finish(
             cause: bonus_cause(id),
             amount: topup.bonus,
         };
+        let payment = payment.filter(|_| !planted::is(Bug::BonusStays));
         give(state, context, (&topup, &remark), payment, bonus)?;
     }
     let now = context.now;

@@ -6,6 +6,7 @@
 //! turn is over, does no harm.
 
 use crate::mark;
+use crate::planted::{self, Bug};
 use crate::state::State;
 use crate::time::Time;
 
@@ -30,7 +31,11 @@ pub(crate) fn step(state: &mut State, now: Time, step: Step) -> Option<i64> {
     let known = state.marks.get(&name);
     let (newest, until) = known.and_then(|text| read(text)).unwrap_or((0, Time(0)));
     let turn = match step {
-        Step::Take { held: Some(held) } if held == newest => held,
+        Step::Take { held: Some(held) }
+            if held == newest || planted::is(Bug::TurnWithoutNumber) =>
+        {
+            held
+        }
         Step::Take { .. } if until <= now => newest + 1,
         Step::Take { .. } => return None,
         Step::End(held) => {

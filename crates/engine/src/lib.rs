@@ -20,7 +20,7 @@ pub mod reconcile;
 mod refund;
 pub mod service;
 pub mod ticker;
-mod turn;
+pub mod turn;
 mod wallet;
 mod writer;
 

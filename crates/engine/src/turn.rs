@@ -6,6 +6,7 @@ use bursar_domain::command::{Command, Reply};
 use bursar_domain::turn::{self, Step};
 use tokio::sync::watch;
 
+use crate::outside::Books;
 use crate::{Engine, EngineError};
 
 /// How often the turn is asked for: often enough that one try may fail.
@@ -35,8 +36,9 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn take(engine: &Engine, held: Option<i64>) -> Result<Option<i64>, EngineError> {
-    match engine.submit(Command::Turn(Step::Take { held })).await? {
+/// Takes the turn if nobody has it, or goes on with the one that this node has; the number of the turn that it has now.
+pub async fn take(books: &impl Books, held: Option<i64>) -> Result<Option<i64>, EngineError> {
+    match books.submit(Command::Turn(Step::Take { held })).await? {
         Reply::Turn(turn) => Ok(turn),
         _ => Ok(None),
     }

@@ -4,23 +4,17 @@ use bursar_domain::checkout::SessionRead;
 use bursar_domain::command::{Command, Request};
 use bursar_engine::bridge::inbound;
 use bursar_engine::outside::{Books as _, Provider as _};
-use bursar_engine::reconcile::{self, Options};
-use bursar_engine::{auto_topup, inbox, jobs, ticker};
-use bursar_store::Share;
 use bursar_store::digest::request_hash;
 use bursar_stripe::object::CheckoutSession;
 use bursar_stripe::request::retrieve_checkout_session;
 
 use crate::fault::Trouble;
 use crate::node::{Next, Task};
-use crate::reach::{From, put};
-use crate::run::{Run, text};
+use crate::reach::From;
+use crate::run::Run;
 use crate::script::{Step, Verb};
 use crate::stripe::{Told, pick, pick_recent};
 use crate::wish;
-
-/// Most jobs that are begun at once.
-const JOBS_MAX: usize = 8;
 
 /// How long a wait may be, in seconds.
 const WAITS: [i64; 12] = [1, 1, 1, 2, 5, 30, 70, 130, 400, 1_000, 4_000, 30_000];
@@ -28,7 +22,7 @@ const WAITS: [i64; 12] = [1, 1, 1, 2, 5, 30, 70, 130, 400, 1_000, 4_000, 30_000]
 impl Run {
     /// Does one step. What is impossible at the moment does not happen.
     pub(crate) fn step(&mut self, step: Step) -> Result<(), String> {
-        if let Some(command) = wish::command(step, &self.model, &self.stripe) {
+        if let Some(command) = wish::command(step, &self.model, &self.stripe, &self.clients) {
             let number = self.clients.ask(command);
             self.send(number, self.at(step));
             return Ok(());
@@ -112,6 +106,7 @@ impl Run {
             Verb::Inbox => self.begin_inbox(at),
             Verb::Look => self.begin_look(at),
             Verb::Tick => self.begin_tick(at),
+            Verb::Turn if is_server => self.begin_turn(at, step.how.is_multiple_of(9)),
             Verb::Jobs => self.begin_jobs(at)?,
             Verb::Work => self.go_well(at, 1 + step.how as usize % 8)?,
             Verb::Drop => self.lose_events(step),
@@ -135,6 +130,7 @@ impl Run {
                 node.next = Next::Trouble(step.which % 24, Trouble::Clash);
             }
             Verb::Cut if is_server => node.next = Next::Cut(step.which.is_multiple_of(2)),
+            Verb::Reprice => self.reprice(step.how)?,
             Verb::Steal => self.steal(at)?,
             Verb::Wait => self.wait(WAITS[step.which as usize % WAITS.len()]),
             Verb::Jump => {
@@ -226,52 +222,6 @@ impl Run {
         *self.seen.entry("webhooks_lost").or_default() += count;
     }
 
-    /// A worker gets to see what it has read.
-    pub(crate) fn see(&mut self, at: usize, which: u32) {
-        let mut inner = self.nodes[at].reach.inner();
-        let count = inner.readings.len();
-        if count > 0 {
-            put(&inner.readings.swap_remove(which as usize % count), ());
-        }
-        drop(inner);
-        self.nodes[at].go_on();
-    }
-
-    pub(crate) fn begin_scan(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        if !node.has(Task::Reconciliation) {
-            let reach = node.reach.clone();
-            node.spawn(Task::Reconciliation, async move {
-                if let Ok(late) = reconcile::scan_events(&reach).await {
-                    reach.count("scans", 1);
-                    reach.count("events_found", late as u64);
-                }
-            });
-        }
-    }
-
-    /// Compares and repairs. What a run in the middle of faults has found nobody looks at.
-    pub(crate) fn begin_reconciliation(&mut self, at: usize, with_events: bool) {
-        let options = Options {
-            repair: true,
-            count_max: u64::MAX,
-            with_events,
-            ..Options::until(self.now(at).seconds())
-        };
-        let node = &mut self.nodes[at];
-        if !node.has(Task::Reconciliation) {
-            let reach = node.reach.clone();
-            node.spawn(Task::Reconciliation, async move {
-                if let Ok(report) = reconcile::run(&reach, &options).await {
-                    reach.count("reconciled", 1);
-                    let done = report.counts.values().map(|count| count.done).sum();
-                    reach.count("repaired", done);
-                    reach.inner().report = Some(report);
-                }
-            });
-        }
-    }
-
     /// Delivers an event.
     pub(crate) fn deliver(&mut self, told: &Told, at: usize) -> Result<(), String> {
         let body = told.body.clone().into();
@@ -281,63 +231,6 @@ impl Run {
             idempotency: None,
         };
         self.submit(at, request, From::Nobody);
-        Ok(())
-    }
-
-    pub(crate) fn begin_inbox(&mut self, at: usize) {
-        let now = self.now(at);
-        let is_alone = self.nodes.len() == 1;
-        let node = &mut self.nodes[at];
-        if !node.has(Task::Inbox) {
-            let reach = node.reach.clone();
-            let slot = node.slot().filter(|_| !is_alone);
-            // Each thinks that it has to see to what others leave lying: at worst it is so for a moment.
-            reach.inner().share = slot.map(|slot| Share {
-                slot,
-                others_at: Some(now),
-            });
-            node.spawn(Task::Inbox, async move {
-                drop(inbox::work_off(&reach).await);
-            });
-        }
-    }
-
-    pub(crate) fn begin_tick(&mut self, at: usize) {
-        if !self.nodes[at].has(Task::Ticker) {
-            let reach = self.nodes[at].reach.clone();
-            let notice = self.nodes[at].policy.expiry_notice_seconds;
-            self.nodes[at].spawn(Task::Ticker, async move {
-                drop(ticker::tick(&reach, notice).await);
-            });
-        }
-    }
-
-    /// Looks for wallets that are low. How far it came the node remembers until it dies.
-    pub(crate) fn begin_look(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        if !node.has(Task::Look) {
-            let reach = node.reach.clone();
-            node.spawn(Task::Look, async move {
-                let mut place = reach.inner().looked_to.take();
-                drop(auto_topup::look(&reach, &mut place).await);
-                reach.inner().looked_to = place;
-            });
-        }
-    }
-
-    pub(crate) fn begin_jobs(&mut self, at: usize) -> Result<(), String> {
-        let now = self.now(at);
-        let due = self.nodes[at]
-            .reach
-            .ask(|reader| reader.due_jobs(now, JOBS_MAX));
-        for key in due.map_err(text)?.0 {
-            let reach = self.nodes[at].reach.clone();
-            self.nodes[at].spawn(Task::Job, async move {
-                if let Ok(Some(claim)) = jobs::claim(&reach, key).await {
-                    jobs::work(&reach, claim).await;
-                }
-            });
-        }
         Ok(())
     }
 
@@ -353,86 +246,5 @@ impl Run {
             self.see(at, 0);
         }
         Ok(())
-    }
-
-    /// A call arrives at Stripe, or it does not.
-    pub(crate) fn arrive(&mut self, at: usize, which: u32, well: bool) {
-        let mut inner = self.nodes[at].reach.inner();
-        let sent = inner.calls.iter_mut().filter(|call| call.answer.is_none());
-        let sent: Vec<_> = sent.collect();
-        let Some(count) = sent.len().checked_sub(1) else {
-            return;
-        };
-        let place = which as usize % (count + 1);
-        let Some(call) = sent.into_iter().nth(place) else {
-            return;
-        };
-        call.answer = Some(if well {
-            self.stripe.call(&call.request)
-        } else {
-            Err(failure(which))
-        });
-        // Nobody waits for what a dead process has asked.
-        inner
-            .calls
-            .retain(|call| call.answer.is_none() || call.slot.is_some());
-        drop(inner);
-        self.count(if well { "calls" } else { "calls_failed" });
-    }
-
-    /// Stripe's answer arrives.
-    pub(crate) fn bring(&mut self, at: usize, which: u32) {
-        let mut inner = self.nodes[at].reach.inner();
-        let answered = inner.calls.iter().enumerate();
-        let answered = answered.filter(|(_, call)| call.answer.is_some());
-        let places: Vec<usize> = answered.map(|(place, _)| place).collect();
-        let Some(place) = pick(&places, which) else {
-            return;
-        };
-        let call = inner.calls.remove(*place);
-        drop(inner);
-        if let (Some(slot), Some(answer)) = (call.slot, call.answer) {
-            put(&slot, answer);
-        }
-        self.nodes[at].go_on();
-    }
-
-    /// Whoever waits gives up; the call may still arrive.
-    fn time_out(&mut self, at: usize, which: u32) {
-        let mut inner = self.nodes[at].reach.inner();
-        let waits = inner.calls.iter_mut().filter(|call| call.slot.is_some());
-        let mut waits: Vec<_> = waits.collect();
-        let Some(count) = waits.len().checked_sub(1) else {
-            return;
-        };
-        let slot = waits[which as usize % (count + 1)].slot.take();
-        inner
-            .calls
-            .retain(|call| call.answer.is_none() || call.slot.is_some());
-        drop(inner);
-        self.count("time_outs");
-        if let Some(slot) = slot {
-            put(&slot, Err(unknown("no answer in time", None)));
-        }
-        self.nodes[at].go_on();
-    }
-}
-
-pub(crate) fn unknown(reason: &str, status: Option<u16>) -> bursar_stripe::Error {
-    bursar_stripe::Error::Unknown {
-        reason: reason.to_owned(),
-        status,
-        request_id: None,
-        after: None,
-    }
-}
-
-fn failure(which: u32) -> bursar_stripe::Error {
-    match which % 3 {
-        0 => bursar_stripe::Error::Unreachable {
-            reason: "no connection".to_owned(),
-        },
-        1 => unknown("503", Some(503)),
-        _ => bursar_stripe::Error::from_answer(429, None, None, b"{}"),
     }
 }

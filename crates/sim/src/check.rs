@@ -13,7 +13,19 @@ use crate::{truth, wish};
 /// Only one of the nodes is asked, by `turn`: what a node remembers gets old when nobody asks it.
 pub(crate) fn look(run: &mut Run, turn: usize) -> Result<(), String> {
     wallets(run, turn % run.nodes.len())?;
+    turns(run)?;
     truth::nothing_invented(run)
+}
+
+/// Two nodes may both believe that it is their turn, as long as one of them has slept. They never have the same one.
+fn turns(run: &Run) -> Result<(), String> {
+    let held = run.nodes.iter().map(|node| node.reach.inner().turn);
+    let mut held: Vec<i64> = held.flatten().collect();
+    held.sort_unstable();
+    match held.windows(2).find(|two| two[0] == two[1]) {
+        Some(two) => Err(format!("two nodes have turn {}", two[0])),
+        None => Ok(()),
+    }
 }
 
 fn wallets(run: &mut Run, at: usize) -> Result<(), String> {

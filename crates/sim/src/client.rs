@@ -1,6 +1,6 @@
 //! Clients: the product's server, customers' browsers, an administrator. What they ask has an idempotency key, and they ask again.
 
-use bursar_domain::command::{AnswerKey, Command, Reply, Request};
+use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
 use bursar_domain::id::UserId;
 use bursar_domain::refusal::Refusal;
 use bursar_store::digest::request_hash;
@@ -12,6 +12,16 @@ pub(crate) const USERS: [&str; 3] = ["anna", "ben", "cara"];
 
 pub(crate) fn user(which: u32) -> Option<UserId> {
     UserId::parse(USERS[which as usize % USERS.len()])
+}
+
+/// The idempotency key of this name for what is asked under it.
+pub(crate) fn key(name: String, command: &Command) -> (AnswerKey, RequestHash) {
+    let key = AnswerKey {
+        key: name,
+        principal: "product".to_owned(),
+        route: "sim".to_owned(),
+    };
+    (key, request_hash(format!("{command:?}").as_bytes()))
 }
 
 /// Something a client has asked for.
@@ -33,15 +43,9 @@ impl Clients {
     /// A new request; its number.
     pub(crate) fn ask(&mut self, command: Command) -> usize {
         let number = self.asked.len();
-        let key = AnswerKey {
-            key: format!("k-{number}"),
-            principal: "product".to_owned(),
-            route: "sim".to_owned(),
-        };
-        let hash = request_hash(format!("{command:?}").as_bytes());
         let request = Request {
+            idempotency: Some(key(format!("k-{number}"), &command)),
             command,
-            idempotency: Some((key, hash)),
         };
         self.asked.push(Asked {
             request,

@@ -21,9 +21,4 @@ impl Draw {
     pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.next() % most.max(1)
     }
-
-    /// From 0 to 999: enough for whatever a step picks.
-    pub(crate) fn small(&mut self) -> u32 {
-        u32::try_from(self.below(1_000)).unwrap_or(0)
-    }
 }

@@ -50,6 +50,7 @@ pub(crate) fn settle(run: &mut Run) -> Result<(), String> {
         nothing_is_left(&report)?;
     }
     everything_is_done(run)?;
+    one_has_the_turn(run)?;
     for at in 0..run.nodes.len() {
         check::look(run, at)?;
     }
@@ -171,12 +172,29 @@ fn everything_is_done(run: &Run) -> Result<(), String> {
         .model
         .refunds
         .iter()
-        .find(|(_, owed)| owed.bound.is_none() && !owed.refused);
+        .find(|(_, owed)| owed.is_open() && !owed.is_awaited());
     open.map_or(Ok(()), |(id, _)| {
         Err(format!(
             "{id} was asked for and is neither made nor refused"
         ))
     })
+}
+
+/// Of several nodes that are well one does what has to be done once: the one whose turn it is goes on, or another begins.
+fn one_has_the_turn(run: &mut Run) -> Result<(), String> {
+    let count = run.nodes.len();
+    if count < 2 {
+        return Ok(());
+    }
+    for at in 0..count {
+        run.begin_turn(at, false);
+        run.write(at, usize::MAX)?;
+    }
+    let believe = run.nodes.iter().filter_map(|node| node.reach.inner().turn);
+    match believe.count() {
+        1 => Ok(()),
+        many => Err(format!("{many} nodes believe that it is their turn")),
+    }
 }
 
 /// Whoever asks again gets an answer, and the one that counts.

@@ -9,6 +9,7 @@
 //! answered. After the last step all faults stop, everything is worked off, and the books have to say what Stripe says ([`end`]).
 
 mod act;
+mod call;
 mod check;
 mod client;
 mod draw;
@@ -24,6 +25,8 @@ mod shrink;
 mod stripe;
 mod truth;
 mod wish;
+mod worker;
+mod write;
 
 pub use run::{Failure, Seen, play, play_on};
 pub use script::{Script, Step, Verb};

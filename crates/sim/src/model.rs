@@ -5,11 +5,15 @@
 
 mod bonus;
 mod card;
+mod charge;
+mod exchange;
 mod expect;
 mod frozen;
 mod limit;
 mod lots;
+mod refund;
 mod told;
+mod turn;
 mod wallet;
 
 use std::collections::BTreeMap;
@@ -21,6 +25,7 @@ use bursar_domain::id::{HoldId, LimitId, PaymentId, RefundId, TopupId, UserId};
 use bursar_domain::job::JobKey;
 use bursar_domain::limit::Subject;
 use bursar_domain::notice::{Notice, SessionFact, Standing};
+use bursar_domain::package::Package;
 use bursar_domain::payment::{Flow, Payment};
 use bursar_domain::policy::Policy;
 use bursar_domain::refund::{RefundFact, RefundStatus};
@@ -34,6 +39,8 @@ use card::Auto;
 use frozen::Frozen;
 use limit::Limit;
 use lots::Lots;
+use refund::Owed;
+use turn::Turn;
 
 /// A top-up.
 #[derive(Debug, Clone)]
@@ -44,6 +51,7 @@ pub(crate) struct Bought {
     pub(crate) bonus: i64,
     /// In cents.
     pub(crate) price: i64,
+    pub(crate) package: Option<String>,
     pub(crate) coupon: Option<String>,
     /// The payment that was heard to be paid first.
     pub(crate) paid_by: Option<PaymentId>,
@@ -66,16 +74,6 @@ pub(crate) struct Paying {
     pub(crate) movements: BTreeMap<String, i64>,
 }
 
-/// A refund that was asked for here.
-#[derive(Debug, Clone)]
-pub(crate) struct Owed {
-    pub(crate) payment: PaymentId,
-    pub(crate) amount: i64,
-    /// Stripe's id of it, once heard.
-    pub(crate) bound: Option<String>,
-    pub(crate) refused: bool,
-}
-
 /// A hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
@@ -93,7 +91,8 @@ pub(crate) struct Held {
 }
 
 /// Refusals that are counted, and as what.
-const REFUSALS: [(&str, &str); 5] = [
+const REFUSALS: [(&str, &str); 6] = [
+    ("second_approver_needed", "refused_alone"),
     ("wallet_frozen", "refused_frozen"),
     ("insufficient_credits", "refused_poor"),
     ("spending_limit_reached", "refused_limit"),
@@ -106,6 +105,10 @@ const REFUSALS: [(&str, &str); 5] = [
 pub(crate) struct Model {
     /// What so many credits cost, in cents.
     price: (i64, i64),
+    /// What is sold together, since the operator changed it last.
+    packages: Vec<Package>,
+    /// So much of a payment goes back without a second administrator, in cents.
+    free_refund: Option<i64>,
     pub(crate) topups: BTreeMap<TopupId, Bought>,
     pub(crate) payments: BTreeMap<PaymentId, Paying>,
     pub(crate) holds: BTreeMap<HoldId, Held>,
@@ -130,8 +133,13 @@ pub(crate) struct Model {
     answers: BTreeMap<String, (RequestHash, Result<Reply, Refusal>)>,
     events: BTreeMap<String, i64>,
     claims: BTreeMap<JobKey, (i64, Time)>,
+    turn: Turn,
     /// So many payments reconciliation has bound to their sessions.
     adopted: usize,
+    batches: usize,
+    /// So many batches were refused as a whole.
+    batches_undone: usize,
+    exchanges: usize,
 }
 
 impl Model {
@@ -139,6 +147,8 @@ impl Model {
         let price = &policy.credit_price;
         Self {
             price: (price.numerator, price.denominator),
+            packages: policy.packages.clone(),
+            free_refund: policy.refund_approval_above,
             bonuses: Bonuses::of(policy),
             freezes: policy.spent_credit == SpentCredit::Freeze,
             ..Self::default()
@@ -148,6 +158,11 @@ impl Model {
     /// The process has died: claims are void.
     pub(crate) fn restart(&mut self) {
         self.claims.clear();
+    }
+
+    /// The operator sells other packages from now on.
+    pub(crate) fn reprice(&mut self, packages: &[Package]) {
+        self.packages = packages.to_vec();
     }
 
     /// How much of what there was.
@@ -186,6 +201,17 @@ impl Model {
             "coupons",
             with_coupon.filter(|it| it.paid_by.is_some()).count(),
         );
+        let with_package = self.topups.values().filter(|it| it.package.is_some());
+        count(
+            "packages",
+            with_package.filter(|it| it.paid_by.is_some()).count(),
+        );
+        let agreed = self.refunds.values().filter(|owed| owed.was_agreed_to());
+        count("refunds_agreed", agreed.count());
+        count("charge_batches", self.batches);
+        count("charge_batches_undone", self.batches_undone);
+        count("exchanges", self.exchanges);
+        count("turns", usize::try_from(self.turn.newest).unwrap_or(0));
         count("expired", self.lots.expired);
         count("rolled_over", self.lots.passed_on);
         count("holds", self.holds.len());

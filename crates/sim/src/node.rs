@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::command::Request;
 use bursar_domain::id::IdSource;
+use bursar_domain::package::Package;
 use bursar_domain::policy::Policy;
 use bursar_domain::referral::ReferralTerms;
 use bursar_domain::reversal::SpentCredit;
@@ -83,6 +85,30 @@ impl IdSource for DrawnIds {
 /// In cents for so many credits: prices with which shares of credits and of money are not the same.
 const PRICES: [(i64, i64); 3] = [(1, 1), (3, 2), (7, 3)];
 
+/// So much of a payment goes back without a second administrator in half of the runs, in cents.
+const FREE_REFUND: i64 = 60;
+
+/// What may be sold together; the last one is not always there.
+pub(crate) const PACKAGES: [&str; 3] = ["small", "large", "rare"];
+
+/// What is sold together and for how much, the `number`th time that the operator thinks about it. Prices and extras are such that
+/// shares of them are seldom whole.
+pub(crate) fn packages(number: u32, currency: Unit) -> Vec<Package> {
+    let many = PACKAGES.len() - number as usize % 2;
+    let number = i64::from(number);
+    let terms = [(100, 7), (500, 61), (70, 0)].into_iter();
+    let all = PACKAGES.into_iter().zip(terms).take(many);
+    let all = all.map(|(id, (credits, bonus))| Package {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        credits: credits + 10 * (number % 3),
+        bonus: bonus + number % 4,
+        prices: vec![Amount::new(credits - 9 + 13 * (number % 5), currency)],
+        popular: false,
+    });
+    all.collect()
+}
+
 /// The operator's standard, with a price that depends on the seed.
 fn policy(seed: u64) -> Policy {
     let mut policy = Policy::standard();
@@ -92,6 +118,8 @@ fn policy(seed: u64) -> Policy {
     if seed % 5 == 1 {
         policy.spent_credit = SpentCredit::Freeze;
     }
+    policy.refund_approval_above = (seed / 3).is_multiple_of(2).then_some(FREE_REFUND);
+    policy.packages = packages(0, policy.credit_price.currency);
     // What is given away does not run out within a run: the second ledger knows no grants of credits.
     let seconds = 10 * 366 * 86_400;
     let allowance = |credits| Allowance { credits, seconds };
@@ -112,6 +140,7 @@ pub(crate) enum Task {
     Job,
     Reconciliation,
     Look,
+    Turn,
 }
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -219,6 +248,12 @@ impl Node {
         self.open()
     }
 
+    /// The operator changes what is sold together, and starts the node again.
+    pub(crate) fn sell(&mut self, packages: Vec<Package>) -> Result<(), StoreError> {
+        self.policy.packages = packages;
+        self.crash()
+    }
+
     /// The slot on the server that this node has, if it knows one.
     pub(crate) fn slot(&self) -> Option<i64> {
         self.writer().as_ref().and_then(|batch| batch.store.slot())
@@ -235,6 +270,7 @@ impl Node {
             inner.calls.iter_mut().for_each(|call| call.slot = None);
             inner.reader = None;
             inner.looked_to = None;
+            inner.turn = None;
         }
         *self.writer() = None;
         self.next = Next::Well;

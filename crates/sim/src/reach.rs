@@ -88,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) share: Option<Share>,
     /// How far announcements have been looked at.
     pub(crate) looked_to: Option<Place>,
+    /// The number of the turn that this node believes to have.
+    pub(crate) turn: Option<i64>,
     /// The report of the newest reconciliation.
     pub(crate) report: Option<Report>,
     stamp_key: Option<StampKey>,
@@ -113,6 +115,7 @@ impl Reach {
             seen: Seen::new(),
             share: None,
             looked_to: None,
+            turn: None,
             report: None,
             stamp_key: None,
             drawn: 7 + u8::try_from(number).unwrap_or(0),

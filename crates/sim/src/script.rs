@@ -25,6 +25,10 @@ macro_rules! verbs {
 verbs! {
     /// A client asks for a top-up.
     Buy = "buy", 12;
+    /// A client asks for a top-up with a package.
+    BuyPackage = "buy_package", 6;
+    /// The operator changes what is in packages and what they cost, and starts the service again.
+    Reprice = "reprice", 2;
     /// A client asks for a checkout of a top-up.
     Checkout = "checkout", 16;
     /// A client asks for a payment intent for a top-up.
@@ -41,6 +45,8 @@ verbs! {
     Look = "look", 10;
     /// The product charges a user.
     Charge = "charge", 24;
+    /// The product charges for many things in one request.
+    Batch = "batch", 12;
     /// The product reserves credits.
     Hold = "hold", 10;
     /// The product reports how much of a hold was used.
@@ -57,6 +63,8 @@ verbs! {
     Burn = "burn", 8;
     /// An administrator takes a grant of it back.
     Void = "void", 2;
+    /// A user's credits become something else, or the other way round.
+    Exchange = "exchange", 7;
     /// An administrator freezes a wallet, or lifts that.
     Freeze = "freeze", 4;
     /// A user asks for credits to begin with.
@@ -79,6 +87,8 @@ verbs! {
     Grant = "grant", 8;
     /// An administrator asks for a refund.
     Refund = "refund", 8;
+    /// An administrator agrees to a refund, or does not.
+    DecideRefund = "decide_refund", 8;
     /// An administrator gives a top-up up.
     Cancel = "cancel", 2;
     /// A client sends an earlier request again, under its key.
@@ -137,6 +147,8 @@ verbs! {
     Inbox = "inbox", 40;
     /// The ticker looks for what has ended.
     Tick = "tick", 6;
+    /// A node asks whether it is its turn to do what one does for all, or gives that back.
+    Turn = "turn", 8;
     /// Due jobs are claimed and begin.
     Jobs = "jobs", 40;
     /// For a moment all goes well: workers work, calls are answered, the writer writes.
@@ -233,8 +245,8 @@ impl Script {
             }
             Step {
                 verb,
-                which: draw.small(),
-                how: draw.small(),
+                which: small(&mut draw),
+                how: small(&mut draw),
                 node: u32::try_from(draw.below(nodes as u64)).unwrap_or(0),
             }
         });
@@ -243,8 +255,16 @@ impl Script {
     }
 }
 
+/// From 0 to 999: enough for whatever a step picks.
+fn small(draw: &mut Draw) -> u32 {
+    u32::try_from(draw.below(1_000)).unwrap_or(0)
+}
+
 /// What half of the runs have nothing of, group by group, so that there is enough of everything in the others.
-const SPECIAL: [&[Verb]; 5] = [
+const SPECIAL: [&[Verb]; 8] = [
+    &[Verb::Batch],
+    &[Verb::Exchange],
+    &[Verb::BuyPackage, Verb::Reprice],
     &[Verb::Freeze],
     &[Verb::Limit, Verb::Unlimit],
     &[Verb::Gift, Verb::Burn, Verb::Void],

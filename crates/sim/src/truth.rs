@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bursar_domain::id::RefundId;
 use serde_json::Value;
 
 use crate::model::{Paying, share};
@@ -22,7 +23,20 @@ pub(crate) fn nothing_invented(run: &Run) -> Result<(), String> {
     }
     once(run, "checkout.session", "payment_id")?;
     once(run, "payment_intent", "payment_id")?;
-    once(run, "refund", "refund_id")
+    once(run, "refund", "refund_id")?;
+    all_agreed(run)
+}
+
+/// No money goes back to which a second administrator has to agree, and has not.
+fn all_agreed(run: &Run) -> Result<(), String> {
+    let made = run.stripe.world.records.objects("refund");
+    for id in made.filter_map(|refund| metadata(refund, "refund_id")) {
+        let ours = RefundId::parse(id).and_then(|id| run.model.refunds.get(&id));
+        if ours.is_some_and(|owed| !owed.is_agreed()) {
+            return Err(format!("{id} was made, and nobody has agreed to it"));
+        }
+    }
+    Ok(())
 }
 
 fn once(run: &Run, kind: &str, name: &str) -> Result<(), String> {

@@ -6,6 +6,7 @@ use super::answer::once;
 use super::{AnswerKey, Context, Reply, RequestHash};
 use crate::charge::{self, Charge, Charged};
 use crate::grant;
+use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
 use crate::state::{Needs, State, Wanted};
 use crate::wallet;
@@ -79,7 +80,9 @@ pub(super) fn charge_all(
     let mut before = all.atomic.then(|| state.save(&all.touched()));
     let mut answers = Vec::with_capacity(all.charges.len());
     for (position, (charge, key)) in all.charges.iter().enumerate() {
-        let (answer, replayed) = once(state, context, key.as_ref(), |state, context| {
+        let key = key.as_ref();
+        let key = key.filter(|_| !planted::is(Bug::BatchKeysForgotten));
+        let (answer, replayed) = once(state, context, key, |state, context| {
             charge::charge(state, context, charge).map(Reply::Charged)
         });
         let answer = match answer {
@@ -90,7 +93,9 @@ pub(super) fn charge_all(
         };
         if let (Err(refusal), Some(before)) = (&answer, before.take_if(|_| answer.is_err())) {
             let why = Box::new(refusal.clone());
-            state.undo(before);
+            if !planted::is(Bug::BatchHalfApplied) {
+                state.undo(before);
+            }
             return Err(Refusal::BatchRefused { position, why });
         }
         answers.push(answer);

@@ -1,15 +1,17 @@
 //! Opening a payment for a top-up, in whichever way the customer pays, and closing it again.
 
+use crate::amount::Amount;
 use crate::command::Context;
 use crate::coupon;
 use crate::id::{PaymentId, TopupId, UserId};
 use crate::job::{self, JobKey, JobKind};
 use crate::payment::{Flow, Payment, PaymentStatus, Returned, STRIPE};
+use crate::planted::{self, Bug};
 use crate::recovery;
 use crate::refusal::Refusal;
 use crate::state::{State, Wanted};
 use crate::time::Time;
-use crate::topup::TopupStatus;
+use crate::topup::{Topup, TopupStatus};
 
 /// In which way the customer pays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +106,7 @@ pub(crate) fn open(
         provider: STRIPE.to_owned(),
         topup: topup.id.clone(),
         user: topup.user.clone(),
-        amount: topup.price,
+        amount: price(context, &topup),
         livemode,
         item_name: context.policy.item_name.clone(),
         success_url: way.pages.0,
@@ -134,6 +136,20 @@ pub(crate) fn open(
     job::owe_later(state, now, to_open);
     state.payments.insert(payment.id.clone(), payment.clone());
     Ok(payment)
+}
+
+/// What was agreed when the top-up was made.
+fn price(context: &Context<'_>, topup: &Topup) -> Amount {
+    if planted::is(Bug::PriceOfTheDay)
+        && let Some(id) = &topup.package
+        && let Some(price) = context
+            .policy
+            .package(id)
+            .and_then(|it| it.price_in(topup.price.unit))
+    {
+        return price;
+    }
+    topup.price
 }
 
 fn is_same(payment: &Payment, way: &Way) -> bool {

@@ -166,6 +166,7 @@ impl Model {
             user: user.clone(),
             credits: topup.credits,
             bonus: 0,
+            package: None,
             coupon: None,
             price: topup.price.minor,
             paid_by: None,

@@ -1,20 +1,22 @@
 //! What should have been answered, command by command.
 
 use bursar_domain::amount::Unit;
-use bursar_domain::charge::{Charge, Price};
+use bursar_domain::charge::Price;
 use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::grant::CreateGrant;
 use bursar_domain::hold::{CreateHold, HoldStatus, Overage};
 use bursar_domain::id::{HoldId, TopupId, UserId};
 use bursar_domain::payment::Flow;
-use bursar_domain::refund::{RefundStatus, RequestRefund};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 use bursar_domain::topup::{CreateTopup, Wish};
 
 use super::limit::subjects;
-use super::wallet::{OVERDRAFT, out_of_range};
-use super::{Bought, Held, Model, Owed, Paying};
+use super::wallet::out_of_range;
+use super::{Bought, Held, Model, Paying};
+
+/// The least that is sold by number.
+const CREDITS_LEAST: i64 = 50;
 
 /// An answer as it was given.
 pub(crate) type Outcome = Result<Reply, Refusal>;
@@ -74,14 +76,13 @@ impl Model {
             }
             Command::SetAutoTopup(wish) => self.set_auto(wish, outcome),
             Command::EndAutoTopup(user) => self.end_auto(user, outcome),
-            Command::Charge(charge) if charge.unit != Unit::CREDIT => {
-                self.charge_lots(charge, outcome, now)
-            }
             Command::CreateGrant(terms) if terms.amount.unit != Unit::CREDIT => {
                 self.create_lot(terms, outcome, now)
             }
             Command::VoidGrant { grant, .. } => self.void_lot(*grant, outcome, now),
             Command::Charge(charge) => self.charge(charge, outcome, now),
+            Command::ChargeAll(all) => self.charge_all(all, outcome, now),
+            Command::Exchange(wish) => self.exchange(wish, outcome, now),
             Command::SetFrozen { user, frozen, .. } => self.set_frozen(user, *frozen, outcome),
             Command::Bonus(asked) => self.bonus(asked, outcome, now),
             Command::SetLimit(wish) => self.set_limit(wish, outcome, now),
@@ -121,6 +122,10 @@ impl Model {
             }
             Command::CreateGrant(terms) => self.create_grant(terms, outcome),
             Command::RequestRefund(wish) => self.request_refund(wish, outcome),
+            Command::DecideRefund { refund, agrees, by } => {
+                self.decide_refund((refund, *agrees), by, outcome)
+            }
+            Command::Turn(step) => self.turn.take(*step, outcome, now),
             _ => self.take_told(command, outcome, now),
         }
     }
@@ -138,30 +143,38 @@ impl Model {
         outcome: &Outcome,
         now: Time,
     ) -> Result<(), String> {
-        let Wish::Credits(credits) = wish.wish else {
-            return Ok(());
-        };
-        let (cents, many) = self.price;
-        let price = (credits * cents + many - 1) / many;
-        let plain = if credits < 50 {
-            Err(out_of_range())
-        } else {
-            Ok((price, 0))
+        let plain = match &wish.wish {
+            Wish::Credits(credits) if *credits < CREDITS_LEAST => Err(out_of_range()),
+            Wish::Credits(credits) => {
+                let (cents, many) = self.price;
+                let price = (credits * cents + many - 1) / many;
+                Ok((*credits, 0, price))
+            }
+            Wish::Package(id) => {
+                let package = self.packages.iter().find(|package| package.id == *id);
+                let package = package.ok_or_else(|| Refusal::PackageNotFound { id: id.clone() });
+                package.map(|it| (it.credits, it.bonus, it.prices[0].minor))
+            }
+            Wish::Money { .. } => return Ok(()),
         };
         let expected = match &wish.coupon {
-            Some(code) => plain.and_then(|_| self.with_coupon((code, &wish.user), price, now)),
+            Some(code) => plain.and_then(|(credits, bonus, price)| {
+                let (price, more) = self.with_coupon((code, &wish.user), price, now)?;
+                Ok((credits, bonus + more, price))
+            }),
             None => plain,
         };
         match (&expected, outcome) {
-            (Ok((price, bonus)), Ok(Reply::Topup(topup)))
-                if (topup.credits, topup.bonus) == (credits, *bonus)
-                    && topup.price.minor == *price =>
+            (Ok((credits, bonus, price)), Ok(Reply::Topup(topup)))
+                if (topup.credits, topup.bonus, topup.price.minor)
+                    == (*credits, *bonus, *price) =>
             {
                 let bought = Bought {
                     user: wish.user.clone(),
-                    credits,
+                    credits: *credits,
                     bonus: *bonus,
                     price: *price,
+                    package: topup.package.clone(),
                     coupon: wish.coupon.clone(),
                     paid_by: None,
                 };
@@ -214,35 +227,6 @@ impl Model {
         }
     }
 
-    fn charge(&mut self, charge: &Charge, outcome: &Outcome, now: Time) -> Result<(), String> {
-        let Price::Exactly(amount) = charge.price else {
-            return Ok(());
-        };
-        let floor = if charge.allow_debt { OVERDRAFT } else { 0 };
-        let subjects = subjects(&charge.user, &charge.spender);
-        self.learn_frozen(&charge.user, outcome, true);
-        let expected = self
-            .limits_allow(&subjects, now, |_| amount)
-            .and_then(|()| self.covers(&charge.user, amount, floor));
-        let is_allowed = expected.is_ok();
-        same(charge, &expected, outcome)?;
-        if is_allowed {
-            self.spend(&charge.user, amount);
-            self.limits_count(&subjects, now, |_| (amount, 0));
-        }
-        let balance = self.balance(&charge.user);
-        match outcome {
-            Ok(Reply::Charged(charged))
-                if charged.amount != amount || charged.balance != balance =>
-            {
-                Err(format!(
-                    "a charge of {amount} that leaves {balance} was answered {charged:?}"
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn create_hold(
         &mut self,
         wish: &CreateHold,
@@ -282,54 +266,6 @@ impl Model {
         same(terms, &Ok(()), outcome)?;
         self.give(&terms.user, terms.amount.minor);
         Ok(())
-    }
-
-    fn request_refund(&mut self, wish: &RequestRefund, outcome: &Outcome) -> Result<(), String> {
-        let expected = self.refundable(wish);
-        match (&expected, outcome) {
-            (Ok(amount), Ok(Reply::Refund(refund)))
-                if refund.amount.minor == *amount && refund.status == RefundStatus::Requested =>
-            {
-                let owed = Owed {
-                    payment: wish.payment.clone(),
-                    amount: *amount,
-                    bound: None,
-                    refused: false,
-                };
-                self.refunds.insert(refund.id.clone(), owed);
-                Ok(())
-            }
-            (Ok(_), _) => Err(format!(
-                "{wish:?} should be {expected:?} and was answered {outcome:?}"
-            )),
-            (Err(_), _) => same(wish, &expected.map(drop), outcome),
-        }
-    }
-
-    fn refundable(&self, wish: &RequestRefund) -> Result<i64, Refusal> {
-        let paying = self
-            .payments
-            .get(&wish.payment)
-            .ok_or(Refusal::PaymentNotFound)?;
-        if !paying.paid {
-            let status = bursar_domain::payment::PaymentStatus::Pending;
-            return Err(Refusal::PaymentNotPaid { status });
-        }
-        let owed = self
-            .refunds
-            .values()
-            .filter(|owed| owed.payment == wish.payment && owed.bound.is_none() && !owed.refused);
-        let owed: i64 = owed.map(|owed| owed.amount).sum();
-        let left = paying.amount - owed - paying.refunded() - paying.disputed().max(0);
-        if left <= 0 {
-            return Err(Refusal::NothingToRefund);
-        }
-        let amount = wish.amount.unwrap_or(left);
-        if (1..=left).contains(&amount) {
-            Ok(amount)
-        } else {
-            Err(out_of_range())
-        }
     }
 }
 

@@ -60,7 +60,8 @@ impl Model {
         }
         let state = match outcome {
             Err(Refusal::WalletFrozen) => Frozen::Yes,
-            Ok(Reply::Charged(_) | Reply::Hold(_)) | Err(Refusal::InsufficientCredits { .. })
+            Ok(Reply::Charged(_) | Reply::Hold(_) | Reply::Exchanged(_))
+            | Err(Refusal::InsufficientCredits { .. })
                 if was_asked =>
             {
                 Frozen::No

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use bursar_domain::charge::{Charge, Price};
 use bursar_domain::command::Reply;
 use bursar_domain::grant::{CreateGrant, GrantEnd, RollOver};
 use bursar_domain::id::{GrantId, UserId};
@@ -137,12 +136,33 @@ impl Model {
         };
         let expected = if is_late { Err(misfit) } else { Ok(()) };
         same(terms, &expected, outcome)?;
-        let Ok(Reply::Grant(grant)) = outcome else {
-            return Ok(());
-        };
+        if let Ok(Reply::Grant(grant)) = outcome {
+            self.add_lot(grant.id, terms, now);
+        }
+        Ok(())
+    }
+
+    /// Whether so much of these wallets can be spent.
+    pub(super) fn lots_cover(&self, user: &UserId, amount: i64, now: Time) -> Result<(), Refusal> {
+        let (_, available) = self.euros(user, now);
+        let missing = amount - available;
+        if missing > 0 {
+            return Err(Refusal::InsufficientCredits { available, missing });
+        }
+        Ok(())
+    }
+
+    /// Takes an amount that is there; what each grant has paid.
+    pub(super) fn take_lots(&mut self, user: &UserId, amount: i64, now: Time) -> Vec<i64> {
+        self.lots.close(user, now);
+        self.lots.take(user, amount, now)
+    }
+
+    /// Adds what was given; what has expired is booked before.
+    pub(super) fn add_lot(&mut self, id: GrantId, terms: &CreateGrant, now: Time) {
         self.lots.close(&terms.user, now);
         let lot = Lot {
-            id: Some(grant.id),
+            id: Some(id),
             priority: terms.priority,
             starts: terms.starts_at,
             expires: terms.expires_at,
@@ -152,39 +172,6 @@ impl Model {
         let lots = self.lots.of.entry(terms.user.clone()).or_default();
         lots.push(lot);
         lots.sort_by_key(Lot::order);
-        Ok(())
-    }
-
-    pub(super) fn charge_lots(
-        &mut self,
-        charge: &Charge,
-        outcome: &Outcome,
-        now: Time,
-    ) -> Result<(), String> {
-        let Price::Exactly(amount) = charge.price else {
-            return Ok(());
-        };
-        let (_, available) = self.euros(&charge.user, now);
-        let missing = amount - available;
-        let expected = if missing > 0 {
-            Err(Refusal::InsufficientCredits { available, missing })
-        } else {
-            Ok(())
-        };
-        same(charge, &expected, outcome)?;
-        let Ok(Reply::Charged(charged)) = outcome else {
-            return Ok(());
-        };
-        self.lots.close(&charge.user, now);
-        let paid = self.lots.take(&charge.user, amount, now);
-        let parts: Vec<i64> = charged.parts.iter().map(|part| part.amount).collect();
-        let (balance, _) = self.euros(&charge.user, now);
-        if (&paid, balance, 0) == (&parts, charged.balance, charged.debt) {
-            return Ok(());
-        }
-        Err(format!(
-            "grants should have paid {paid:?} and {balance} be left, and the answer is {charged:?}"
-        ))
     }
 
     pub(super) fn void_lot(

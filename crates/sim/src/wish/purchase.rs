@@ -6,11 +6,11 @@ use bursar_domain::command::Command;
 use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::intent::{ChargeCard, OpenIntent};
 use bursar_domain::journal::Remark;
-use bursar_domain::refund::RequestRefund;
-use bursar_domain::topup::CreateTopup;
+use bursar_domain::topup::{CreateTopup, Wish};
 
 use crate::client::user;
 use crate::model::Model;
+use crate::node::PACKAGES;
 use crate::script::{Step, Verb};
 use crate::stripe::{Stripe, pick, pick_recent};
 
@@ -26,6 +26,16 @@ pub(super) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             Command::CreateTopup(CreateTopup {
                 coupon: coupon.cloned(),
                 ..CreateTopup::plain(user, 40 + how)
+            })
+        }
+        Verb::BuyPackage => {
+            let coupons = model.coupons();
+            let coupon = pick(&coupons, step.which / 3).filter(|_| how % 4 == 1);
+            let package = PACKAGES[step.how as usize % PACKAGES.len()];
+            Command::CreateTopup(CreateTopup {
+                wish: Wish::Package(package.to_owned()),
+                coupon: coupon.cloned(),
+                ..CreateTopup::plain(user, 0)
             })
         }
         Verb::Checkout => {
@@ -70,16 +80,6 @@ pub(super) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             user,
         }),
         Verb::EndAuto => Command::EndAutoTopup(user),
-        Verb::Refund => {
-            let payments: Vec<_> = model.known.iter().map(|(_, payment)| payment).collect();
-            Command::RequestRefund(RequestRefund {
-                payment: (*pick_recent(&payments, step.which)?).clone(),
-                amount: (!step.how.is_multiple_of(3)).then_some(1 + how / 3),
-                reason: String::new(),
-                by: "admin".to_owned(),
-                remark,
-            })
-        }
         Verb::Cancel => {
             let topups: Vec<_> = model.topups.keys().collect();
             Command::CancelTopup {

@@ -3,6 +3,7 @@
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::command::Command;
+use bursar_domain::exchange::Exchange;
 use bursar_domain::grant::{Category, CreateGrant, RollOver, Source};
 use bursar_domain::hold::{CreateHold, Overage};
 use bursar_domain::id::UserId;
@@ -41,6 +42,7 @@ pub(super) fn command(step: Step, model: &Model) -> Option<Command> {
             unit: euro()?,
             ..charge(user, 1 + how / 4, false)
         }),
+        Verb::Exchange => Command::Exchange(exchange(user, step)?),
         Verb::Progress | Verb::Extend | Verb::Settle | Verb::Release => {
             let holds: Vec<_> = model.holds.keys().copied().collect();
             let hold = *pick_recent(&holds, step.which)?;
@@ -129,6 +131,28 @@ fn gift(user: UserId, step: Step, now: i64) -> Option<CreateGrant> {
     })
 }
 
+/// Credits for euros or euros for credits, at a rate that seldom divides evenly.
+fn exchange(user: UserId, step: Step) -> Option<Exchange> {
+    let how = i64::from(step.how);
+    let rate = [2, 3, 7][step.which as usize / 3 % 3];
+    let euros = Amount::new(how / 8, euro()?);
+    let credits = Amount::credits(how / 8 * rate / 5);
+    let (give, get) = match how % 8 {
+        0..4 => (euros, credits),
+        4..7 => (credits, euros),
+        _ => (credits, Amount::credits(how / 8)),
+    };
+    let category = [Category::Promotional, Category::Paid][step.how as usize % 2];
+    let remark = Remark::default();
+    Some(Exchange {
+        user,
+        give,
+        get,
+        category,
+        remark,
+    })
+}
+
 /// For whom the product spends.
 fn spender(step: Step) -> Spender {
     Spender {
@@ -147,7 +171,7 @@ fn named(kind: SubjectKind, name: &str) -> Subject {
     }
 }
 
-fn charge(user: UserId, amount: i64, allow_debt: bool) -> Charge {
+pub(super) fn charge(user: UserId, amount: i64, allow_debt: bool) -> Charge {
     Charge {
         user,
         unit: Unit::CREDIT,
