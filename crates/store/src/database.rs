@@ -76,10 +76,16 @@ impl Database {
 
     /// Opens the database for reading. A store must have brought it up to date.
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        match self {
-            Self::File(path) => Reader::open_sqlite(path),
-            Self::Server(_) => Ok(Reader::over(self.connect()?)),
+        let mut reader = match self {
+            Self::File(path) => Reader::open_sqlite(path)?,
+            Self::Server(_) => Reader::over(self.connect()?),
+        };
+        if !migrate::has_begun(reader.connection())? {
+            return Err(StoreError::Unusable(format!(
+                "there are no books at {self} yet"
+            )));
         }
+        Ok(reader)
     }
 
     /// What moves the write-ahead log of a file into it; a server does that by itself.

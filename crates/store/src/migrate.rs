@@ -50,13 +50,21 @@ fn translated(sql: &str) -> String {
     text
 }
 
+/// Whether anybody has ever begun to make a schema here.
+pub(crate) fn has_begun(connection: &mut dyn Connection) -> Result<bool, StoreError> {
+    let tables = match connection.dialect() {
+        Dialect::Sqlite => "SELECT name FROM sqlite_master WHERE name = 'migration'",
+        Dialect::Postgres => {
+            "SELECT table_name FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = 'migration'"
+        }
+    };
+    Ok(!connection.rows(tables, vec![])?.is_empty())
+}
+
 /// Brings the schema up to date. Refuses a database made by a newer program, and one whose migrations were others.
 pub(crate) fn run(connection: &mut dyn Connection) -> Result<(), StoreError> {
     let dialect = connection.dialect();
-    match dialect {
-        Dialect::Sqlite => connection.run_script(CREATE_HISTORY)?,
-        Dialect::Postgres => connection.run_script(&translated(CREATE_HISTORY))?,
-    }
     // Of several nodes that start together one makes a step, and the others find it made.
     while let Err(error) = run_once(connection, dialect) {
         if !matches!(error, StoreError::Conflict(_)) {
@@ -67,6 +75,14 @@ pub(crate) fn run(connection: &mut dyn Connection) -> Result<(), StoreError> {
 }
 
 fn run_once(connection: &mut dyn Connection, dialect: Dialect) -> Result<(), StoreError> {
+    let create = match dialect {
+        Dialect::Sqlite => CREATE_HISTORY.to_owned(),
+        Dialect::Postgres => translated(CREATE_HISTORY),
+    };
+    // To PostgreSQL IF NOT EXISTS is no promise: of two who make the table at the same time one is refused, and then finds it.
+    connection
+        .run_script(&create)
+        .or_else(|_| connection.run_script(&create))?;
     let history = connection.rows(HISTORY, vec![])?;
     for (position, row) in history.iter().enumerate() {
         let (name, digest) = (row.text(0)?, row.text(1)?);

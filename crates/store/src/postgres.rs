@@ -328,8 +328,9 @@ impl Connection for Postgres {
         self.in_transaction = false;
         self.look();
         self.word("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        // It holds no locks, and whoever reads for long may write to a slow place in between.
+        // It holds no locks, and whoever reads for long may write to a slow place in between, or read a large table as it comes.
         self.word("SET LOCAL idle_in_transaction_session_timeout = '10min'")?;
+        self.word("SET LOCAL statement_timeout = '10min'")?;
         self.in_transaction = true;
         Ok(())
     }

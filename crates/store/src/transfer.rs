@@ -31,13 +31,14 @@ pub struct Transferred {
 pub fn run(from: &Database, to: &Database) -> Result<Transferred, StoreError> {
     let (Database::File(_), Database::Server(_)) = (from, to) else {
         return Err(StoreError::Unusable(
-            "books are moved from sqlite://PATH to postgres://…".to_owned(),
+            "books are moved from sqlite://PATH to postgres://…, and not the other way".to_owned(),
         ));
     };
+    // Before the writer would make a file that is not there.
+    let mut source = from.reader()?;
     // Held to the end: nobody else writes into the file meanwhile.
     let mut store = Store::open(from.connect()?)?;
     store.catch_up()?;
-    let mut source = from.reader()?;
     let mut target = to.connect()?;
     migrate::run(target.as_mut())?;
     target.begin()?;

@@ -180,9 +180,10 @@ fn nothing_is_waited_for_without_end() {
         assert_eq!(rows.unwrap()[0].text(0).unwrap(), value, "{name}");
     }
     postgres.begin_reading().unwrap();
-    let sql = "SELECT current_setting('idle_in_transaction_session_timeout')";
-    let rows = postgres.rows(sql, vec![]).unwrap();
-    assert_eq!(rows[0].text(0).unwrap(), "10min");
+    for name in ["idle_in_transaction_session_timeout", "statement_timeout"] {
+        let rows = postgres.rows("SELECT current_setting($1)", vec![name.into()]);
+        assert_eq!(rows.unwrap()[0].text(0).unwrap(), "10min", "{name}");
+    }
     postgres.rollback().unwrap();
     let unavailable = |outcome: Result<Vec<Row>, StoreError>, why: &str| {
         let error = outcome.unwrap_err();

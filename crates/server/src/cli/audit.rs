@@ -33,7 +33,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let database = database(arguments.data)?;
     let mut reader = database
         .reader()
-        .with_context(|| format!("there is no database to audit at {database}"))?;
+        .with_context(|| format!("{database} cannot be audited"))?;
     let books_are_right = books(&mut reader)?;
     if arguments.digest {
         say(format_args!(

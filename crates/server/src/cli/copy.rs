@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use bursar_store::{Database, transfer};
 
 use super::say;
@@ -17,10 +18,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (from, to) = (
-        Database::parse(&arguments.from)?,
-        Database::parse(&arguments.to)?,
-    );
+    let from = Database::parse(&arguments.from).context("--from")?;
+    let to = Database::parse(&arguments.to).context("--to")?;
     let moved = transfer::run(&from, &to)?;
     say(format_args!(
         "{} rows are at {to} now\nbooks   {}\njournal {}\nboth digests are the same on both sides\n",

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bursar_store::Database;
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::DATABASE;
@@ -119,7 +120,9 @@ fn data_folder(flag: Option<String>) -> PathBuf {
 fn database(flag: Option<String>) -> anyhow::Result<Database> {
     let (values, _) = Values::read(&Sources::of_process(None));
     match values.get("database_url") {
-        Some(url) if flag.is_none() && !url.value.is_empty() => Ok(Database::parse(&url.value)?),
+        Some(url) if flag.is_none() && !url.value.is_empty() => {
+            Database::parse(&url.value).context("DATABASE_URL")
+        }
         _ => Ok(data_folder(flag).join(DATABASE).into()),
     }
 }

@@ -86,9 +86,14 @@ impl std::fmt::Display for Address {
     }
 }
 
+/// What may stand behind the `?`.
+const SETTINGS: &str = "host, port, user, password, dbname, schema, sslmode, sslrootcert, sslcert, sslkey, channel_binding, \
+                        application_name, target_session_attrs";
+
 fn bad(what: &str) -> StoreError {
     StoreError::Unusable(format!(
-        "DATABASE_URL cannot be read: {what}; it looks like postgres://user:password@host:5432/database?sslmode=verify-full"
+        "the database's address cannot be read: {what}; it looks like \
+         postgres://user:password@host:5432/database?sslmode=verify-full"
     ))
 }
 
@@ -99,17 +104,12 @@ fn decoded(text: &str) -> Result<String, StoreError> {
 }
 
 impl Address {
-    /// Whether this text is meant for PostgreSQL.
-    pub fn is_meant(url: &str) -> bool {
-        url.starts_with("postgres://") || url.starts_with("postgresql://")
-    }
-
     /// Reads the text of `DATABASE_URL`.
     pub fn parse(url: &str) -> Result<Self, StoreError> {
         let rest = url
             .strip_prefix("postgres://")
             .or_else(|| url.strip_prefix("postgresql://"))
-            .ok_or_else(|| bad("it does not begin with postgres://"))?;
+            .ok_or_else(|| bad("it begins with neither postgres:// nor sqlite://"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         // Then the password was cut at one of these, and its pieces must not be repeated in an error about something else.
@@ -132,8 +132,18 @@ impl Address {
             channel_binding: ChannelBinding::Prefer,
             schema: None,
         };
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            address.set(name, decoded(value)?)?;
+        let mut ports = None;
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        for (name, value) in pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
+            let value = decoded(value)?;
+            match name {
+                // Of the hosts, wherever in the list they stand.
+                "port" => ports = Some(value),
+                _ => address.set(name, value)?,
+            }
+        }
+        if let Some(ports) = ports {
+            address.listen_at(&ports)?;
         }
         if address.user.is_empty() {
             return Err(bad("it names no user"));
@@ -153,10 +163,6 @@ impl Address {
     fn set(&mut self, name: &str, value: String) -> Result<(), StoreError> {
         match name {
             "host" => self.places = places(&value)?,
-            "port" => {
-                let port = value.parse().map_err(|_| bad("the port is no number"))?;
-                self.places.iter_mut().for_each(|place| place.port = port);
-            }
             "user" => self.user = value,
             "password" => self.password = value,
             "dbname" => self.database = value,
@@ -182,33 +188,60 @@ impl Address {
                     _ => return Err(bad("sslmode is unknown")),
                 };
             }
-            // Always so here.
-            "target_session_attrs" | "application_name" => {}
+            "application_name" => {}
+            "target_session_attrs" => {
+                if !["any", "read-write", "primary"].contains(&value.as_str()) {
+                    return Err(bad(
+                        "target_session_attrs must be read-write: only the primary is used",
+                    ));
+                }
+            }
             // Whatever else stands there may be a piece of a password.
             _ if name
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
             {
-                return Err(bad(&format!("the setting {name} is unknown")));
+                return Err(bad(&format!(
+                    "the setting {name} is unknown, known are {SETTINGS}"
+                )));
             }
             _ => return Err(bad("what follows the ? is no list of settings")),
         }
         Ok(())
     }
+
+    /// One port for all hosts, or one for each.
+    fn listen_at(&mut self, ports: &str) -> Result<(), StoreError> {
+        let ports: Vec<u16> = ports.split(',').map(port).collect::<Result<_, _>>()?;
+        if ports.len() != 1 && ports.len() != self.places.len() {
+            return Err(bad("there are more ports than hosts, or fewer"));
+        }
+        let ports = ports.iter().cycle();
+        for (place, port) in self.places.iter_mut().zip(ports) {
+            place.port = *port;
+        }
+        Ok(())
+    }
+}
+
+fn port(text: &str) -> Result<u16, StoreError> {
+    text.parse().map_err(|_| bad("the port is no number"))
 }
 
 fn places(hosts: &str) -> Result<Vec<Place>, StoreError> {
     let hosts = hosts.split(',').filter(|host| !host.is_empty());
     hosts
         .map(|host| {
-            // An IPv6 address stands in brackets.
-            let (host, port) = match host.rsplit_once(':') {
-                Some((name, port)) if !port.ends_with(']') => (name, port),
+            // With a port an IPv6 address stands in brackets.
+            let (host, number) = match host.rsplit_once(':') {
+                Some((name, number)) if !name.contains(':') || name.ends_with(']') => {
+                    (name, number)
+                }
                 _ => (host, "5432"),
             };
             Ok(Place {
                 host: decoded(host.trim_matches(['[', ']']))?,
-                port: port.parse().map_err(|_| bad("the port is no number"))?,
+                port: port(number)?,
             })
         })
         .collect()
@@ -241,6 +274,29 @@ mod tests {
     }
 
     #[test]
+    fn ports_belong_to_hosts_wherever_they_stand() {
+        let of = |url: &str| {
+            let places = Address::parse(url).unwrap().places;
+            let places = places.iter();
+            let places: Vec<String> = places
+                .map(|place| format!("{} {}", place.host, place.port))
+                .collect();
+            places.join(", ")
+        };
+        for (url, expected) in [
+            ("postgres://u@/d?port=6432&host=/run/pg", "/run/pg 6432"),
+            ("postgres://u@/d?host=/run/pg&port=6432", "/run/pg 6432"),
+            ("postgres://u@%2Frun%2Fpg:6432/d", "/run/pg 6432"),
+            ("postgres://u@/d?host=::1&port=6432", "::1 6432"),
+            ("postgres://u@[::1]/d", "::1 5432"),
+            ("postgres://u@/d?host=a,b&port=1,2", "a 1, b 2"),
+            ("postgres://u@a:7,b/d?port=1", "a 1, b 1"),
+        ] {
+            assert_eq!(of(url), expected, "{url}");
+        }
+    }
+
+    #[test]
     fn an_address_that_says_too_little_is_refused() {
         for url in [
             "mysql://root@localhost",
@@ -249,13 +305,20 @@ mod tests {
             "postgres://bursar@host:port/books",
             "postgres://bursar@host/books?sslmode=maybe",
             "postgres://bursar@host/books?speed=fast",
+            "postgres://bursar@host/books?sslmode",
+            "postgres://bursar@host/books?target_session_attrs=standby",
+            "postgres://bursar@host/books?port=1,2",
+            "postgres://bursar@host/books?port=",
             "postgres://bursar@host/books?sslcert=/etc/bursar.pem",
             "postgres://bursar@host/books?channel_binding=maybe",
             "postgres://bursar:secret?speed=secret@host/books",
             "postgres://bursar:sec/ret@host/books",
         ] {
             let refused = Address::parse(url).unwrap_err().to_string();
-            assert!(refused.contains("DATABASE_URL"), "{url}: {refused}");
+            assert!(
+                refused.contains("the database's address"),
+                "{url}: {refused}"
+            );
             assert!(!refused.contains("secret"), "{url}: {refused}");
         }
     }

@@ -16,10 +16,12 @@ use super::value::{Arrived, Refusal};
 use super::wire::Wire;
 use crate::connection::StoreError;
 
-/// A commit that is answered is on disk. The last rows say whether the server takes no writes, which a standby does not.
+/// A commit that is answered is on disk. The last row says whether the server takes no writes, which a standby does not, and how the
+/// database keeps texts.
 const SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; \
                         SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
-                        WHERE current_setting('synchronous_commit') = 'off'; SHOW transaction_read_only";
+                        WHERE current_setting('synchronous_commit') = 'off'; \
+                        SELECT current_setting('transaction_read_only') || ' ' || current_setting('server_encoding')";
 
 /// All that a batch reads it finds by an index. A server that has not counted the rows of a young table yet would read all of it for
 /// each batch, until autovacuum comes by.
@@ -104,10 +106,10 @@ impl Session {
         };
         match session
             .sign_in(address)
-            .and_then(|()| session.takes_writes(patience))
+            .and_then(|()| session.unfit(patience))
         {
-            Ok(true) => Ok(session),
-            Ok(false) => Err("it is not the primary and takes no writes".to_owned()),
+            Ok(None) => Ok(session),
+            Ok(Some(why)) => Err(why),
             Err(Trouble::Refused(refusal)) => Err(refusal.text),
             Err(Trouble::Lost(error)) => Err(error.to_string()),
         }
@@ -140,10 +142,10 @@ impl Session {
         Ok(())
     }
 
-    /// Makes the settings of every connection; whether the server takes writes. Asked for, not believed from what a server tells
-    /// about itself at the sign-in: a pooler in between tells less.
-    fn takes_writes(&mut self, patience: Patience) -> Result<bool, Trouble> {
-        let mut read_only = None;
+    /// Makes the settings of every connection. Why the server cannot be used, if it cannot: asked for, not believed from what a server
+    /// tells about itself at the sign-in, because a pooler in between tells less.
+    fn unfit(&mut self, patience: Patience) -> Result<Option<String>, Trouble> {
+        let mut last = String::new();
         let plans = match patience {
             Patience::Writing => BY_INDEX,
             Patience::Reading => "",
@@ -151,11 +153,18 @@ impl Session {
         let settings = patience.settings() + plans + SETTINGS;
         self.show_script(&settings, &mut |row| {
             let column = row.ranges().next()?.flatten();
-            read_only = column.map(|range| row.buffer()[range] == *b"on");
+            let text = column.map_or(&[][..], |range| &row.buffer()[range]);
+            last = String::from_utf8_lossy(text).into_owned();
             Ok(())
         })?;
         self.wire.wait_for(patience.answer())?;
-        Ok(read_only == Some(false))
+        Ok(match last.split_once(' ') {
+            Some(("off", "UTF8")) => None,
+            Some(("off", encoding)) => Some(format!(
+                "the database keeps texts in {encoding}, and not all texts can be kept in it: make one with ENCODING 'UTF8'"
+            )),
+            _ => Some("it is not the primary and takes no writes".to_owned()),
+        })
     }
 
     /// The statement, prepared now if it has not been before. What waits to be sent goes on waiting.
