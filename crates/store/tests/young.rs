@@ -46,8 +46,9 @@ fn nodes_that_start_at_the_same_moment_find_one_schema() {
 fn a_database_that_cannot_keep_all_texts_is_not_used() {
     let mut postgres = Postgres::open(server().fresh()).unwrap();
     for (name, encoding) in [("western", "LATIN1"), ("anything", "SQL_ASCII")] {
-        let make =
-            format!("CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'");
+        let make = format!(
+            "CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C' LOCALE_PROVIDER libc"
+        );
         postgres.run_script(&make).unwrap();
         let address = Address::parse(&server().url(name, None)).unwrap();
         let refused = Postgres::open(address).unwrap_err().to_string();

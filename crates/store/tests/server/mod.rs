@@ -14,12 +14,17 @@ use std::time::{Duration, Instant};
 use bursar_store::connection::{Connection as _, Parameters};
 use bursar_store::postgres::{Address, Postgres};
 
-/// Faster, and lost with the machine, as the folder is.
+/// Faster, and lost with the machine, as the folder is. And as strange as an administrator may have set a server up: nothing may depend
+/// on how it writes dates and bytes, reads texts, plans, or in which zone it is.
 pub(crate) const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=90 \
-                        -c autovacuum=off -c listen_addresses= -c deadlock_timeout=200ms";
+                        -c autovacuum=off -c listen_addresses= -c deadlock_timeout=200ms \
+                        -c standard_conforming_strings=off -c DateStyle=German -c TimeZone=Asia/Kathmandu -c bytea_output=escape \
+                        -c array_nulls=off -c transform_null_equals=on -c default_transaction_isolation='repeatable read' \
+                        -c synchronous_commit=off -c extra_float_digits=-15 -c IntervalStyle=sql_standard";
 
-/// A folder `data` with nothing in it yet.
-const INITDB: &str = "initdb -D data -U bursar --auth=trust --no-sync --no-locale -E UTF8";
+/// A folder `data` with nothing in it yet. Texts sort neither by bytes nor by the system's locale.
+const INITDB: &str = "initdb -D data -U bursar --auth=trust --no-sync -E UTF8 \
+                      --locale=C.UTF-8 --locale-provider=icu --icu-locale=de-DE-u-kn-kf-upper";
 
 pub(crate) struct Server {
     folder: PathBuf,
