@@ -160,6 +160,8 @@ impl Connection {
         });
         let connection = http1::Builder::new()
             .header_read_timeout(None)
+            // Whoever has said everything may close his side, and is answered all the same.
+            .half_close(true)
             .max_header_size(HEAD_MAX)
             .max_buf_size(BUFFER_MAX)
             .serve_connection(TokioIo::new(stream), service);

@@ -22,8 +22,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bursar_store::Database;
 use anyhow::Context as _;
+use bursar_store::Database;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::DATABASE;

@@ -165,6 +165,29 @@ async fn a_handler_may_take_longer_than_clients() {
     assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
 }
 
+/// A client that has said everything may close its side of the connection. One that is gone costs nothing but its request.
+#[tokio::test]
+async fn who_closes_his_side_behind_a_request_is_answered() {
+    let address = open(bounds(PATIENT)).await;
+    let slow = "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
+    let body = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
+    for (text, answers) in [
+        (slow, 1),
+        (body, 1),
+        (&[slow, body].concat(), 2),
+        (&body[..body.len() - 1], 1),
+        (&slow[..20], 0),
+        ("", 0),
+    ] {
+        let mut stream = connect(address).await;
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answered = rest(&mut stream).await;
+        let count = answered.matches("HTTP/1.1 ").count();
+        assert_eq!(count, answers, "{text:?}: {answered}");
+    }
+}
+
 /// A connection whose buffers hold little.
 async fn connect_small(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
