@@ -45,7 +45,7 @@ describe('stripe listen', { skip }, () => {
   let secret;
   before(async () => {
     listener = stripe(['listen', '--all-snapshot', '--forward-to', receiver.url, '--skip-verify']);
-    secret = await listener.line((text) => /Ready!.*(whsec_\w+)/.exec(text)?.[1], 30);
+    secret = await listener.line((text) => /Ready!.*(whsec_\w+)/.exec(text)?.[1]);
   });
   after(() => listener.stop());
 

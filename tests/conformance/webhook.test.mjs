@@ -129,7 +129,7 @@ test('a failed delivery is tried again with a fresh signature', async () => {
   shaky.answerWith = () => (failures-- > 0 ? 500 : 200);
   const { id } = await stripe.products.create({ name: 'Retry' });
   const tries = () => shaky.deliveries.filter(({ event }) => event.data.object.id === id);
-  await until(() => tries().length === 1, { what: 'the first attempt' });
+  await until(() => tries().length >= 1, { what: 'the first attempt' });
   await control('clock', { advance_seconds: 3600 });
   await until(() => tries().length >= 2, { what: 'the second attempt' });
   await control('clock', { advance_seconds: 3600 });

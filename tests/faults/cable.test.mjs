@@ -26,7 +26,7 @@ async function shortRun(load, name) {
 }
 
 for (const fault of ['cut', 'lose']) {
-  test(`${fault === 'cut' ? 'cut before' : 'cut after'} each message of a short run`, { timeout: 200_000 }, async (context) => {
+  test(`${fault === 'cut' ? 'cut before' : 'cut after'} each message of a short run`, { timeout: 900_000 }, async (context) => {
     const { site, cables: [cable] } = await open(`sweep_${fault}`, 1, { sells: false });
     const book = new Book();
     const load = new Load(site, book, new Dice(SEED), { clients: 0 });
@@ -56,7 +56,7 @@ for (const fault of ['cut', 'lose']) {
   });
 }
 
-test(`cuts, delays and lost commits at random under load, on two nodes (FAULT_SEED=${SEED})`, { timeout: 300_000 }, async (context) => {
+test(`cuts, delays and lost commits at random under load, on two nodes (FAULT_SEED=${SEED})`, { timeout: 900_000 }, async (context) => {
   const dice = new Dice(SEED);
   const { site, cables: own } = await open('random', 2);
   const book = new Book();

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { after, test } from 'node:test';
 import { Postgres, giveAway } from '../harness/postgres.mjs';
-import { temporaryFolder, until } from '../harness/process.mjs';
+import { atEnd, temporaryFolder, until } from '../harness/process.mjs';
 import { Dice, pause } from '../harness/random.mjs';
 import { Book } from './book.mjs';
 import { Load } from './load.mjs';
@@ -19,13 +19,11 @@ const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 /** How often the disk is full. */
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 2);
 
-const disks = [];
 const sites = [];
 const servers = [];
 after(async () => {
   sites.forEach((site) => site.end());
   await Promise.all(servers.filter(({ isRunning }) => isRunning).map((server) => server.stop('immediate')));
-  disks.forEach((disk) => spawnSync('umount', ['--lazy', disk.folder]));
 });
 
 /** A file system of so many megabytes; nothing where this is not allowed. */
@@ -33,9 +31,9 @@ class Disk {
   static mount(megabytes) {
     const folder = temporaryFolder('disk');
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'tmpfs', folder]).status !== 0) return undefined;
+    atEnd(() => spawnSync('umount', ['--lazy', folder]));
     const disk = new Disk();
     disk.folder = folder;
-    disks.push(disk);
     return disk;
   }
 
@@ -62,13 +60,13 @@ class Disk {
   }
 }
 
-const charge = (site, key) => site.ask(0, 'POST', '/v1/balance/charge', { key, body: { user_id: 'nobody', credits: 1 }, seconds: 40 });
+const charge = (site, key) => site.ask(0, 'POST', '/v1/balance/charge', { key, body: { user_id: 'nobody', credits: 1 } });
 
 /** Lets the disk be full under load, again and again. `full` and `free` do it. */
 async function fillUp(context, site, { full, free, rounds = ROUNDS }) {
   sites.push(site);
   const book = new Book();
-  const load = new Load(site, book, new Dice(SEED), { slowest: 60 });
+  const load = new Load(site, book, new Dice(SEED));
   await load.open();
   load.start();
   for (let round = 0; round < rounds; round += 1) {
@@ -77,19 +75,19 @@ async function fillUp(context, site, { full, free, rounds = ROUNDS }) {
     const before = load.counts.outage;
     await full();
     // What there is room for in files that are there already still goes in.
-    await until(() => load.counts.outage > before + 5, { seconds: 60, what: 'an outage' });
+    await until(() => load.counts.outage > before + 5, { what: 'an outage' });
     const refused = await until(async () => {
       const answer = await charge(site, `full-${round}-${Date.now()}`);
       return answer.status === 503 && answer;
-    }, { seconds: 40, what: 'a no' });
+    }, { what: 'a no' });
     assert.ok(refused.headers['retry-after'], refused.text);
     // A question may be in the same batch as what cannot be written.
-    const asked = await site.ask(0, 'GET', '/v1/balance/users?user_id=hot', { seconds: 40 });
+    const asked = await site.ask(0, 'GET', '/v1/balance/users?user_id=hot');
     assert.ok([200, 503].includes(asked.status), asked.text);
     await free();
     const began = Date.now();
     for (const node of site.nodes.keys())
-      await until(async () => (await site.ask(node, 'POST', '/v1/balance/freeze', { body: { user_id: 'nobody', frozen: round % 2 === 0 } })).status === 200, { seconds: 60, what: `node ${node} to write again` });
+      await until(async () => (await site.ask(node, 'POST', '/v1/balance/freeze', { body: { user_id: 'nobody', frozen: round % 2 === 0 } })).status === 200, { what: `node ${node} to write again` });
     context.diagnostic(`round ${round}: ${load.counts.outage - before} outages; writes again after ${Date.now() - began} ms`);
     load.sellsNoMore = true;
     await load.quiet();
@@ -105,7 +103,7 @@ async function fillUp(context, site, { full, free, rounds = ROUNDS }) {
 
 /** Skips where mounting is not allowed, as in most containers and for those who are not root. */
 const onDisks = (title, run) =>
-  test(`${title} (FAULT_SEED=${SEED})`, { timeout: 300_000 }, async (context) => {
+  test(`${title} (FAULT_SEED=${SEED})`, { timeout: 900_000 }, async (context) => {
     const probe = Disk.mount(1);
     if (!probe) return context.skip('skipped: a file system of its own cannot be mounted here (no root, or a container)');
     return run(context);
@@ -117,7 +115,7 @@ onDisks('a file on a full disk', async (context) => {
   await fillUp(context, site, { full: () => disk.fill(), free: () => disk.empty() });
 });
 
-test(`a file that must not grow (FAULT_SEED=${SEED})`, { timeout: 300_000 }, async (context) => {
+test(`a file that must not grow (FAULT_SEED=${SEED})`, { timeout: 900_000 }, async (context) => {
   const site = await Service.open({ shell: "trap '' XFSZ" });
   const limit = (size) => {
     const set = spawnSync('prlimit', ['--pid', String(site.nodes[0].program.child.pid), `--fsize=${size}:`], { encoding: 'utf8' });

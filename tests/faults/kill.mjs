@@ -14,8 +14,9 @@ const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 const LOOK_AFTER = 20;
 /** So many kills at most on one database: what is looked at grows with its journal. */
 const ROUND = 250;
-/** The longest the service lives before it is killed, in milliseconds. */
+/** The longest the service lives before it is killed, in milliseconds; on a slow machine longer, so that something is done meanwhile. */
 const LONGEST = 400;
+let startTook = 0;
 
 const sites = [];
 after(() => sites.forEach((site) => site.end()));
@@ -28,7 +29,9 @@ async function strike(victims, dice) {
     for (;;) {
       await victim.kill();
       kills += 1;
+      const began = Date.now();
       victim.begin();
+      victim.serving.then(() => (startTook = Date.now() - began), () => {});
       if (!dice.chance(0.15)) break;
       await pause(dice.random() * 80);
     }
@@ -48,7 +51,7 @@ async function round(context, site, dice, wanted, alsoKills = []) {
   let looks = 0;
   while (kills < wanted) {
     load.check();
-    await pause(20 + dice.random() * LONGEST);
+    await pause(20 + dice.random() * Math.max(LONGEST, 4 * startTook));
     kills += await strike(site.nodes, dice);
     if (dice.chance(0.1)) for (const other of alsoKills) await strike([other], dice);
     // Purchases under way get time to end; so does a call to Stripe that died with its claim.

@@ -1,5 +1,6 @@
 // Clients as a product's servers and its customers are: many at once, each asking again under the same key until it is answered.
 import assert from 'node:assert/strict';
+import { HANG } from '../harness/process.mjs';
 import { pause } from '../harness/random.mjs';
 
 const HOT = 'hot';
@@ -9,6 +10,9 @@ const POOR = ['poor0', 'poor1'];
 /** Small grants, so that charges go across their borders, and one that lasts. */
 const SMALL = { many: 10, credits: 100 };
 const LARGE = 50_000_000;
+
+/** Whoever is not answered after so many milliseconds, however often he asks, never is. */
+const LONGEST = 300_000;
 
 /** Statuses that say nothing was decided. Anything else of 500 and above is a fault of the service. */
 const OUTAGES = new Set([502, 503]);
@@ -25,7 +29,7 @@ export class Load {
   answered = [];
 
   /** `slowest`: how many seconds a client waits for an answer before it asks again. */
-  constructor(site, book, dice, { clients = 12, shoppers = 3, slowest = 20, think = 15 } = {}) {
+  constructor(site, book, dice, { clients = 12, shoppers = 3, slowest = HANG, think = 15 } = {}) {
     Object.assign(this, { site, book, dice, clients, shoppers: site.stripeKey ? shoppers : 0, slowest, think });
   }
 
@@ -129,7 +133,7 @@ export class Load {
         this.counts.abandoned += 1;
         throw new Abandoned();
       }
-      assert.ok(Date.now() - began < 150_000, `${method} ${address}: no answer for too long`);
+      assert.ok(Date.now() - began < LONGEST, `${method} ${address}: no answer for too long`);
       if (this.dice.chance(0.5)) node = (node + 1) % this.site.nodes.length;
       await pause(5 + this.dice.random() * 40);
     }
@@ -287,7 +291,7 @@ export class Load {
     for (const began = Date.now(); !topup.isCredited; await pause(100)) {
       const { body } = await this.insist(shopper, 'GET', '/v1/balance/topups/me?limit=5', { token });
       topup.isCredited = body.items.find((one) => one.topup_id === topup_id)?.status === 'paid';
-      assert.ok(Date.now() - began < 180_000, `${name} was paid and not credited`);
+      assert.ok(Date.now() - began < LONGEST, `${name} was paid and not credited`);
     }
     this.counts.purchases += 1;
     if (this.dice.chance(0.5)) await this.refund(shopper, name, topup, this.dice.upTo(amount));
@@ -313,7 +317,7 @@ export class Load {
       if (paid?.status === 200) return;
       const found = await this.site.stripe('GET', `/v1/checkout/sessions/${session}`).catch(() => undefined);
       if (found?.body?.payment_status === 'paid') return;
-      assert.ok(Date.now() - began < 60_000, `the session ${session} cannot be paid: ${paid?.text}`);
+      assert.ok(Date.now() - began < LONGEST, `the session ${session} cannot be paid: ${paid?.text}`);
     }
   }
 }

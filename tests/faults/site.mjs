@@ -4,13 +4,14 @@ import http from 'node:http';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { freePort } from '../harness/dev.mjs';
-import { bursar, cleanEnvironment, run, start, temporaryFolder } from '../harness/process.mjs';
+import { HANG, bursar, cleanEnvironment, run, start, temporaryFolder } from '../harness/process.mjs';
+import { pause } from '../harness/random.mjs';
 
 /** What a node asks to hear of; the others of Stripe's events say nothing to it. */
 const EVENTS = ['checkout.session.completed', 'checkout.session.expired', 'charge.refunded', 'refund.created', 'refund.updated', 'refund.failed', 'payment_intent.succeeded'];
 
 /** One request; throws if nothing was answered within the time. */
-export function send(agent, base, method, address, { token, key, body, form, seconds = 20 } = {}) {
+export function send(agent, base, method, address, { token, key, body, form, seconds = HANG } = {}) {
   const payload = form ? new URLSearchParams(form).toString() : body && JSON.stringify(body);
   const headers = {
     ...(token && { authorization: `Bearer ${token}` }),
@@ -50,7 +51,7 @@ class Process {
     const [command, args] = this.shell ? ['sh', ['-c', `${this.shell}; exec "$@"`, 'sh', bursar, ...this.args]] : [bursar, this.args];
     this.program = start(args, { env: this.env, cwd: this.cwd, command });
     this.starts += 1;
-    this.serving = this.program.line((text) => this.ready.test(text) && text, 60);
+    this.serving = this.program.line((text) => this.ready.test(text) && text);
     this.serving.catch(() => {});
   }
 
@@ -74,12 +75,16 @@ class Site {
     return send(this.agent, this.bases[node], method, address, { token: this.adminKey, ...options });
   }
 
-  /** A question to a node that has to be answered; connections that a kill has left behind are tried out first. */
+  /**
+   * A question to a node that has to be answered. Connections that a kill has left behind are tried out first; and readers that
+   * asked while the database was away may still be waiting for it, until they give it up.
+   */
   async get(node, address) {
-    for (let tries = 0; ; tries += 1) {
-      const answer = await this.ask(node, 'GET', address).catch((error) => error);
+    for (const began = Date.now(); ; await pause(50)) {
+      const answer = await this.ask(node, 'GET', address, { seconds: HANG }).catch((error) => error);
       if (answer.status === 200) return answer.body;
-      if (answer.code !== 'ECONNRESET' || tries === 10) throw new Error(`GET ${address}: ${answer.status ?? answer} ${answer.text}`);
+      const mayPass = answer.code === 'ECONNRESET' || answer.status === 503;
+      if (!mayPass || Date.now() - began > HANG * 1000) throw new Error(`GET ${address}: ${answer.status ?? answer} ${answer.text}`);
     }
   }
 
@@ -103,7 +108,7 @@ class Site {
     const output = { stdout: '', stderr: '' };
     const child = spawn(bursar, args, { env: cleanEnvironment(this.database), stdio: ['ignore', 'pipe', 'pipe'] });
     for (const name of ['stdout', 'stderr']) child[name].on('data', (part) => (output[name] += part));
-    const timer = setTimeout(() => child.kill('SIGKILL'), 120_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
     const status = await new Promise((resolve) => child.once('close', resolve));
     clearTimeout(timer);
     return { status, ...output };

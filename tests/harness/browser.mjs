@@ -28,7 +28,7 @@ export async function openBrowser() {
 export async function openPage(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1120, height: 860 }, locale: 'en-US', timezoneId: 'UTC', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const found = [];
   await page.exposeFunction('reportBlocked', (what) => found.push(`blocked by the page's own policy: ${what}`));
   await page.addInitScript(() => {

@@ -7,13 +7,19 @@ import path from 'node:path';
 import Stripe from 'stripe';
 import { start, temporaryFolder, until } from './process.mjs';
 
-/** A port that nobody uses at the moment. */
+const givenOut = new Set();
+
+/**
+ * A port that nobody uses at the moment, and that the system gives to nobody who asks for any: a server that is killed finds it
+ * free when it comes back.
+ */
 export const freePort = () =>
   new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    if (givenOut.has(port)) return resolve(freePort());
+    givenOut.add(port);
+    const server = net.createServer().listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
+    return server.once('error', () => resolve(freePort()));
   });
 
 /** Starts `bursar dev` and waits until it answers. */
@@ -32,7 +38,7 @@ export async function startDev({ data = path.join(temporaryFolder('dev'), 'data'
     const answered = await fetch(`${told.base_url}/readyz`).then(({ ok }) => ok, () => false);
     const sandboxed = answered && (await fetch(`${told.stripe_api_base}/sandbox`).then(({ ok }) => ok, () => false));
     return sandboxed && told;
-  }, { seconds: 30, what: 'an answer of bursar dev' });
+  }, { what: 'an answer of bursar dev' });
   return new Dev(program, data, credentials);
 }
 
@@ -146,6 +152,6 @@ export class Dev {
     return until(async () => {
       const { items } = await this.user('GET', '/v1/balance/topups/me?limit=100', undefined, token);
       return items.find((one) => one.topup_id === topup && one.status === 'paid');
-    }, { seconds: 15, what: `credit for top-up ${topup}` });
+    }, { what: `credit for top-up ${topup}` });
   }
 }

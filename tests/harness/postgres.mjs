@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { atEnd, remove } from './process.mjs';
 import { pause } from './random.mjs';
 
 /** PostgreSQL does not run as root. */
@@ -29,7 +30,7 @@ export function giveAway(folder) {
 /** A folder for a server; in memory where that is possible. Every write is synced all the same, as in production. */
 export function serverFolder(base = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()) {
   const folder = giveAway(fs.mkdtempSync(path.join(base, 'bursar-pg-')));
-  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  atEnd(() => remove(folder));
   return folder;
 }
 
@@ -45,7 +46,10 @@ export class Postgres {
       { ...nobody, cwd: folder, encoding: 'utf8' },
     );
     if (made.status !== 0) throw new Error(`initdb: ${made.error ?? made.stderr}`);
-    process.on('exit', () => server.child?.kill('SIGQUIT'));
+    atEnd(() => {
+      server.child?.kill('SIGQUIT');
+      server.thaw();
+    });
     await server.start();
     return server;
   }
@@ -101,8 +105,9 @@ export class Postgres {
   }
 
   thaw() {
-    this.frozen?.forEach((pid) => process.kill(pid, 'SIGCONT'));
+    const frozen = this.frozen ?? [];
     this.frozen = undefined;
+    frozen.forEach((pid) => process.kill(pid, 'SIGCONT'));
   }
 
   /** The process ids of the service's sessions. */

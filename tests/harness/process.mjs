@@ -11,17 +11,38 @@ export const repository = path.join(path.dirname(fileURLToPath(import.meta.url))
 /** The binary under test: built once before the tests begin. */
 export const bursar = process.env.BURSAR_BIN ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(repository, 'target'), 'debug', 'bursar');
 
-// Everything that has to be tidied up listens for the end.
-process.setMaxListeners(0);
 const running = new Set();
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+const endings = [];
+
+/** Is done when this process ends, what was asked for last first: after a failure, and when somebody has ended the test, too. */
+export const atEnd = (act) => endings.push(act);
+
+process.on('exit', () => {
+  running.forEach((child) => child.kill('SIGKILL'));
+  for (const act of endings.reverse()) {
+    try {
+      act();
+    } catch (error) {
+      // One that cannot be tidied up must not keep the others.
+      console.error(`left behind: ${error.message}`);
+    }
+  }
+});
+// The system ends a process at these without a word, unless it listens.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(128 + os.constants.signals[signal]));
+
+/** Removes a folder; a process that was killed a moment ago may still be writing into it. */
+export const remove = (folder) => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 
 /** A folder that is gone when the test process ends. */
 export function temporaryFolder(name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `bursar-${name}-`));
-  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  atEnd(() => remove(folder));
   return folder;
 }
+
+/** What has not come about after so many seconds never does: the machine may be slow, and may stand still for some of them. */
+export const HANG = 90;
 
 /** Environment without anything of the caller's that could configure the program. */
 export function cleanEnvironment(extra = {}) {
@@ -64,7 +85,7 @@ export function start(args, { env = {}, command = bursar, cwd } = {}) {
     stop: () => end('SIGTERM'),
     interrupt: () => end('SIGINT'),
     kill: () => end('SIGKILL'),
-    line(test, seconds = 20) {
+    line(test, seconds = HANG) {
       return new Promise((resolve, reject) => {
         const give = (settle, value) => {
           watchers.delete(watch);
@@ -86,14 +107,14 @@ export function start(args, { env = {}, command = bursar, cwd } = {}) {
 }
 
 /** Runs a command of the program to its end. */
-export function run(args, { env = {}, seconds = 60 } = {}) {
+export function run(args, { env = {}, seconds = 300 } = {}) {
   const { status, stdout, stderr, error } = spawnSync(bursar, args, { env: cleanEnvironment(env), encoding: 'utf8', timeout: seconds * 1000 });
   if (error) throw error;
   return { status, stdout, stderr };
 }
 
 /** Asks again until the answer is truthy. */
-export async function until(question, { seconds = 10, what = 'the expected state' } = {}) {
+export async function until(question, { seconds = HANG, what = 'the expected state' } = {}) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const answer = await question();

@@ -2,9 +2,10 @@
 //!
 //! No timer delays a batch: at low load it holds one command, at high load it grows while the previous one is synced.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bursar_domain::command::Request;
 use bursar_store::StoreError;
@@ -20,9 +21,24 @@ const BATCH_MAX: usize = 512;
 /// Most commands that may wait; more are told to come back.
 const QUEUE_MAX: usize = 8_192;
 
+/// How long a command waits for its turn. Then those before it wait for a database that says nothing, and callers who are told so
+/// can do something else. A batch that has begun takes as long as it takes: only its end says whether it was done.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 struct Submission {
     request: Request,
     answer: oneshot::Sender<Result<Answered, EngineError>>,
+    turn: Turn,
+}
+
+/// Who has a command that waits: the writer, to do it, or its caller again, who has waited for too long. Whoever takes it first.
+#[derive(Clone, Default)]
+struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 pub(crate) struct Writer {
@@ -59,21 +75,30 @@ impl Writer {
     }
 
     pub(crate) async fn submit(&self, request: Request) -> Result<Answered, EngineError> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
+        let turn = Turn::default();
+        let submission = Submission {
+            request,
+            answer,
+            turn: turn.clone(),
+        };
         let queue = self
             .queue
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clone();
         let queue = queue.ok_or(EngineError::Stopping)?;
-        queue
-            .try_send(Submission { request, answer })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => EngineError::Busy,
-                mpsc::error::TrySendError::Closed(_) => EngineError::Stopping,
-            })?;
+        queue.try_send(submission).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => EngineError::Busy,
+            mpsc::error::TrySendError::Closed(_) => EngineError::Stopping,
+        })?;
         drop(queue);
-        answered.await.unwrap_or(Err(EngineError::Stopping))
+        let answered = match tokio::time::timeout(PATIENCE, &mut answered).await {
+            Ok(answered) => answered,
+            Err(_) if turn.take() => return Err(EngineError::Busy),
+            Err(_) => answered.await,
+        };
+        answered.unwrap_or(Err(EngineError::Stopping))
     }
 
     /// Takes nothing more, finishes what is waiting, and leaves.
@@ -108,10 +133,12 @@ struct Run {
 impl Run {
     fn until_closed(mut self, mut waiting: mpsc::Receiver<Submission>) {
         while let Some(first) = waiting.blocking_recv() {
-            let mut submissions = vec![first];
-            while submissions.len() < BATCH_MAX {
-                let Ok(next) = waiting.try_recv() else { break };
-                submissions.push(next);
+            let next = std::iter::from_fn(|| waiting.try_recv().ok());
+            let submissions = std::iter::once(first).chain(next);
+            let submissions = submissions.filter(|submission| submission.turn.take());
+            let submissions: Vec<_> = submissions.take(BATCH_MAX).collect();
+            if submissions.is_empty() {
+                continue;
             }
             self.commit(submissions);
             if let Some(checkpointer) = &self.checkpointer {

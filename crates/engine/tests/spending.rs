@@ -104,7 +104,7 @@ async fn announced(engine: &Engine) -> Vec<(&'static str, Time)> {
 
 /// Waits for the clock of the engine to have come by: it looks every second.
 async fn until_announced(engine: &Engine, count: usize) {
-    for _ in 0..1_000 {
+    for _ in 0..4_000 {
         if announced(engine).await.len() >= count {
             return;
         }

@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bursar_domain::account::AccountKey;
@@ -16,12 +20,16 @@ use bursar_domain::time::Time;
 use bursar_engine::clock::SystemClock;
 use bursar_engine::{Clock, Engine, EngineConfig, EngineError};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The machine's clock, at which the writer can be made to wait: it asks for the time once in every batch.
 #[derive(Default)]
 struct Gate {
     closed: Mutex<bool>,
     opened: Condvar,
+    /// How often the writer has come to it.
+    met: AtomicUsize,
 }
 
 impl Gate {
@@ -34,6 +42,7 @@ impl Gate {
 impl Clock for Gate {
     fn now(&self) -> Time {
         if std::thread::current().name() == Some("writer") {
+            self.met.fetch_add(1, Ordering::SeqCst);
             let closed = self.closed.lock().unwrap();
             drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
         }
@@ -74,6 +83,22 @@ fn add(credits: i64) -> Command {
     })
 }
 
+/// Puts a command into the queue; its answer may be waited for later.
+async fn queued(engine: &Engine, command: Command) -> JoinHandle<Result<Reply, EngineError>> {
+    let (engine, (told, heard)) = (engine.clone(), oneshot::channel());
+    let asked = tokio::spawn(async move {
+        let mut answer = pin!(engine.submit(command));
+        let early = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        told.send(()).unwrap();
+        match early {
+            Poll::Ready(early) => early,
+            Poll::Pending => answer.await,
+        }
+    });
+    heard.await.unwrap();
+    asked
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_says_so_and_loses_nothing() {
     let (gate, folder) = (Arc::new(Gate::default()), TempDir::new().unwrap());
@@ -103,16 +128,33 @@ async fn a_full_queue_says_so_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_hangs_is_not_waited_for_by_those_behind_it() {
+    let (gate, folder) = (Arc::new(Gate::default()), TempDir::new().unwrap());
+    let engine = start(&folder, &gate);
+    gate.set(true);
+    let first = queued(&engine, add(1)).await;
+    while gate.met.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let behind = engine.submit(add(100)).await;
+    assert!(matches!(behind, Err(EngineError::Busy)), "{behind:?}");
+    gate.set(false);
+    // Unless a worker was before it, it is the batch that hung.
+    let first = first.await.unwrap();
+    assert!(matches!(first, Ok(_) | Err(EngineError::Busy)), "{first:?}");
+    assert_eq!(credits(&engine).await, i64::from(first.is_ok()));
+    right(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_finishes_what_was_accepted() {
     let (gate, folder) = (Arc::new(Gate::default()), TempDir::new().unwrap());
     let engine = start(&folder, &gate);
     gate.set(true);
-    let mut asked = tokio::task::JoinSet::new();
+    let mut asked = Vec::new();
     for _ in 0..100 {
-        let engine = engine.clone();
-        asked.spawn(async move { engine.submit(add(1)).await });
+        asked.push(queued(&engine, add(1)).await);
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
     let stopping = tokio::spawn({
         let engine = engine.clone();
         async move { engine.shutdown().await }
@@ -127,8 +169,9 @@ async fn a_stop_finishes_what_was_accepted() {
     }
     gate.set(false);
     stopping.await.unwrap();
-    let answers = asked.join_all().await;
-    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    for answer in asked {
+        answer.await.unwrap().unwrap();
+    }
     assert!(matches!(
         engine.submit(add(1)).await,
         Err(EngineError::Stopping)
@@ -156,9 +199,8 @@ async fn one_command_that_the_database_refuses_does_not_fail_its_neighbours() {
     let (gate, folder) = (Arc::new(Gate::default()), TempDir::new().unwrap());
     let engine = start(&folder, &gate);
     gate.set(true);
-    let mut asked = tokio::task::JoinSet::new();
+    let mut asked = Vec::new();
     for number in 0..20 {
-        let engine = engine.clone();
         // Two keys with one digest: the table allows one.
         let key = IssueKey {
             role: Role::Admin,
@@ -171,11 +213,13 @@ async fn one_command_that_the_database_refuses_does_not_fail_its_neighbours() {
         } else {
             add(1)
         };
-        asked.spawn(async move { engine.submit(command).await });
+        asked.push(queued(&engine, command).await);
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
     gate.set(false);
-    let answers = asked.join_all().await;
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(answer.await.unwrap());
+    }
     let refused =
         |answer: &&Result<Reply, EngineError>| matches!(answer, Err(EngineError::Store(_)));
     assert_eq!(answers.iter().filter(refused).count(), 2, "{answers:?}");

@@ -99,14 +99,15 @@ async fn connect(
         let message = json!({"error": {"message": "Unknown WebSocket ID."}});
         return (StatusCode::UNAUTHORIZED, Json(message)).into_response();
     }
+    // Whoever is told that he is connected hears of what happens from then on.
+    let seen = newest(&sandbox);
     upgrade
         .protocols([PROTOCOL])
-        .on_upgrade(move |socket| forward(sandbox, socket))
+        .on_upgrade(move |socket| forward(sandbox, socket, seen))
 }
 
-/// Sends what happens from now on until the listener goes.
-async fn forward(sandbox: Sandbox, mut socket: WebSocket) {
-    let mut seen = newest(&sandbox);
+/// Sends what happens after `seen` until the listener goes.
+async fn forward(sandbox: Sandbox, mut socket: WebSocket, mut seen: Option<String>) {
     loop {
         let mut changed = pin!(sandbox.changed().notified());
         changed.as_mut().enable();

@@ -32,7 +32,6 @@ const HBA: &str = "local   all all               trust\n\
 struct Guarded {
     server: Server,
     port: u16,
-    folder: tempfile::TempDir,
 }
 
 fn signed(name: &str, issuer: &Issuer<'_, KeyPair>) -> (String, String) {
@@ -60,15 +59,6 @@ fn guarded() -> &'static Guarded {
         let (stranger, _) = authority("not ours");
         let (certificate, key) = signed("localhost", &issuer);
         let (guest, guest_key) = signed("guest", &issuer);
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [
-            ("root.pem", &root),
-            ("stranger.pem", &stranger),
-            ("guest.pem", &guest),
-            ("guest.key", &guest_key),
-        ] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -81,6 +71,9 @@ fn guarded() -> &'static Guarded {
                 ("server.key", &key),
                 ("root.pem", &root),
                 ("hba.conf", HBA),
+                ("stranger.pem", &stranger),
+                ("guest.pem", &guest),
+                ("guest.key", &guest_key),
             ],
         );
         let mut owner = Postgres::open(server.fresh()).unwrap();
@@ -91,11 +84,7 @@ fn guarded() -> &'static Guarded {
                  SET password_encryption = 'md5'; CREATE ROLE md5 LOGIN PASSWORD '{PASSWORD}'"
             ))
             .unwrap();
-        let guarded = Guarded {
-            server,
-            port,
-            folder,
-        };
+        let guarded = Guarded { server, port };
         offer(&guarded, "on");
         guarded
     })
@@ -132,7 +121,7 @@ fn turn() -> std::sync::MutexGuard<'static, ()> {
 /// Connects; `{root}` and the like in `rest` stand for files.
 fn open(who: &str, host: &str, rest: &str) -> Result<Postgres, String> {
     let guarded = guarded();
-    let file = |name: &str| guarded.folder.path().join(name).display().to_string();
+    let file = |name: &str| guarded.server.folder().join(name).display().to_string();
     let rest = rest
         .replace("{root}", &file("root.pem"))
         .replace("{stranger}", &file("stranger.pem"))

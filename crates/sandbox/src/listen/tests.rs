@@ -71,7 +71,7 @@ async fn connect_to(session: &Value) -> Socket {
 /// The next message, read as the CLI reads it.
 async fn next(socket: &mut Socket) -> Value {
     loop {
-        let frame = timeout(Duration::from_secs(5), socket.next())
+        let frame = timeout(Duration::from_mins(1), socket.next())
             .await
             .expect("a message comes");
         if let Frame::Text(text) = frame.unwrap().unwrap() {
@@ -94,8 +94,6 @@ async fn a_listener_gets_what_happens_from_then_on_signed_with_its_secret() {
     let (status, session) = open_session(address, KEY).await;
     assert_eq!(status, 200);
     let mut socket = connect_to(&session).await;
-    // The connection is made before the server begins to look; the first event may have to wait for that.
-    tokio::time::sleep(Duration::from_millis(100)).await;
     let ids = [
         emit(&sandbox, "charge.succeeded"),
         emit(&sandbox, "charge.refunded"),
@@ -114,7 +112,7 @@ async fn a_listener_gets_what_happens_from_then_on_signed_with_its_secret() {
                 .unwrap();
             let now = sandbox.real_millis() / 1000;
             let believed =
-                signature::verify(header.as_bytes(), payload.as_bytes(), &secrets, now, 5);
+                signature::verify(header.as_bytes(), payload.as_bytes(), &secrets, now, 300);
             assert_eq!(believed, Ok(()));
         }
     }

@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use bursar_domain::api_key::Role;
 use bursar_domain::id::{ApiKeyId, UserId};
 use bursar_domain::identity;
+use bursar_store::StoreError;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -30,6 +32,10 @@ pub(super) const ADMINS: &str = "admin";
 /// How long an API key is believed without a look at the database, in seconds: another node, or a command beside the service, may
 /// have revoked it.
 const KEY_SECONDS: i64 = 3;
+
+/// How long the database is waited for to say whose a key is. It takes no time, and everything else waits behind it: where the
+/// database says nothing, this is how soon callers hear of it.
+const KEY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Most credentials remembered. Beyond it the memory starts afresh.
 const REMEMBERED_MAX: usize = 10_000;
@@ -235,10 +241,14 @@ fn bearer(parts: &Parts) -> Result<&str, ApiError> {
 
 async fn of_key(app: &App, digest: &[u8; 32]) -> Result<Caller, ApiError> {
     let hash = hex::encode(digest);
-    let key = app
+    let asked = app
         .engine()
-        .read(move |reader| reader.api_key_by_hash(&hash))
-        .await?;
+        .read(move |reader| reader.api_key_by_hash(&hash));
+    let asked = tokio::time::timeout(KEY_PATIENCE, asked).await;
+    let key = asked.unwrap_or_else(|_| {
+        let why = "it did not say in time whose the API key is; nothing was done: try again";
+        Err(StoreError::Unavailable(why.to_owned()).into())
+    })?;
     key.filter(|key| key.revoked_at.is_none())
         .map(|key| Caller {
             role: key.role,

@@ -53,7 +53,7 @@ async fn topup(shop: &Shop, key: &str, credits: i64) -> Value {
 
 /// Waits for what the engine does by itself.
 async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    for _ in 0..1_000 {
+    for _ in 0..3_000 {
         if check().await {
             return;
         }

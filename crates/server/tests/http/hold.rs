@@ -285,7 +285,7 @@ async fn a_hold_that_nobody_ends_settles_for_the_progress_reported_last() {
     // The rules take it for ended at once; it is booked within a second or two.
     let path = format!("/v1/balance/holds/{}", hold(1));
     let mut seen = door.get(&path).await.ok();
-    for _ in 0..200 {
+    for _ in 0..1_200 {
         if seen["status"] == "expired" {
             break;
         }

@@ -130,9 +130,9 @@ impl Shop {
         purchase
     }
 
-    /// Waits for what workers do by themselves, ten seconds at most.
+    /// Waits for what workers do by themselves, a minute at most.
     pub(crate) async fn eventually(&self, is_so: impl AsyncFn() -> bool) {
-        for _ in 0..2_000 {
+        for _ in 0..12_000 {
             if is_so().await {
                 return;
             }

@@ -369,7 +369,7 @@ async fn an_open_dispute_is_looked_at_again_by_itself() {
         .unwrap()
         .unwrap();
     shop.clock.advance(61);
-    for _ in 0..1_000 {
+    for _ in 0..3_000 {
         if credits(&engine, "anna").await == 500 {
             assert_eq!(payments(&engine).await[0].status, PaymentStatus::Paid);
             engine.shutdown().await;

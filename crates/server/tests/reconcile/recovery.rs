@@ -84,7 +84,7 @@ async fn a_restored_copy_asks_for_nothing_until_it_has_caught_up() {
     let engine = shop.engine(&folder.path().join("copy.db"));
     assert!(ask_for_a_checkout(&engine).await.is_err());
     engine.keep_reconciling(schedule());
-    for _ in 0..3_000 {
+    for _ in 0..6_000 {
         if engine.recovery().await.unwrap().is_none() {
             break;
         }

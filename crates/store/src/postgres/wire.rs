@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 use postgres_protocol::message::backend::{Header, Message};
@@ -117,7 +117,7 @@ impl Wire {
     pub(super) fn connect(place: &Place, address: &Address) -> io::Result<Self> {
         let stream = match place.socket() {
             #[cfg(unix)]
-            Some(path) => Stream::Unix(UnixStream::connect(path)?),
+            Some(path) => Stream::Unix(uninterrupted(CONNECT, || UnixStream::connect(&path))?),
             #[cfg(not(unix))]
             Some(_) => return Err(io::Error::other("there are no such sockets here")),
             None => encrypted(connect(place)?, place, address)?,
@@ -157,7 +157,7 @@ impl Wire {
         }
         let io = self.stream.io();
         io.write_all(messages)?;
-        io.flush()?;
+        uninterrupted(self.patience, || io.flush())?;
         messages.clear();
         Ok(())
     }
@@ -240,7 +240,7 @@ impl Wire {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        match self.stream.io().read(&mut self.chunk)? {
+        match uninterrupted(self.patience, || self.stream.io().read(&mut self.chunk))? {
             0 => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the server has closed the connection",
@@ -249,6 +249,19 @@ impl Wire {
                 self.arrived.extend_from_slice(&self.chunk[..count]);
                 Ok(())
             }
+        }
+    }
+}
+
+/// Begins again what was interrupted. A process that is stopped and goes on, as when a container is paused, finds its waiting for an
+/// answer interrupted, although nothing has happened to the connection. Not for ever: each time it waits anew.
+fn uninterrupted<T>(patience: Duration, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let begun = Instant::now();
+    loop {
+        match act() {
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted && begun.elapsed() < patience => {}
+            done => return done,
         }
     }
 }
@@ -295,7 +308,7 @@ fn encrypted(mut stream: TcpStream, place: &Place, address: &Address) -> io::Res
             let session = tls::session(&place.host, address)?;
             let mut stream = StreamOwned::new(session, stream);
             while stream.conn.is_handshaking() {
-                let done = stream.conn.complete_io(&mut stream.sock);
+                let done = uninterrupted(CONNECT, || stream.conn.complete_io(&mut stream.sock));
                 done.map_err(|error| io::Error::other(format!("no TLS with it: {error}")))?;
             }
             Ok(Stream::Tls(Box::new(stream)))
@@ -307,5 +320,27 @@ fn encrypted(mut stream: TcpStream, place: &Place, address: &Address) -> io::Res
         _ => Err(io::Error::other(
             "it gave an error when asked for TLS: it is full, or no PostgreSQL server",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_interrupted_is_begun_again_and_not_for_ever() {
+        let interrupted = || io::Error::from(io::ErrorKind::Interrupted);
+        let mut tries = 0;
+        let answer = uninterrupted(Duration::from_mins(1), || {
+            tries += 1;
+            (tries == 3).then_some(7).ok_or_else(interrupted)
+        });
+        assert_eq!((answer.ok(), tries), (Some(7), 3));
+        let never = uninterrupted(Duration::from_millis(5), || Err::<(), _>(interrupted()));
+        assert_eq!(never.unwrap_err().kind(), io::ErrorKind::Interrupted);
+        let other = uninterrupted(Duration::from_mins(1), || {
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -301,7 +301,12 @@ pub(crate) fn pid(connection: &mut Postgres) -> i64 {
 pub(crate) fn kill(connection: &mut Postgres, pid: i64) {
     let sql = "SELECT CAST(pg_terminate_backend(CAST($1 AS INTEGER)) AS TEXT)";
     connection.rows(sql, vec![pid.into()]).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    let begun = Instant::now();
+    let sql = "SELECT pid FROM pg_stat_activity WHERE pid = $1";
+    while !connection.rows(sql, vec![pid.into()]).unwrap().is_empty() {
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Whatever is begun on a session that has ended meanwhile goes to a new one, and what is only told ends none.
