@@ -1,6 +1,8 @@
 //! Clients that take their time, and clients that come in numbers: none of them holds the listener.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Long enough for a slow machine, short enough to tell that something hangs.
 const HANG: Duration = Duration::from_secs(20);
+
+/// Whoever gets no turn for so long cannot keep to his moments.
+const STILL: Duration = Duration::from_millis(150);
 
 /// The length of the answer at `/large`.
 const LARGE: usize = 32 << 20;
@@ -42,7 +47,7 @@ async fn open(bounds: Bounds) -> SocketAddr {
         .route("/large", get(async || Body::from(vec![b'x'; LARGE])))
         .route(
             "/slow",
-            get(async || sleep(Duration::from_millis(600)).await),
+            get(async || sleep(Duration::from_millis(1_500)).await),
         )
         .route("/upgrade", get(upgrade))
         .route("/read", post(async |body: String| body.len().to_string()))
@@ -104,6 +109,28 @@ async fn greet(stream: &mut TcpStream) -> Option<()> {
     Some(())
 }
 
+/// Plays a scene that lives by its moments; again if the machine has stood still meanwhile and it has failed.
+async fn undisturbed<F: Future<Output = ()> + Send + 'static>(scene: impl Fn() -> F) {
+    for _ in 0..20 {
+        let stood_still = Arc::new(AtomicBool::new(false));
+        let watched = Arc::clone(&stood_still);
+        let watch = tokio::spawn(async move {
+            loop {
+                let begun = Instant::now();
+                sleep(Duration::from_millis(10)).await;
+                watched.fetch_or(begun.elapsed() > STILL, Ordering::SeqCst);
+            }
+        });
+        let played = tokio::spawn(scene()).await;
+        watch.abort();
+        match played {
+            Err(failed) if stood_still.load(Ordering::SeqCst) => drop(failed),
+            done => return done.unwrap(),
+        }
+    }
+    panic!("the machine stands still again and again");
+}
+
 #[tokio::test]
 async fn a_head_that_drips_is_ended_with_408() {
     let address = open(bounds(patience(300, 60_000, 60_000))).await;
@@ -140,29 +167,35 @@ async fn who_says_nothing_is_told_nothing() {
 
 #[tokio::test]
 async fn a_connection_may_idle_longer_than_a_head_may_take_and_not_for_ever() {
-    let address = open(bounds(patience(200, 1_000, 60_000))).await;
-    let mut stream = connect(address).await;
-    for _ in 0..2 {
+    undisturbed(|| async {
+        let address = open(bounds(patience(400, 2_000, 60_000))).await;
+        let mut stream = connect(address).await;
+        for _ in 0..2 {
+            greet(&mut stream).await.unwrap();
+            sleep(Duration::from_millis(800)).await;
+        }
+        // The second head has as long as the first.
+        stream.write_all(b"GET / HT").await.unwrap();
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 408"));
+        let mut stream = connect(address).await;
         greet(&mut stream).await.unwrap();
-        sleep(Duration::from_millis(400)).await;
-    }
-    // The second head has as long as the first.
-    stream.write_all(b"GET / HT").await.unwrap();
-    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 408"));
-    let mut stream = connect(address).await;
-    greet(&mut stream).await.unwrap();
-    let begun = Instant::now();
-    assert_eq!(rest(&mut stream).await, "");
-    assert!(begun.elapsed() >= Duration::from_millis(900));
+        let begun = Instant::now();
+        assert_eq!(rest(&mut stream).await, "");
+        assert!(begun.elapsed() >= Duration::from_millis(1_900));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_handler_may_take_longer_than_clients() {
-    let address = open(bounds(patience(150, 150, 150))).await;
-    let mut stream = connect(address).await;
-    let request = b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.unwrap();
-    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    undisturbed(|| async {
+        let address = open(bounds(patience(400, 400, 400))).await;
+        let mut stream = connect(address).await;
+        let request = b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    })
+    .await;
 }
 
 /// A client that has said everything may close its side of the connection. One that is gone costs nothing but its request.
@@ -209,23 +242,26 @@ async fn who_does_not_read_his_answer_is_cut_off() {
 
 #[tokio::test]
 async fn who_reads_slowly_but_steadily_gets_it_all() {
-    let address = open(bounds(patience(60_000, 60_000, 1_500))).await;
-    let mut stream = connect(address).await;
-    let request = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.unwrap();
-    let (mut total, mut some) = (0, vec![0; 1 << 20]);
-    loop {
-        let read = timeout(HANG, stream.read(&mut some))
-            .await
-            .unwrap()
-            .unwrap();
-        total += read;
-        if read == 0 {
-            break;
+    undisturbed(|| async {
+        let address = open(bounds(patience(60_000, 60_000, 1_500))).await;
+        let mut stream = connect(address).await;
+        let request = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let (mut total, mut some) = (0, vec![0; 1 << 20]);
+        loop {
+            let read = timeout(HANG, stream.read(&mut some))
+                .await
+                .unwrap()
+                .unwrap();
+            total += read;
+            if read == 0 {
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
         }
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert!(total > LARGE);
+        assert!(total > LARGE);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -350,23 +386,27 @@ async fn who_asks_before_he_sends_is_told_to_go_on() {
 
 #[tokio::test]
 async fn a_connection_that_is_upgraded_has_its_own_patience() {
-    let address = open(bounds(patience(200, 200, 200))).await;
-    let mut stream = connect(address).await;
-    let head = "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(timeout(HANG, stream.read_u8()).await.unwrap().unwrap());
-    }
-    assert!(answer.starts_with(b"HTTP/1.1 101"));
-    for _ in 0..2 {
-        sleep(Duration::from_millis(800)).await;
-        stream.write_all(b"still here").await.unwrap();
-        let mut echo = [0; 10];
-        timeout(HANG, stream.read_exact(&mut echo))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(&echo, b"still here");
-    }
+    undisturbed(|| async {
+        let address = open(bounds(patience(400, 400, 400))).await;
+        let mut stream = connect(address).await;
+        let head =
+            "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(timeout(HANG, stream.read_u8()).await.unwrap().unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101"));
+        for _ in 0..2 {
+            sleep(Duration::from_millis(1_500)).await;
+            stream.write_all(b"still here").await.unwrap();
+            let mut echo = [0; 10];
+            timeout(HANG, stream.read_exact(&mut echo))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(&echo, b"still here");
+        }
+    })
+    .await;
 }
