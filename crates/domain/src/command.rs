@@ -7,7 +7,6 @@ mod adjustment;
 mod answer;
 mod bonus;
 mod charges;
-mod spending;
 
 use std::sync::Arc;
 
@@ -47,7 +46,7 @@ use crate::time::Time;
 use crate::topup::{self, CreateTopup, Topup};
 use crate::turn;
 use crate::usage::{self, RecordUsage, UsageEvent};
-use crate::wallet::Wallet;
+use crate::wallet::{self, Wallet};
 
 pub use adjustment::{Adjust, Adjusted};
 pub use answer::{Answer, AnswerKey, RequestHash};
@@ -329,122 +328,83 @@ pub fn answer(
 }
 
 /// Changes the state as the command asks, or says why not.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each command, and none for those that were forgotten"
+)]
 pub fn decide(
     state: &mut State,
     context: &mut Context<'_>,
     command: &Command,
 ) -> Result<Reply, Refusal> {
+    let now = context.now;
     match command {
         Command::CreateTopup(wish) => topup::create(state, context, wish).map(Reply::Topup),
         Command::FinishTopup { topup, remark } => {
             let finished = topup::finish_by_admin(state, context, topup, remark)?;
-            Ok(ended(state, context.now, finished))
+            Ok(ended(state, now, finished))
         }
         Command::CancelTopup { topup, remark } => {
-            let canceled = topup::cancel(state, context.now, topup, remark)?;
-            Ok(ended(state, context.now, canceled))
+            let canceled = topup::cancel(state, now, topup, remark)?;
+            Ok(ended(state, now, canceled))
         }
         Command::Adjust(adjust) => adjustment::adjust(state, context, adjust).map(Reply::Adjusted),
-        Command::CreateGrant(_)
-        | Command::VoidGrant { .. }
-        | Command::Charge(_)
-        | Command::ChargeAll(_)
-        | Command::Precheck(_)
-        | Command::CreateHold(_)
-        | Command::ProgressHold { .. }
-        | Command::ExtendHold { .. }
-        | Command::SettleHold { .. }
-        | Command::ReleaseHold { .. }
-        | Command::SetOverdraft { .. }
-        | Command::SetFrozen { .. }
-        | Command::Exchange(_)
-        | Command::SetLimit(_)
-        | Command::RemoveLimit(_)
-        | Command::ReadWallets(_)
-        | Command::Sweep(_) => spending::decide(state, context, command),
-        Command::RecordUsage(fact) => usage::record(state, context.now, fact).map(Reply::Usage),
-        Command::Bonus(asked) => asked.decide(state, context),
-        Command::OpenCheckout(_)
-        | Command::OpenIntent(_)
-        | Command::SessionOpened(_)
-        | Command::SessionRefused { .. }
-        | Command::SessionRead(_)
-        | Command::IntentOpened(_)
-        | Command::IntentRead(_)
-        | Command::CustomerOpened(_)
-        | Command::ChargeCard(_)
-        | Command::SetAutoTopup(_)
-        | Command::EndAutoTopup(_)
-        | Command::AutoTopups(_) => decide_payment(state, context, command),
-        Command::RequestRefund(wish) => refund::request(state, context, wish).map(Reply::Refund),
-        Command::DecideRefund { refund, agrees, by } => {
-            refund::decide(state, context, (refund, *agrees), by).map(Reply::Refund)
+        Command::CreateGrant(terms) => grant::create(state, context, terms).map(Reply::Grant),
+        Command::VoidGrant { grant, remark } => {
+            grant::void(state, now, *grant, remark).map(Reply::Grant)
         }
-        Command::RefundSent(sent) => refund::sent(state, context, sent).map(Reply::Refund),
-        Command::ReturnsRead(read) => reversal::read(state, context, read).map(Reply::Payment),
-        Command::Adopt(_) | Command::Recovery(_) | Command::Keep(_) | Command::ReplayEvents(_) => {
-            decide_repair(state, context, command)
+        Command::Charge(charge) => charge::charge(state, context, charge).map(Reply::Charged),
+        Command::ChargeAll(all) => charges::charge_all(state, context, all).map(Reply::ChargedAll),
+        Command::Precheck(asked) => charges::precheck(state, context, asked).map(Reply::Prechecked),
+        Command::CreateHold(wish) => hold::create(state, context, wish).map(Reply::Hold),
+        Command::ProgressHold { hold, used } => {
+            hold::progress(state, now, *hold, *used).map(Reply::Hold)
         }
-        Command::Turn(step) => Ok(Reply::Turn(turn::step(state, context.now, *step))),
-        Command::ReceiveEvent(event) => {
-            let (number, duplicate) = event::receive(state, context, event);
-            Ok(Reply::Received { number, duplicate })
+        Command::ExtendHold {
+            hold,
+            more,
+            seconds,
+        } => hold::extend(state, context, *hold, *more, *seconds).map(Reply::Hold),
+        Command::SettleHold { hold, used, remark } => {
+            hold::settle(state, context, *hold, *used, remark).map(Reply::Hold)
         }
-        Command::ApplyEvents(events) => {
-            let outcomes = events
-                .iter()
-                .map(|event| notice::apply(state, context, event));
-            Ok(Reply::Applied(outcomes.collect()))
+        Command::ReleaseHold { hold, remark } => {
+            hold::release(state, context, *hold, remark).map(Reply::Hold)
         }
-        Command::ClaimJob(_)
-        | Command::RenewClaim(_)
-        | Command::DeferJob { .. }
-        | Command::DropJob(_) => decide_job(state, context, command),
-        Command::IssueKey(key) => Ok(Reply::ApiKey(api_key::issue(state, context, key))),
-        Command::RevokeKey(id) => api_key::revoke(state, context, id).map(Reply::ApiKey),
-    }
-}
-
-/// What workers say of their jobs.
-fn decide_job(
-    state: &mut State,
-    context: &mut Context<'_>,
-    command: &Command,
-) -> Result<Reply, Refusal> {
-    match command {
-        Command::ClaimJob(key) => job::claim(state, context, key).map(Reply::Claimed),
-        Command::RenewClaim(claim) => {
-            job::check_claim(state, claim)?;
-            job::renew(state, context.now, claim);
-            Ok(Reply::Done)
-        }
-        Command::DeferJob {
-            claim,
-            run_at,
-            error,
+        Command::SetOverdraft {
+            user,
+            unit,
+            overdraft,
         } => {
-            job::check_claim(state, claim)?;
-            job::put_back(state, context.now, claim, *run_at, error);
+            let key = AccountKey::wallet_in(user, *unit);
+            wallet::set_overdraft(state, &key, *overdraft, now).map(Reply::Overdraft)
+        }
+        Command::SetFrozen { user, unit, frozen } => {
+            wallet::set_frozen(state, &AccountKey::wallet_in(user, *unit), *frozen, now);
             Ok(Reply::Done)
         }
-        Command::DropJob(claim) => {
-            job::check_claim(state, claim)?;
-            job::give_up(state, context.now, claim);
-            Ok(Reply::Done)
+        Command::Exchange(wish) => exchange::exchange(state, context, wish).map(Reply::Exchanged),
+        Command::SetLimit(wish) => limit::set(state, now, wish).map(Reply::Limit),
+        Command::RemoveLimit(limit) => limit::remove(state, *limit).map(Reply::Limit),
+        Command::RecordUsage(fact) => usage::record(state, now, fact).map(Reply::Usage),
+        Command::Bonus(asked) => asked.decide(state, context),
+        Command::ReadWallets(keys) => {
+            let wallets = keys.iter().map(|key| state.wallets.get(key).cloned());
+            Ok(Reply::Wallets(wallets.collect()))
         }
-        _ => Ok(Reply::Done),
-    }
-}
-
-/// The commands about payments, from the wish to what the provider says.
-fn decide_payment(
-    state: &mut State,
-    context: &mut Context<'_>,
-    command: &Command,
-) -> Result<Reply, Refusal> {
-    match command {
+        Command::Sweep(sweep) => sweep::sweep(state, context, sweep).map(|()| Reply::Done),
         Command::OpenCheckout(wish) => checkout::open(state, context, wish).map(Reply::Payment),
         Command::OpenIntent(wish) => intent::open(state, context, wish).map(Reply::Payment),
+        Command::IntentOpened(opened) => intent::opened(state, context, opened).map(Reply::Payment),
+        Command::IntentRead(read) => intent::read(state, context, read).map(Reply::Payment),
+        Command::CustomerOpened(customer) => Ok(Reply::Customer(customer::opened(state, customer))),
+        Command::ChargeCard(wish) => intent::charge(state, context, wish).map(Reply::Payment),
+        Command::SetAutoTopup(wish) => auto_topup::set(state, context, wish).map(Reply::AutoTopup),
+        Command::EndAutoTopup(user) => auto_topup::end(state, now, user).map(Reply::AutoTopup),
+        Command::AutoTopups(all) => {
+            auto_topup::attempt_all(state, context, all);
+            Ok(Reply::Done)
+        }
         Command::SessionOpened(opened) => {
             checkout::session_opened(state, context, opened).map(Reply::Payment)
         }
@@ -456,37 +416,51 @@ fn decide_payment(
         Command::SessionRead(read) => {
             checkout::session_read(state, context, read).map(Reply::Payment)
         }
-        Command::IntentOpened(opened) => intent::opened(state, context, opened).map(Reply::Payment),
-        Command::IntentRead(read) => intent::read(state, context, read).map(Reply::Payment),
-        Command::CustomerOpened(customer) => Ok(Reply::Customer(customer::opened(state, customer))),
-        Command::ChargeCard(wish) => intent::charge(state, context, wish).map(Reply::Payment),
-        Command::SetAutoTopup(wish) => auto_topup::set(state, context, wish).map(Reply::AutoTopup),
-        Command::EndAutoTopup(user) => {
-            auto_topup::end(state, context.now, user).map(Reply::AutoTopup)
+        Command::RequestRefund(wish) => refund::request(state, context, wish).map(Reply::Refund),
+        Command::DecideRefund { refund, agrees, by } => {
+            refund::decide(state, context, (refund, *agrees), by).map(Reply::Refund)
         }
-        Command::AutoTopups(all) => {
-            auto_topup::attempt_all(state, context, all);
-            Ok(Reply::Done)
-        }
-        _ => Ok(Reply::Done),
-    }
-}
-
-/// The commands that bring the books and the world together again.
-fn decide_repair(
-    state: &mut State,
-    context: &Context<'_>,
-    command: &Command,
-) -> Result<Reply, Refusal> {
-    match command {
+        Command::RefundSent(sent) => refund::sent(state, context, sent).map(Reply::Refund),
+        Command::ReturnsRead(read) => reversal::read(state, context, read).map(Reply::Payment),
         Command::Adopt(adopt) => adoption::adopt(state, context, adopt).map(Reply::Payment),
-        Command::Recovery(step) => Ok(Reply::Recovery(recovery::step(state, context.now, step))),
-        Command::ReplayEvents(numbers) => Ok(Reply::Replayed(event::replay(state, numbers))),
+        Command::Recovery(step) => Ok(Reply::Recovery(recovery::step(state, now, step))),
         Command::Keep(keep) => {
             mark::keep(state, keep);
             Ok(Reply::Done)
         }
-        _ => Ok(Reply::Done),
+        Command::Turn(step) => Ok(Reply::Turn(turn::step(state, now, *step))),
+        Command::ReplayEvents(numbers) => Ok(Reply::Replayed(event::replay(state, numbers))),
+        Command::ReceiveEvent(event) => {
+            let (number, duplicate) = event::receive(state, context, event);
+            Ok(Reply::Received { number, duplicate })
+        }
+        Command::ApplyEvents(events) => {
+            let events = events.iter();
+            let outcomes = events.map(|event| notice::apply(state, context, event));
+            Ok(Reply::Applied(outcomes.collect()))
+        }
+        Command::ClaimJob(key) => job::claim(state, context, key).map(Reply::Claimed),
+        Command::RenewClaim(claim) => {
+            job::check_claim(state, claim)?;
+            job::renew(state, now, claim);
+            Ok(Reply::Done)
+        }
+        Command::DeferJob {
+            claim,
+            run_at,
+            error,
+        } => {
+            job::check_claim(state, claim)?;
+            job::put_back(state, now, claim, *run_at, error);
+            Ok(Reply::Done)
+        }
+        Command::DropJob(claim) => {
+            job::check_claim(state, claim)?;
+            job::give_up(state, now, claim);
+            Ok(Reply::Done)
+        }
+        Command::IssueKey(key) => Ok(Reply::ApiKey(api_key::issue(state, context, key))),
+        Command::RevokeKey(id) => api_key::revoke(state, context, id).map(Reply::ApiKey),
     }
 }
 

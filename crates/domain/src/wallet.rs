@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use crate::account::{Account, AccountKey};
-use crate::grant::{Grant, GrantEnd, Part};
+use crate::grant::{AMOUNT_MAX, Grant, GrantEnd, Part, within};
 use crate::id::HoldId;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Time;
 
@@ -155,6 +156,27 @@ pub(crate) fn change<R>(
     state
         .wallets
         .change(key, |wallet| edit(Arc::make_mut(wallet)))
+}
+
+/// How far below zero this wallet may be taken; without a number, as far as the policy says.
+pub(crate) fn set_overdraft(
+    state: &mut State,
+    key: &AccountKey,
+    overdraft: Option<i64>,
+    now: Time,
+) -> Result<Option<i64>, Refusal> {
+    if let Some(overdraft) = overdraft {
+        within("overdraft", overdraft, 0, AMOUNT_MAX)?;
+    }
+    open(state, key, now);
+    change(state, key, |wallet| wallet.overdraft = overdraft);
+    Ok(overdraft)
+}
+
+/// Whether nothing can be spent of this wallet.
+pub(crate) fn set_frozen(state: &mut State, key: &AccountKey, frozen: bool, now: Time) {
+    open(state, key, now);
+    change(state, key, |wallet| wallet.frozen = frozen);
 }
 
 /// What may be spent of a wallet now; 0 if nothing ever touched it.
