@@ -63,8 +63,13 @@ pub struct EngineConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The rules say no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Whether it is what was said before under the same idempotency key.
+        replayed: bool,
+    },
     /// More is waiting than is sensible. Nothing was done: try again.
     #[error("too many requests are waiting; nothing was done: try again in a moment")]
     Busy,
@@ -93,6 +98,15 @@ pub enum EngineError {
     /// The database did not do as asked. Nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused {
+            refusal,
+            replayed: false,
+        }
+    }
 }
 
 impl EngineError {

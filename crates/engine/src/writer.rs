@@ -210,9 +210,10 @@ impl Run {
             self.slot.store(slot, Ordering::Relaxed);
         }
         for (submission, (answer, replayed)) in submissions.into_iter().zip(outcome.answers) {
-            let answered = answer
-                .map(|reply| Answered { reply, replayed })
-                .map_err(EngineError::Refused);
+            let answered = match answer {
+                Ok(reply) => Ok(Answered { reply, replayed }),
+                Err(refusal) => Err(EngineError::Refused { refusal, replayed }),
+            };
             // Whoever asked may have gone; what was asked is done all the same.
             let _ = submission.answer.send(answered);
         }

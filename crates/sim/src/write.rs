@@ -226,7 +226,7 @@ impl Run {
                 }
                 From::Worker(slot) => {
                     let answered = outcome.map(|reply| Answered { reply, replayed });
-                    put(&slot, answered.map_err(EngineError::Refused));
+                    put(&slot, answered.map_err(EngineError::from));
                 }
                 From::Nobody => {}
             }

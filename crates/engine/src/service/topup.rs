@@ -9,7 +9,7 @@ use bursar_store::query::{Page, PageRequest, TopupFilter};
 
 use super::once::{self, Asked, Once, keyed};
 use super::{Balance, ServiceError, form};
-use crate::{Engine, EngineError};
+use crate::Engine;
 
 async fn read(engine: &Engine, topup: &TopupId) -> Result<Topup, ServiceError> {
     let wanted = topup.clone();
@@ -168,7 +168,7 @@ impl TopupDesk {
                     value: finished.value,
                 })
             }
-            Err(ServiceError::Engine(EngineError::Refused(Refusal::IdempotencyKeyReused))) => {
+            Err(error) if error.refusal() == Some(&Refusal::IdempotencyKeyReused) => {
                 Err(ServiceError::ReferenceSpent {
                     topup: topup.clone(),
                     reference: reference.to_owned(),

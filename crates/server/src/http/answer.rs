@@ -21,6 +21,7 @@ use crate::config::BaseUrl;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Gives out ids of requests: random for each start of the program, counted up from there.
@@ -121,6 +122,9 @@ fn written(error: &ApiError, id: &str, response: Response) -> Response {
             .headers
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if error.replayed {
+        parts.headers.insert(REPLAYED, TRUE);
+    }
     let body = match parts.extensions.remove::<facade::Plain>() {
         Some(_) => facade::error(error),
         None => error.body(id),
@@ -161,9 +165,7 @@ impl<T: Serialize> IntoResponse for Item<T> {
         };
         let mut response = ([(header::CONTENT_TYPE, JSON)], text).into_response();
         if self.replayed {
-            response
-                .headers_mut()
-                .insert(REPLAYED, HeaderValue::from_static("true"));
+            response.headers_mut().insert(REPLAYED, TRUE);
         }
         response
     }

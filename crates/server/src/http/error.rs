@@ -25,6 +25,8 @@ pub struct ApiError {
     pub retry_after: Option<u32>,
     /// Numbers and names that the message speaks of, for programs.
     pub details: Vec<(&'static str, Value)>,
+    /// Whether it was said before under the same idempotency key.
+    pub replayed: bool,
 }
 
 impl ApiError {
@@ -37,6 +39,7 @@ impl ApiError {
             param: None,
             retry_after: None,
             details: vec![],
+            replayed: false,
         }
     }
 
@@ -51,6 +54,13 @@ impl ApiError {
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Says whether it is a repetition.
+    #[must_use]
+    pub(super) fn with_replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
         self
     }
 
@@ -235,6 +245,7 @@ impl From<Refusal> for ApiError {
             param: refusal.param().map(str::to_owned),
             retry_after: retry_after(&refusal),
             details: details(&refusal),
+            replayed: false,
         }
     }
 }
@@ -294,7 +305,9 @@ impl From<EngineError> for ApiError {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with_retry_after(1)
         };
         match error {
-            EngineError::Refused(refusal) => refusal.into(),
+            EngineError::Refused { refusal, replayed } => {
+                Self::from(refusal).with_replayed(replayed)
+            }
             EngineError::Busy => unavailable("busy", error.to_string()),
             EngineError::Stopping => unavailable("stopping", error.to_string()),
             EngineError::NoProvider => unavailable("payment_not_configured", error.to_string()),

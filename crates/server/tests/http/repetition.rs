@@ -309,12 +309,19 @@ async fn what_could_not_be_read_is_not_remembered_and_what_a_rule_refused_is() {
         .refused(400, "parameter_missing", Some("credits"));
     let refused = door.post_once(CHARGE, "k1", charge.clone()).await;
     refused.refused(402, "insufficient_credits", Some("credits"));
+    assert!(!refused.is_replayed());
     door.grant("u1", 100).await;
     let again = door.post_once(CHARGE, "k1", charge.clone()).await;
+    assert!(again.is_replayed());
     assert_eq!(again.error(), refused.error());
     let door = door.reopen().await;
     let again = door.post_once(CHARGE, "k1", charge.clone()).await;
+    assert!(again.is_replayed());
     assert_eq!(again.error(), refused.error());
+    let other = json!({"user_id": "u1", "credits": 6});
+    let reused = door.post_once(CHARGE, "k1", other).await;
+    reused.refused(409, "idempotency_key_reused", None);
+    assert!(!reused.is_replayed());
     door.post_once(CHARGE, "k2", charge).await.ok();
     assert_eq!(door.wallet("u1").await["credits"], 95);
 }

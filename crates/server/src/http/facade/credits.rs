@@ -401,10 +401,13 @@ async fn refund(
     match app.engine().request_refund(wish, key).await {
         Ok((refund, replayed)) => Ok(answer(RefundView::of(&refund, number), replayed)),
         // The rule speaks of smallest steps, this API of dollars.
-        Err(EngineError::Refused(Refusal::OutOfRange { least, most, .. })) => {
+        Err(EngineError::Refused {
+            refusal: Refusal::OutOfRange { least, most, .. },
+            replayed,
+        }) => {
             let [least, most] = [least, most].map(|minor| Amount::new(minor, unit));
-            let message = format!("must be from {least} to {most}");
-            Err(ApiError::invalid("amount", message))
+            let error = ApiError::invalid("amount", format!("must be from {least} to {most}"));
+            Err(error.with_replayed(replayed))
         }
         Err(error) => Err(error.into()),
     }

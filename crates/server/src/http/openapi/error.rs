@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use super::operation::headers;
 use super::words;
 
 /// Every code that goes over the wire, with its status and what it means.
@@ -94,23 +95,17 @@ pub(super) fn schemas() -> [(&'static str, Value); 3] {
     ]
 }
 
-/// The answer of one status.
-pub(super) fn response(status: &str, about: &str, plain: bool) -> Value {
+/// The answer of one status. Its headers are those of all answers of the operation, and what the status brings.
+pub(super) fn response(status: &str, about: &str, plain: bool, always: &[&str]) -> Value {
     let schema = if plain { "PlainError" } else { "Error" };
-    let mut headers = json!({ "Request-Id": { "$ref": "#/components/headers/Request-Id" } });
-    match status {
-        "401" => {
-            headers["WWW-Authenticate"] =
-                json!({ "$ref": "#/components/headers/WWW-Authenticate" });
-        }
-        "429" | "502" | "503" | "409" => {
-            headers["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
-        }
-        _ => {}
-    }
+    let further: &[&str] = match status {
+        "401" => &["WWW-Authenticate"],
+        "429" | "502" | "503" | "409" => &["Retry-After"],
+        _ => &[],
+    };
     json!({
         "description": about,
-        "headers": headers,
+        "headers": headers(&[always, further].concat()),
         "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
     })
 }

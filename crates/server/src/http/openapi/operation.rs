@@ -37,7 +37,7 @@ pub(in super::super) struct Operation<'a> {
 }
 
 /// What an answer has besides its body, by the names under `components/headers`.
-fn headers(names: &[&str]) -> Value {
+pub(super) fn headers(names: &[&str]) -> Value {
     let all = names.iter().map(|name| {
         let reference = json!({ "$ref": format!("#/components/headers/{name}") });
         ((*name).to_owned(), reference)
@@ -155,17 +155,22 @@ impl<'a> Operation<'a> {
     /// Success with JSON.
     fn answers<T: JsonSchema>(&mut self) {
         let schema = self.generator.subschema_for::<T>();
-        let names: &[&str] = if self.body.is_some() {
-            &["Request-Id", "Idempotent-Replayed"]
-        } else {
-            &["Request-Id"]
-        };
         let answer = json!({
             "description": "Done.",
-            "headers": headers(names),
+            "headers": headers(self.headers_of_answers()),
             "content": { "application/json": { "schema": schema } },
         });
         self.answers.insert("200".to_owned(), answer);
+    }
+
+    /// What its answers say besides their bodies. What is asked with a key may be answered by what was answered before, no
+    /// matter whether that was a yes or a no.
+    fn headers_of_answers(&self) -> &'static [&'static str] {
+        if self.body.is_some() {
+            &["Request-Id", "Idempotent-Replayed"]
+        } else {
+            &["Request-Id"]
+        }
     }
 
     /// Something that is not JSON.
@@ -211,6 +216,7 @@ impl<'a> Operation<'a> {
         if self.users != self.admins {
             self.may(&["forbidden"]);
         }
+        let always = self.headers_of_answers();
         let mut operation = Map::new();
         let mut security = vec![];
         if self.users {
@@ -227,7 +233,7 @@ impl<'a> Operation<'a> {
             operation.insert("requestBody".to_owned(), body);
         }
         for (status, why) in codes.by_status(&self.codes) {
-            let answer = error::response(&status, &why, self.plain);
+            let answer = error::response(&status, &why, self.plain, always);
             // A page says no in its own words.
             self.answers.entry(status).or_insert(answer);
         }
