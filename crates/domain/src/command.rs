@@ -7,37 +7,31 @@ mod adjustment;
 mod answer;
 mod bonus;
 mod charges;
-
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
+mod reply;
 
 use crate::account::{AccountKey, AccountKind};
 use crate::adoption::{self, Adopt};
 use crate::amount::Unit;
-use crate::api_key::{self, ApiKey, IssueKey};
-use crate::auto_topup::{self, AutoTopup, AutoTopups, SetAutoTopup};
-use crate::charge::{self, Charge, Charged};
+use crate::api_key::{self, IssueKey};
+use crate::auto_topup::{self, AutoTopups, SetAutoTopup};
+use crate::charge::{self, Charge};
 use crate::checkout::{self, OpenCheckout, SessionOpened, SessionRead};
-use crate::code::RedeemCode;
-use crate::coupon::Coupon;
 use crate::customer::{self, Customer};
-use crate::event::{self, EventStatus, ReceiveEvent};
-use crate::exchange::{self, Exchange, Exchanged};
-use crate::grant::{self, CreateGrant, Grant};
-use crate::hold::{self, CreateHold, Hold};
+use crate::event::{self, ReceiveEvent};
+use crate::exchange::{self, Exchange};
+use crate::grant::{self, CreateGrant};
+use crate::hold::{self, CreateHold};
 use crate::id::{ApiKeyId, GrantId, HoldId, IdSource, LimitId, RefundId, TopupId, UserId};
 use crate::intent::{self, ChargeCard, IntentOpened, IntentRead, OpenIntent};
 use crate::job::{self, Claim, JobKey};
 use crate::journal::Remark;
-use crate::limit::{self, SetLimit, SpendingLimit};
+use crate::limit::{self, SetLimit};
 use crate::mark::{self, Keep};
 use crate::notice::{self, ApplyEvent};
-use crate::payment::{Payment, opening};
+use crate::payment::opening;
 use crate::policy::Policy;
-use crate::recovery::{self, Recovery};
-use crate::referral::Member;
-use crate::refund::{self, Refund, RefundSent, RequestRefund};
+use crate::recovery;
+use crate::refund::{self, RefundSent, RequestRefund};
 use crate::refusal::Refusal;
 use crate::reversal::{self, ReturnsRead};
 use crate::state::{Needs, State, Wanted};
@@ -45,13 +39,14 @@ use crate::sweep::{self, Sweep};
 use crate::time::Time;
 use crate::topup::{self, CreateTopup, Topup};
 use crate::turn;
-use crate::usage::{self, RecordUsage, UsageEvent};
-use crate::wallet::{self, Wallet};
+use crate::usage::{self, RecordUsage};
+use crate::wallet;
 
 pub use adjustment::{Adjust, Adjusted};
-pub use answer::{Answer, AnswerKey, RequestHash};
+pub use answer::{Answer, AnswerKey, Idempotency, RequestHash};
 pub use bonus::BonusCommand;
-pub use charges::{ChargeAll, Precheck, Prechecked};
+pub use charges::{ChargeAll, ChargeAnswer, Precheck, Prechecked};
+pub use reply::{OtherReply, Reply};
 
 /// What a decision may use besides the rows: the time, new ids, and the operator's settings.
 #[expect(
@@ -180,59 +175,13 @@ impl Command {
     }
 }
 
-/// The answer to a command that was not refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "the type inside each variant is the documentation"
-)]
-pub enum Reply {
-    Topup(Topup),
-    Payment(Payment),
-    Adjusted(Adjusted),
-    Grant(Grant),
-    Charged(Charged),
-    ChargedAll(Vec<Result<(Charged, bool), Refusal>>),
-    Prechecked(Prechecked),
-    Hold(Hold),
-    Exchanged(Exchanged),
-    Limit(SpendingLimit),
-    /// What a wallet's own setting is now; none if it has none.
-    Overdraft(Option<i64>),
-    Refund(Refund),
-    Customer(Customer),
-    AutoTopup(AutoTopup),
-    Usage(UsageEvent),
-    Coupon(Coupon),
-    Codes(Vec<RedeemCode>),
-    Member(Member),
-    /// In the order asked for; none where nothing ever touched one. Never remembered as an answer.
-    #[serde(skip)]
-    Wallets(Vec<Option<Arc<Wallet>>>),
-    Received {
-        number: i64,
-        duplicate: bool,
-    },
-    Applied(Vec<EventStatus>),
-    /// How many events were put back into line.
-    Replayed(i64),
-    /// The recovery mode as it is now; none if it has ended or has not begun.
-    Recovery(Option<Recovery>),
-    /// The number of the turn that the node has now; none if it is another's.
-    Turn(Option<i64>),
-    Claimed(Claim),
-    ApiKey(ApiKey),
-    Done,
-}
-
 /// A command with the idempotency key it came under, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// What is asked.
     pub command: Command,
-    /// The key and the digest of the request's body.
-    pub idempotency: Option<(AnswerKey, RequestHash)>,
+    /// Under which key.
+    pub idempotency: Idempotency,
 }
 
 /// Adds what `request` wants to see and `state` does not have. To be asked again after loading, until nothing is added.

@@ -1,7 +1,7 @@
 //! Saved cards from the caller's side. They are kept by Stripe; what we show of them is asked for each time.
 
 use bursar_domain::auto_topup::{AutoTopup, SetAutoTopup};
-use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
+use bursar_domain::command::{AnswerKey, Command, Idempotency, RequestHash};
 use bursar_domain::customer::{Customer, CustomerKey};
 use bursar_domain::id::{IdSource as _, UserId};
 use bursar_domain::intent::ChargeCard;
@@ -16,7 +16,7 @@ use bursar_stripe::secret_key::Mode;
 use crate::checkout::unanswered;
 use crate::jobs::{CallError, intents};
 use crate::outside::Live;
-use crate::{Engine, EngineError, RandomIds, bridge};
+use crate::{Engine, EngineError, Once, RandomIds, bridge};
 
 /// What may be shown of a saved card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Engine {
     pub async fn set_up_card(
         &self,
         user: &UserId,
-        idempotency: Option<(AnswerKey, RequestHash)>,
+        idempotency: Idempotency,
     ) -> Result<CardSetup, EngineError> {
         let (client, customer) = self.customer_key(user)?;
         let live = Live {
@@ -153,8 +153,8 @@ impl Engine {
     pub async fn charge_card(
         &self,
         wish: ChargeCard,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Payment, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Payment>, EngineError> {
         self.check_card(&wish.user, &wish.card, idempotency.as_ref())
             .await?;
         let job = JobKind::ChargeCard;
@@ -165,18 +165,10 @@ impl Engine {
     pub async fn set_auto_topup(
         &self,
         wish: SetAutoTopup,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(AutoTopup, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<AutoTopup>, EngineError> {
         self.check_card(&wish.user, &wish.terms.card, idempotency.as_ref())
             .await?;
-        let request = Request {
-            command: Command::SetAutoTopup(wish),
-            idempotency,
-        };
-        let answered = self.submit_once(request).await?;
-        match answered.reply {
-            Reply::AutoTopup(row) => Ok((row, answered.replayed)),
-            _ => Err(EngineError::Stopping),
-        }
+        self.ask(Command::SetAutoTopup(wish), idempotency).await
     }
 }

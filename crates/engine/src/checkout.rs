@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bursar_domain::checkout::{OpenCheckout, SessionRead};
-use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
+use bursar_domain::command::{Command, Idempotency};
 use bursar_domain::id::PaymentId;
 use bursar_domain::intent::{IntentRead, OpenIntent};
 use bursar_domain::job::{JobKey, JobKind};
@@ -12,7 +12,7 @@ use bursar_domain::refusal::Refusal;
 use bursar_stripe::object::{Hidden, PaymentIntent};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::{Answered, CallEnd, Engine, EngineError, bridge};
+use crate::{CallEnd, Engine, EngineError, Once, bridge};
 
 /// How long a caller waits for Stripe's answer. The job goes on without him.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
@@ -28,8 +28,8 @@ impl Engine {
     pub async fn open_checkout(
         &self,
         wish: OpenCheckout,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Payment, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Payment>, EngineError> {
         let job = JobKind::OpenSession;
         self.open(Command::OpenCheckout(wish), job, idempotency)
             .await
@@ -40,8 +40,8 @@ impl Engine {
     pub async fn open_intent(
         &self,
         wish: OpenIntent,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Payment, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Payment>, EngineError> {
         let job = JobKind::OpenIntent;
         self.open(Command::OpenIntent(wish), job, idempotency).await
     }
@@ -50,37 +50,28 @@ impl Engine {
         &self,
         command: Command,
         job: JobKind,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Payment, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Payment>, EngineError> {
         if !self.has_provider() {
             return Err(EngineError::NoProvider);
         }
         let mut ends = self.shared.call_ends.subscribe();
-        let request = Request {
-            command: command.clone(),
-            idempotency,
-        };
-        let Answered {
-            reply: Reply::Payment(payment),
-            replayed,
-        } = self.submit_once(request).await?
-        else {
-            return Err(EngineError::Stopping);
-        };
-        let id = payment.id;
+        let asked: Once<Payment> = self.ask(command.clone(), idempotency).await?;
+        let replayed = asked.replayed;
+        let id = asked.into_inner().id;
         if replayed {
             self.hurry(&id, command).await?;
         }
         let key = JobKey::of_payment(job, &id);
         let waited = tokio::time::timeout(WAIT, self.wait_until_bound(&id, &key, &mut ends)).await;
-        let payment = waited.unwrap_or_else(|_| {
+        let value = waited.unwrap_or_else(|_| {
             let message = "Stripe has not answered yet: ask again for the same payment".to_owned();
             Err(EngineError::Provider {
                 code: "stripe_slow",
                 message,
             })
         })?;
-        Ok((payment, replayed))
+        Ok(Once { value, replayed })
     }
 
     /// A repeated request gets its remembered answer, which sets nothing in motion. Whoever asks again wants it now.
@@ -161,10 +152,8 @@ impl Engine {
             }
             _ => return Ok(payment),
         };
-        match self.submit(command).await? {
-            Reply::Payment(payment) => Ok(payment),
-            _ => Ok(payment),
-        }
+        let Once { value, .. } = self.ask(command, None).await?;
+        Ok(value)
     }
 
     /// What a page of the product confirms a payment with. Asked for anew each time, and kept nowhere.

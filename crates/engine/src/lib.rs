@@ -14,6 +14,7 @@ pub mod clock;
 mod ids;
 pub mod inbox;
 pub mod jobs;
+mod once;
 pub mod outside;
 mod readers;
 pub mod reconcile;
@@ -27,7 +28,7 @@ mod writer;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
-use bursar_domain::command::{Command, Reply, Request};
+use bursar_domain::command::{Command, OtherReply, Reply};
 use bursar_domain::job::JobKey;
 use bursar_domain::mark::{self, Keep, StampKey};
 use bursar_domain::policy::Policy;
@@ -41,6 +42,7 @@ use tokio::task::JoinHandle;
 
 pub use clock::Clock;
 pub use ids::RandomIds;
+pub use once::Once;
 
 /// What an engine is started with.
 #[derive(Clone)]
@@ -98,6 +100,9 @@ pub enum EngineError {
     /// The database did not do as asked. Nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was done, and what was answered is not what this command is answered with.
+    #[error(transparent)]
+    OtherReply(#[from] OtherReply),
 }
 
 impl From<Refusal> for EngineError {
@@ -120,15 +125,6 @@ impl EngineError {
                 )
         )
     }
-}
-
-/// An answer, and whether it was given before under the same idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
-    /// The answer.
-    pub reply: Reply,
-    /// Whether it is a repetition.
-    pub replayed: bool,
 }
 
 /// How a call to the provider for a payment has ended.
@@ -235,18 +231,8 @@ impl Engine {
 
     /// Asks for something; the answer comes when it is on disk.
     pub async fn submit(&self, command: Command) -> Result<Reply, EngineError> {
-        let answered = self
-            .submit_once(Request {
-                command,
-                idempotency: None,
-            })
-            .await?;
-        Ok(answered.reply)
-    }
-
-    /// Asks for something under an idempotency key, if the request has one.
-    pub async fn submit_once(&self, request: Request) -> Result<Answered, EngineError> {
-        self.shared.writer.submit(request).await
+        let Once { value, .. } = self.ask(command, None).await?;
+        Ok(value)
     }
 
     /// Asks the database, on a connection of its own. Sees everything that was answered before.

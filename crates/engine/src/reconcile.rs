@@ -17,7 +17,7 @@ mod worker;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::{Command, OtherReply, Reply};
 use bursar_domain::event::EventStatus;
 use bursar_domain::payment::Payment;
 use bursar_domain::recovery::{Recovery, Step};
@@ -195,7 +195,7 @@ impl Engine {
         self.shared.events_wake.notify_one();
         match reply {
             Reply::Replayed(count) => Ok(count),
-            _ => Ok(0),
+            _ => Err(OtherReply.into()),
         }
     }
 }
@@ -262,10 +262,8 @@ async fn recovery(books: &impl Books) -> Result<Option<Recovery>, EngineError> {
 }
 
 async fn step_recovery(books: &impl Books, step: Step) -> Result<Option<Recovery>, EngineError> {
-    match books.submit(Command::Recovery(step)).await? {
-        Reply::Recovery(recovery) => Ok(recovery),
-        _ => Ok(None),
-    }
+    let reply = books.submit(Command::Recovery(step)).await?;
+    Ok(reply.try_into()?)
 }
 
 /// How a payment stands, in a word.

@@ -1,6 +1,6 @@
 //! Refunds from the caller's side: asks for one and waits for what Stripe says of it.
 
-use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
+use bursar_domain::command::{Command, Idempotency};
 use bursar_domain::id::RefundId;
 use bursar_domain::job::{JobKey, JobKind};
 use bursar_domain::refund::{Refund, RefundStatus, RequestRefund};
@@ -8,7 +8,7 @@ use bursar_domain::refusal::Refusal;
 use tokio::sync::broadcast::Receiver;
 
 use crate::checkout::{WAIT, next_end};
-use crate::{Answered, CallEnd, Engine, EngineError};
+use crate::{CallEnd, Engine, EngineError, Once};
 
 impl Engine {
     /// Asks for a refund and waits for Stripe's answer, if no second administrator has to agree first.
@@ -19,8 +19,8 @@ impl Engine {
     pub async fn request_refund(
         &self,
         wish: RequestRefund,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Refund, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Refund>, EngineError> {
         self.refund_by(Command::RequestRefund(wish), idempotency)
             .await
     }
@@ -31,8 +31,8 @@ impl Engine {
         refund: RefundId,
         agrees: bool,
         by: String,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Refund, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Refund>, EngineError> {
         let command = Command::DecideRefund { refund, agrees, by };
         self.refund_by(command, idempotency).await
     }
@@ -40,23 +40,16 @@ impl Engine {
     async fn refund_by(
         &self,
         command: Command,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<(Refund, bool), EngineError> {
+        idempotency: Idempotency,
+    ) -> Result<Once<Refund>, EngineError> {
         if !self.has_provider() {
             return Err(EngineError::NoProvider);
         }
         let mut ends = self.shared.call_ends.subscribe();
-        let request = Request {
-            command,
-            idempotency,
-        };
-        let Answered {
-            reply: Reply::Refund(refund),
+        let Once {
+            value: refund,
             replayed,
-        } = self.submit_once(request).await?
-        else {
-            return Err(EngineError::Stopping);
-        };
+        } = self.ask::<Refund>(command, idempotency).await?;
         let waited = tokio::time::timeout(WAIT, self.wait_for_refund(&refund.id, &mut ends)).await;
         let refund = match waited {
             Ok(refund) => refund?,
@@ -64,7 +57,10 @@ impl Engine {
         };
         match refused_by_provider(&refund) {
             Some(refused) => Err(refused),
-            None => Ok((refund, replayed)),
+            None => Ok(Once {
+                value: refund,
+                replayed,
+            }),
         }
     }
 

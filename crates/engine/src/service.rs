@@ -30,6 +30,7 @@
 //! key under another operation, or over HTTP, is another key. Asked again under the same key, [`Once`] gives the first answer and
 //! says so; with another request the key is refused.
 
+mod asked;
 mod balance;
 pub mod charge;
 mod form;
@@ -37,7 +38,6 @@ mod grant;
 mod hold;
 mod hook;
 mod limit;
-mod once;
 mod payment;
 mod topup;
 mod usage;
@@ -51,10 +51,10 @@ use bursar_store::StoreError;
 
 use crate::EngineError;
 
+pub use crate::Once;
 pub use balance::{Balance, Events, PastBalance, WalletView};
 pub use charge::{Batch, BatchAnswer};
 pub use hook::{Call, CallError, HookError, Hooks};
-pub use once::Once;
 pub use payment::{
     Checkout, Method, Notification, PaidTopup, PayAt, Payments, Provider, ProviderError,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::{Command, OtherReply, Reply};
 use bursar_domain::turn::{self, Step};
 use tokio::sync::watch;
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 pub async fn take(books: &impl Books, held: Option<i64>) -> Result<Option<i64>, EngineError> {
     match books.submit(Command::Turn(Step::Take { held })).await? {
         Reply::Turn(turn) => Ok(turn),
-        _ => Ok(None),
+        _ => Err(OtherReply.into()),
     }
 }
 

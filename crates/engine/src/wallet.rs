@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bursar_domain::account::AccountKey;
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::journal::Reason;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
 use bursar_store::query::{Chain, Entry, EntryFilter, Page, PageRequest, ReasonSum};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Once};
 
 impl Engine {
     /// A wallet as it stands; none if nothing ever touched it.
@@ -22,10 +22,8 @@ impl Engine {
         &self,
         keys: Vec<AccountKey>,
     ) -> Result<Vec<Option<Arc<Wallet>>>, EngineError> {
-        match self.submit(Command::ReadWallets(keys)).await? {
-            Reply::Wallets(wallets) => Ok(wallets),
-            _ => Ok(vec![]),
-        }
+        let Once { value, .. } = self.ask(Command::ReadWallets(keys), None).await?;
+        Ok(value)
     }
 
     /// What moved in a wallet, the newest first.

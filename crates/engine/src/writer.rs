@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bursar_domain::command::Request;
+use bursar_domain::command::{Reply, Request};
 use bursar_store::StoreError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::batch::{Batch, Outcome};
 use crate::checkpointer::Checkpointer;
-use crate::{Answered, EngineError};
+use crate::{EngineError, Once};
 
 /// Most commands in one transaction.
 const BATCH_MAX: usize = 512;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Submission {
     request: Request,
-    answer: oneshot::Sender<Result<Answered, EngineError>>,
+    answer: oneshot::Sender<Result<Once<Reply>, EngineError>>,
     turn: Turn,
 }
 
@@ -74,7 +74,7 @@ impl Writer {
         })
     }
 
-    pub(crate) async fn submit(&self, request: Request) -> Result<Answered, EngineError> {
+    pub(crate) async fn submit(&self, request: Request) -> Result<Once<Reply>, EngineError> {
         let (answer, mut answered) = oneshot::channel();
         let turn = Turn::default();
         let submission = Submission {
@@ -211,7 +211,7 @@ impl Run {
         }
         for (submission, (answer, replayed)) in submissions.into_iter().zip(outcome.answers) {
             let answered = match answer {
-                Ok(reply) => Ok(Answered { reply, replayed }),
+                Ok(value) => Ok(Once { value, replayed }),
                 Err(refusal) => Err(EngineError::Refused { refusal, replayed }),
             };
             // Whoever asked may have gone; what was asked is done all the same.

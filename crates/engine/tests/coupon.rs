@@ -119,7 +119,7 @@ async fn the_total_at_stripe_is_ours_whatever_the_currency() {
             "{code}"
         );
         let opened = engine.open_checkout(checkout(topup.id, number), None).await;
-        let session = opened.unwrap().0.session.unwrap();
+        let session = opened.unwrap().into_inner().session.unwrap();
         let card = Pay::Card(CardEntry {
             number: "4242424242424242".to_owned(),
             exp_month: 12,

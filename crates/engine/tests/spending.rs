@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bursar_domain::account::AccountKey;
 use bursar_domain::amount::{Amount, Unit};
-use bursar_domain::charge::{Charge, Price};
+use bursar_domain::charge::{Charge, Charged, Price};
 use bursar_domain::command::{AnswerKey, Command, Reply, Request};
 use bursar_domain::grant::{Category, CreateGrant, Source};
 use bursar_domain::hold::{CreateHold, Hold, HoldStatus};
@@ -236,7 +236,12 @@ async fn a_rush_under_one_key_is_one_charge() {
     let mut asked = JoinSet::new();
     for _ in 0..200 {
         let (engine, request) = (engine.clone(), request.clone());
-        asked.spawn(async move { engine.submit_once(request).await.unwrap() });
+        asked.spawn(async move {
+            engine
+                .ask::<Charged>(request.command, request.idempotency)
+                .await
+                .unwrap()
+        });
     }
     let answers = asked.join_all().await;
     let first = answers.iter().filter(|answer| !answer.replayed).count();
@@ -244,7 +249,7 @@ async fn a_rush_under_one_key_is_one_charge() {
     assert!(
         answers
             .iter()
-            .all(|answer| answer.reply == answers[0].reply)
+            .all(|answer| answer.value == answers[0].value)
     );
     assert_eq!(wallet(&engine, "anna").await.account.balance, 997);
     right(&engine).await;

@@ -1,8 +1,8 @@
 //! The secrets of API keys: made here, shown once, stored as a digest.
 
 use bursar_domain::api_key::{ApiKey, IssueKey, Role};
-use bursar_domain::command::{Command, Reply};
-use bursar_engine::{Engine, EngineError};
+use bursar_domain::command::Command;
+use bursar_engine::{Engine, EngineError, Once};
 use sha2::{Digest, Sha256};
 
 /// Makes a key, stores its digest, and gives secret and row. The secret tells its kind: `bursar_admin_…`, `bursar_user_…`.
@@ -22,10 +22,8 @@ pub async fn issue(
         hint: secret[secret.len() - 4..].to_owned(),
         label,
     };
-    match engine.submit(Command::IssueKey(key)).await? {
-        Reply::ApiKey(key) => Ok((secret, key)),
-        _ => Err(EngineError::Stopping),
-    }
+    let Once { value: key, .. } = engine.ask(Command::IssueKey(key), None).await?;
+    Ok((secret, key))
 }
 
 /// What is stored of a key.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use axum::Router;
-use bursar_domain::command::{AnswerKey, Command, Request, RequestHash};
 use bursar_domain::policy::Policy;
 use bursar_engine::clock::SystemClock;
 use bursar_engine::service::{Balance, Usage};
-use bursar_engine::{Answered, Clock, Engine, EngineConfig, EngineError};
+use bursar_engine::{Clock, Engine, EngineConfig, EngineError};
 use bursar_stripe::client::ClientError;
 
 use crate::config::Config;
@@ -161,20 +160,6 @@ impl App {
     pub(crate) fn may_complain(&self) -> bool {
         let now = self.engine().now().seconds();
         self.0.complained_at.swap(now, Ordering::Relaxed) != now
-    }
-
-    /// Asks the engine, under an idempotency key if the request has one.
-    pub(crate) async fn submit(
-        &self,
-        command: Command,
-        idempotency: Option<(AnswerKey, RequestHash)>,
-    ) -> Result<Answered, EngineError> {
-        self.engine()
-            .submit_once(Request {
-                command,
-                idempotency,
-            })
-            .await
     }
 
     /// What has to be set before customers can pay; none if nothing is missing.

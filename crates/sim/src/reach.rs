@@ -12,7 +12,7 @@ use bursar_engine::auto_topup::Place;
 use bursar_engine::clock::{Clock as _, FixedClock};
 use bursar_engine::outside::{Books, Provider};
 use bursar_engine::reconcile::Report;
-use bursar_engine::{Answered, EngineError};
+use bursar_engine::{EngineError, Once};
 use bursar_store::query::Reader;
 use bursar_store::{Share, StoreError};
 use bursar_stripe::request::Request;
@@ -41,7 +41,7 @@ impl<T> Default for Awaited<T> {
     }
 }
 
-pub(crate) type Written = Result<Answered, EngineError>;
+pub(crate) type Written = Result<Once<Reply>, EngineError>;
 pub(crate) type Called = Result<Value, bursar_stripe::Error>;
 
 /// Who waits for the writer.
@@ -227,7 +227,7 @@ impl Books for Reach {
         };
         let from = From::Worker(Arc::clone(&slot));
         self.inner().queue.push(Waiting { request, from });
-        Wait(slot).await.map(|answered| answered.reply)
+        Wait(slot).await.map(|answered| answered.value)
     }
 
     fn share(&self) -> Option<Share> {

@@ -6,7 +6,7 @@ use bursar_domain::command::{Command, Reply, Request};
 use bursar_domain::id::UserId;
 use bursar_domain::refusal::Refusal;
 use bursar_engine::batch::Outcome;
-use bursar_engine::{Answered, EngineError};
+use bursar_engine::{EngineError, Once};
 use bursar_store::StoreError;
 
 use crate::model::Attempt;
@@ -225,7 +225,7 @@ impl Run {
                     }
                 }
                 From::Worker(slot) => {
-                    let answered = outcome.map(|reply| Answered { reply, replayed });
+                    let answered = outcome.map(|value| Once { value, replayed });
                     put(&slot, answered.map_err(EngineError::from));
                 }
                 From::Nobody => {}

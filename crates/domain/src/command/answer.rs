@@ -21,6 +21,9 @@ pub struct AnswerKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHash(pub [u8; 16]);
 
+/// The idempotency key under which something is asked, if it is under any, with the digest of what is asked.
+pub type Idempotency = Option<(AnswerKey, RequestHash)>;
+
 /// What is remembered under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

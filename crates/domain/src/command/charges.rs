@@ -69,7 +69,7 @@ pub struct Prechecked {
 }
 
 /// The charge that was made, and whether it was made before under its key; or why not.
-pub(super) type ChargeAnswer = Result<(Charged, bool), Refusal>;
+pub type ChargeAnswer = Result<(Charged, bool), Refusal>;
 
 /// Makes the charges one after the other, each under its own idempotency key.
 pub(super) fn charge_all(

@@ -1,6 +1,6 @@
 //! Calls about payment intents: opening one, charging a saved card, reading, canceling; and the customer whose card it is.
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::customer::{Customer, CustomerKey};
 use bursar_domain::intent::{IntentOpened, IntentRead};
 use bursar_domain::job::Claim;
@@ -10,8 +10,8 @@ use bursar_stripe::object::{List, PaymentIntent};
 use bursar_stripe::request::{self, Pages, Window};
 
 use super::{CallError, OPEN_SECONDS_MAX, carried, refused, refused_by, wrong_mode};
-use crate::bridge;
 use crate::outside::Provider;
+use crate::{EngineError, bridge};
 
 /// Before the first request for a payment, its row was written; how far Stripe's clock and ours may be apart, in seconds.
 const CLOCKS_APART_SECONDS: i64 = 600;
@@ -110,13 +110,8 @@ pub(crate) async fn customer(
     let made: bursar_stripe::object::Customer =
         provider.call(&asked).await.map_err(CallError::Stripe)?;
     let customer = Customer { key, id: made.id };
-    match provider
-        .submit(Command::CustomerOpened(customer.clone()))
-        .await?
-    {
-        Reply::Customer(customer) => Ok(customer),
-        _ => Ok(customer),
-    }
+    let reply = provider.submit(Command::CustomerOpened(customer)).await?;
+    Ok(reply.try_into().map_err(EngineError::from)?)
 }
 
 pub(super) async fn read(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bursar_domain::account::AccountKey;
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::announcement::Announcement;
-use bursar_domain::command::{Adjust, Adjusted, Command, Reply};
+use bursar_domain::command::{Adjust, Adjusted, Command};
 use bursar_domain::exchange::{Exchange, Exchanged};
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::UserId;
@@ -16,9 +16,9 @@ use bursar_domain::wallet::Wallet;
 use bursar_store::query::{Entry, Page, PageRequest, Reader};
 use bursar_store::seal::Seal;
 
-use super::once::{self, Asked, Once, keyed};
+use super::asked::{Asked, keyed};
 use super::{ServiceError, TopupDesk, form};
-use crate::Engine;
+use crate::{Engine, Once};
 
 /// Everything about wallets. Clones share the engine.
 #[derive(Debug, Clone)]
@@ -191,11 +191,7 @@ impl Balance {
             },
             remark,
         });
-        let pick = |reply| match reply {
-            Reply::Adjusted(adjusted) => Some(adjusted),
-            _ => None,
-        };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self.engine.ask(command, key).await?)
     }
 
     /// Gives one unit for another. The rate is the caller's: both amounts are named.
@@ -226,11 +222,7 @@ impl Balance {
             .text("category", category.as_str())
             .remark(remark);
         let key = asked.under("exchange", key)?;
-        let pick = |reply| match reply {
-            Reply::Exchanged(exchanged) => Some(exchanged),
-            _ => None,
-        };
-        once::submit(&self.engine, Command::Exchange(wish), Some(key), pick).await
+        Ok(self.engine.ask(Command::Exchange(wish), Some(key)).await?)
     }
 
     /// Says how far below zero a charge that may make debt can take a wallet, in smallest steps; none: as far as the operator's
@@ -252,11 +244,7 @@ impl Balance {
             unit,
             overdraft,
         };
-        let pick = |reply| match reply {
-            Reply::Overdraft(overdraft) => Some(overdraft),
-            _ => None,
-        };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self.engine.ask(command, key).await?)
     }
 
     /// What moved in a user's credits, the newest first.

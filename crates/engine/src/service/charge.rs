@@ -3,15 +3,16 @@
 use bursar_domain::amount::Unit;
 use bursar_domain::charge::{Charge, Charged, Price};
 use bursar_domain::command::{
-    AnswerKey, ChargeAll, Command, Precheck, Prechecked, Reply, RequestHash,
+    AnswerKey, ChargeAll, ChargeAnswer, Command, Precheck, Prechecked, RequestHash,
 };
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use bursar_domain::limit::Spender;
 use bursar_domain::refusal::Refusal;
 
-use super::once::{self, Asked, Once, keyed};
+use super::asked::{Asked, keyed};
 use super::{Balance, ServiceError, form};
+use crate::Once;
 
 /// Under which keys of charges are remembered: one charge is the same alone and in a batch.
 const OPERATION: &str = "charge";
@@ -95,13 +96,9 @@ impl Balance {
     pub async fn precheck(&self, asked: Precheck) -> Result<Prechecked, ServiceError> {
         let charge = form::charge(asked.charge)?;
         let command = Command::Precheck(Precheck { charge, ..asked });
-        let pick = |reply| match reply {
-            Reply::Prechecked(prechecked) => Some(prechecked),
-            _ => None,
-        };
         // A question has no effect that a key could keep from happening twice, and its answer changes with the wallet.
-        let prechecked = once::submit(&self.engine, command, None, pick).await?;
-        Ok(prechecked.into_inner())
+        let Once { value, .. } = self.engine.ask(command, None).await?;
+        Ok(value)
     }
 
     /// Refuses, as the charge would, if it would not be made now: too few credits, or a limit is reached. It reserves nothing:
@@ -118,11 +115,7 @@ impl Balance {
     /// Takes what something costs.
     pub async fn charge(&self, charge: Charge, key: &str) -> Result<Once<Charged>, ServiceError> {
         let (charge, key) = keyed_charge(charge, key)?;
-        let pick = |reply| match reply {
-            Reply::Charged(charged) => Some(charged),
-            _ => None,
-        };
-        once::submit(&self.engine, Command::Charge(charge), Some(key), pick).await
+        Ok(self.engine.ask(Command::Charge(charge), Some(key)).await?)
     }
 
     /// Takes what many things cost, each under the key that it would have by itself. `key` is one for the whole batch. An atomic
@@ -150,11 +143,7 @@ impl Balance {
         let key = keyed("charge.batch", key, &whole)?;
         let charges = all;
         let command = Command::ChargeAll(ChargeAll { charges, atomic });
-        let pick = |reply| match reply {
-            Reply::ChargedAll(answers) => Some(answers),
-            _ => None,
-        };
-        let Once { value, replayed } = once::submit(&self.engine, command, key, pick).await?;
+        let Once { value, replayed } = self.engine.ask::<Vec<ChargeAnswer>>(command, key).await?;
         let once = |(value, replayed)| Once { value, replayed };
         let value = value.into_iter().map(|answer| answer.map(once)).collect();
         Ok(Once { value, replayed })

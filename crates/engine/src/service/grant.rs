@@ -1,15 +1,16 @@
 //! Grants: value given, listed, taken back.
 
 use bursar_domain::account::AccountKey;
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::grant::{CreateGrant, Grant, RollOver, Source};
 use bursar_domain::id::GrantId;
 use bursar_domain::journal::Remark;
 use bursar_domain::time::Time;
 use bursar_store::query::{GrantFilter, Page, PageRequest};
 
-use super::once::{self, Asked, Once, keyed};
+use super::asked::{Asked, keyed};
 use super::{Balance, ServiceError, form};
+use crate::Once;
 
 /// What a grant asks for. All fields by name, so that one that is added and forgotten here does not compile.
 fn asked(terms: &CreateGrant) -> Asked {
@@ -61,7 +62,7 @@ impl Balance {
         let remark = form::remark(terms.remark)?;
         let terms = CreateGrant { remark, ..terms };
         let key = keyed("grants.create", key, &asked(&terms))?;
-        self.submit_grant(Command::CreateGrant(terms), key).await
+        Ok(self.engine.ask(Command::CreateGrant(terms), key).await?)
     }
 
     /// Takes back what is left of a grant.
@@ -76,20 +77,10 @@ impl Balance {
             .text("grant_id", &grant.to_string())
             .remark(&remark);
         let key = keyed("grants.void", key, &asked)?;
-        self.submit_grant(Command::VoidGrant { grant, remark }, key)
-            .await
-    }
-
-    async fn submit_grant(
-        &self,
-        command: Command,
-        key: once::Key,
-    ) -> Result<Once<Grant>, ServiceError> {
-        let pick = |reply| match reply {
-            Reply::Grant(grant) => Some(grant),
-            _ => None,
-        };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self
+            .engine
+            .ask(Command::VoidGrant { grant, remark }, key)
+            .await?)
     }
 
     /// Grants, the newest first. Rows are read for the order and the ends; what is left of the live ones, their wallets know.

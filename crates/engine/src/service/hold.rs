@@ -1,14 +1,15 @@
 //! Holds: reserve, report progress, extend, settle, release.
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::hold::{CreateHold, Hold, Overage};
 use bursar_domain::id::HoldId;
 use bursar_domain::journal::Remark;
 use bursar_domain::refusal::Refusal;
 use bursar_store::query::{HoldFilter, Page, PageRequest};
 
-use super::once::{self, Asked, Once, keyed};
+use super::asked::{Asked, keyed};
 use super::{Balance, ServiceError, charge, form};
+use crate::Once;
 
 fn of(hold: HoldId) -> Asked {
     Asked::default().text("hold_id", &hold.to_string())
@@ -33,7 +34,7 @@ impl Balance {
             .number("expires_in", *seconds)
             .text("overage", overage.map_or("", Overage::as_str));
         let key = keyed("holds.create", key, &asked)?;
-        self.submit_hold(Command::CreateHold(wish), key).await
+        Ok(self.engine.ask(Command::CreateHold(wish), key).await?)
     }
 
     /// Says how much was used so far. Reports count up.
@@ -44,8 +45,10 @@ impl Balance {
         key: Option<&str>,
     ) -> Result<Once<Hold>, ServiceError> {
         let key = keyed("holds.progress", key, &of(hold).number("credits", used))?;
-        self.submit_hold(Command::ProgressHold { hold, used }, key)
-            .await
+        Ok(self
+            .engine
+            .ask(Command::ProgressHold { hold, used }, key)
+            .await?)
     }
 
     /// Reserves more, or for so many seconds from now, or both.
@@ -69,7 +72,7 @@ impl Balance {
             more,
             seconds,
         };
-        self.submit_hold(command, key).await
+        Ok(self.engine.ask(command, key).await?)
     }
 
     /// Ends a hold with what it came to, and gives the rest back. Settled for the same again it is the same answer.
@@ -83,8 +86,10 @@ impl Balance {
         let remark = form::remark(remark)?;
         let asked = of(hold).number("credits", used).remark(&remark);
         let key = keyed("holds.settle", key, &asked)?;
-        self.submit_hold(Command::SettleHold { hold, used, remark }, key)
-            .await
+        Ok(self
+            .engine
+            .ask(Command::SettleHold { hold, used, remark }, key)
+            .await?)
     }
 
     /// Gives a hold back whole.
@@ -96,20 +101,10 @@ impl Balance {
     ) -> Result<Once<Hold>, ServiceError> {
         let remark = form::remark(remark)?;
         let key = keyed("holds.release", key, &of(hold).remark(&remark))?;
-        self.submit_hold(Command::ReleaseHold { hold, remark }, key)
-            .await
-    }
-
-    async fn submit_hold(
-        &self,
-        command: Command,
-        key: once::Key,
-    ) -> Result<Once<Hold>, ServiceError> {
-        let pick = |reply| match reply {
-            Reply::Hold(hold) => Some(hold),
-            _ => None,
-        };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self
+            .engine
+            .ask(Command::ReleaseHold { hold, remark }, key)
+            .await?)
     }
 
     /// One hold.

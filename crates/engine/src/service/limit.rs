@@ -1,12 +1,13 @@
 //! Spending limits: set, listed, removed.
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::id::{LimitId, UserId};
 use bursar_domain::limit::{SetLimit, SpendingLimit, Subject, SubjectKind};
 use bursar_store::query::{Page, PageRequest};
 
-use super::once::{self, Asked, Once, keyed};
+use super::asked::{Asked, keyed};
 use super::{Balance, ServiceError, form};
+use crate::Once;
 
 /// A limit on a name that no charge can have would never count anything.
 fn check_subject(kind: SubjectKind, name: &str) -> Result<(), ServiceError> {
@@ -38,7 +39,7 @@ impl Balance {
             .text("unit", &most.unit.to_string())
             .text("period", period.as_str());
         let key = keyed("limits.set", key, &asked)?;
-        self.submit_limit(Command::SetLimit(wish), key).await
+        Ok(self.engine.ask(Command::SetLimit(wish), key).await?)
     }
 
     /// Takes a limit away.
@@ -49,19 +50,7 @@ impl Balance {
     ) -> Result<Once<SpendingLimit>, ServiceError> {
         let asked = Asked::default().text("limit_id", &limit.to_string());
         let key = keyed("limits.remove", key, &asked)?;
-        self.submit_limit(Command::RemoveLimit(limit), key).await
-    }
-
-    async fn submit_limit(
-        &self,
-        command: Command,
-        key: once::Key,
-    ) -> Result<Once<SpendingLimit>, ServiceError> {
-        let pick = |reply| match reply {
-            Reply::Limit(limit) => Some(limit),
-            _ => None,
-        };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self.engine.ask(Command::RemoveLimit(limit), key).await?)
     }
 
     /// Spending limits, of one subject or all, the newest first.

@@ -12,8 +12,8 @@ use bursar_domain::id::{TopupId, UserId};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::topup::{Topup, TopupStatus};
 
-use super::once::Once;
 use super::{Promise, ServiceError, TopupDesk, form};
+use crate::Once;
 
 /// The longest name that a provider gives to a payment, in characters.
 const REFERENCE_MAX: usize = 90;

@@ -1,27 +1,20 @@
 //! Top-ups: wished for, read, finished, canceled; and the desk at which a payment finishes one.
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::id::TopupId;
 use bursar_domain::journal::Remark;
 use bursar_domain::refusal::Refusal;
 use bursar_domain::topup::{CreateTopup, Topup, TopupStatus, Wish};
 use bursar_store::query::{Page, PageRequest, TopupFilter};
 
-use super::once::{self, Asked, Once, keyed};
+use super::asked::{Asked, keyed};
 use super::{Balance, ServiceError, form};
-use crate::Engine;
+use crate::{Engine, EngineError, Once};
 
 async fn read(engine: &Engine, topup: &TopupId) -> Result<Topup, ServiceError> {
     let wanted = topup.clone();
     let found = engine.read(move |reader| reader.topup(&wanted)).await?;
     found.ok_or_else(|| Refusal::TopupNotFound.into())
-}
-
-fn pick(reply: Reply) -> Option<Topup> {
-    match reply {
-        Reply::Topup(topup) => Some(topup),
-        _ => None,
-    }
 }
 
 fn of(topup: &TopupId, remark: &Remark) -> Asked {
@@ -62,7 +55,7 @@ impl Balance {
             .text("coupon", coupon.as_deref().unwrap_or_default())
             .remark(remark);
         let key = keyed("topups.create", key, &asked)?;
-        once::submit(&self.engine, Command::CreateTopup(wish), key, pick).await
+        Ok(self.engine.ask(Command::CreateTopup(wish), key).await?)
     }
 
     /// One top-up.
@@ -94,7 +87,7 @@ impl Balance {
         let key = keyed("topups.finish", key, &of(topup, &remark))?;
         let topup = topup.clone();
         let command = Command::FinishTopup { topup, remark };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self.engine.ask(command, key).await?)
     }
 
     /// Gives a pending top-up up. A canceled one stays as it is.
@@ -108,7 +101,7 @@ impl Balance {
         let key = keyed("topups.cancel", key, &of(topup, &remark))?;
         let topup = topup.clone();
         let command = Command::CancelTopup { topup, remark };
-        once::submit(&self.engine, command, key, pick).await
+        Ok(self.engine.ask(command, key).await?)
     }
 }
 
@@ -160,7 +153,7 @@ impl TopupDesk {
             topup: topup.clone(),
             remark,
         };
-        match once::submit(&self.engine, command, Some(key), pick).await {
+        match self.engine.ask::<Topup>(command, Some(key)).await {
             Ok(finished) => {
                 check_paid_by(&finished, reference)?;
                 Ok(Once {
@@ -168,13 +161,14 @@ impl TopupDesk {
                     value: finished.value,
                 })
             }
-            Err(error) if error.refusal() == Some(&Refusal::IdempotencyKeyReused) => {
-                Err(ServiceError::ReferenceSpent {
-                    topup: topup.clone(),
-                    reference: reference.to_owned(),
-                })
-            }
-            Err(error) => Err(error),
+            Err(EngineError::Refused {
+                refusal: Refusal::IdempotencyKeyReused,
+                ..
+            }) => Err(ServiceError::ReferenceSpent {
+                topup: topup.clone(),
+                reference: reference.to_owned(),
+            }),
+            Err(error) => Err(error.into()),
         }
     }
 }

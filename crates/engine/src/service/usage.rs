@@ -1,14 +1,14 @@
 //! Usage: facts about what was consumed, and hooks that record them. What something costs, other hooks say.
 
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::id::UserId;
 use bursar_domain::usage::{RecordUsage, UsageEvent, UsageStatus};
 use bursar_store::query::{Page, PageRequest, UsageFilter, UsageSum};
 
+use super::asked::{Asked, keyed};
 use super::hook::{Call, Hooks};
-use super::once::{self, Asked, Once, keyed};
 use super::{ServiceError, form};
-use crate::Engine;
+use crate::{Engine, Once};
 
 /// Facts about what was used. Clones share the engine.
 #[derive(Debug, Clone)]
@@ -126,11 +126,7 @@ impl Usage {
     ) -> Result<Once<UsageEvent>, ServiceError> {
         let fact = in_form(fact)?;
         let key = keyed(operation, key, &asked(&fact))?;
-        let pick = |reply| match reply {
-            Reply::Usage(event) => Some(event),
-            _ => None,
-        };
-        once::submit(&self.engine, Command::RecordUsage(fact), key, pick).await
+        Ok(self.engine.ask(Command::RecordUsage(fact), key).await?)
     }
 
     /// What was used, the newest first.

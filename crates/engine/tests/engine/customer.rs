@@ -35,8 +35,8 @@ pub(crate) fn checkout(topup: &TopupId) -> OpenCheckout {
 }
 
 pub(crate) async fn open(engine: &Engine, topup: &TopupId) -> Result<Payment, EngineError> {
-    let (payment, _) = engine.open_checkout(checkout(topup), None).await?;
-    Ok(payment)
+    let opened = engine.open_checkout(checkout(topup), None).await?;
+    Ok(opened.into_inner())
 }
 
 pub(crate) async fn wallet(engine: &Engine) -> Option<Arc<Wallet>> {

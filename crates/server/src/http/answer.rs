@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bursar_engine::Once;
 use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use serde::Serialize;
 
@@ -152,9 +153,12 @@ pub const fn item<T>(body: T) -> Item<T> {
     }
 }
 
-/// An answer to a command, which may be the repetition of an earlier one under the same idempotency key.
-pub const fn answer<T>(body: T, replayed: bool) -> Item<T> {
-    Item { body, replayed }
+/// An answer to a command as `show` shows it; it may be the repetition of an earlier one under the same idempotency key.
+pub fn answer<T, V>(once: &Once<T>, show: impl FnOnce(&T) -> V) -> Item<V> {
+    Item {
+        body: show(&once.value),
+        replayed: once.replayed,
+    }
 }
 
 impl<T: Serialize> IntoResponse for Item<T> {

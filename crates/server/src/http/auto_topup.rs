@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use bursar_domain::auto_topup::{AutoTopup, Cap, Refill, SetAutoTopup, Stop, Terms};
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::{PaymentId, UserId};
 use bursar_domain::limit::Period;
@@ -152,8 +152,8 @@ pub(super) async fn set(
         user,
         terms: order.form.terms(),
     };
-    let (row, replayed) = app.engine().set_auto_topup(wish, idempotency).await?;
-    Ok(answer(View::of(&row), replayed))
+    let set = app.engine().set_auto_topup(wish, idempotency).await?;
+    Ok(answer(&set, View::of))
 }
 
 /// `POST /v1/balance/auto_topup/remove`
@@ -164,13 +164,12 @@ pub(super) async fn remove(
 ) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&caller);
     let user = order.form.user_id.of(&caller)?;
-    let answered = app.submit(Command::EndAutoTopup(user), idempotency).await?;
-    match answered.reply {
-        Reply::AutoTopup(row) => Ok(answer(View::of(&row), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"an automatic top-up was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine()
+            .ask(Command::EndAutoTopup(user), idempotency)
+            .await?,
+        View::of,
+    ))
 }
 
 /// `GET /v1/balance/auto_topup`

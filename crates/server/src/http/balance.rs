@@ -3,7 +3,7 @@
 use axum::extract::State;
 use bursar_domain::account::{AccountKey, Owner};
 use bursar_domain::amount::Unit;
-use bursar_domain::command::{Adjust, Adjusted, Command, Reply};
+use bursar_domain::command::{Adjust, Adjusted, Command};
 use bursar_domain::id::{TransactionId, UserId};
 use bursar_domain::journal::{Reason, Remark};
 use bursar_store::query::{Entry, EntryFilter, Page, PageRequest};
@@ -215,6 +215,19 @@ pub(super) struct Adjustment {
     created_at: Moment,
 }
 
+impl Adjustment {
+    fn of(adjusted: &Adjusted) -> Self {
+        Self {
+            transaction_id: Id(adjusted.transaction),
+            user_id: Id(adjusted.user.clone()),
+            change: adjusted.credits,
+            credits: adjusted.balance,
+            unit: Code(Unit::CREDIT),
+            created_at: Moment(adjusted.at),
+        }
+    }
+}
+
 form! {
     /// A correction.
     pub(super) struct Correct {
@@ -260,26 +273,8 @@ async fn adjust(
         credits: sign * credits.0,
         remark,
     });
-    let answered = app.submit(command, idempotency).await?;
-    let Reply::Adjusted(adjusted) = answered.reply else {
-        return Err(ApiError::internal(
-            &"an adjustment was answered with something else",
-        ));
-    };
-    let Adjusted {
-        transaction,
-        user,
-        credits,
-        balance,
-        at,
-    } = adjusted;
-    let body = Adjustment {
-        transaction_id: Id(transaction),
-        user_id: Id(user.clone()),
-        change: credits,
-        credits: balance,
-        unit: Code(Unit::CREDIT),
-        created_at: Moment(at),
-    };
-    Ok(answer(body, answered.replayed))
+    Ok(answer(
+        &app.engine().ask(command, idempotency).await?,
+        Adjustment::of,
+    ))
 }

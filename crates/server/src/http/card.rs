@@ -192,6 +192,6 @@ pub(super) async fn charge(
         card: order.form.card_id.0,
     };
     checkout::configured(&app)?;
-    let (payment, replayed) = app.engine().charge_card(wish, idempotency).await?;
-    Ok(answer(payment::View::of(&payment), replayed))
+    let charged = app.engine().charge_card(wish, idempotency).await?;
+    Ok(answer(&charged, payment::View::of))
 }

@@ -6,12 +6,11 @@ use axum::extract::State;
 use bursar_domain::account::Owner;
 use bursar_domain::charge::{Charge, Charged};
 use bursar_domain::command::{
-    AnswerKey, ChargeAll, Command, Precheck, Prechecked, Reply, RequestHash,
+    AnswerKey, ChargeAll, ChargeAnswer, Command, Precheck, Prechecked, RequestHash,
 };
 use bursar_domain::grant::Part;
 use bursar_domain::id::{GrantId, TransactionId, UserId};
 use bursar_domain::journal::Remark;
-use bursar_domain::refusal::Refusal;
 use bursar_store::digest;
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -106,13 +105,10 @@ pub(super) async fn create(
 ) -> Result<Item<View>, ApiError> {
     let idempotency = order.idempotency(&admin.caller());
     let command = Command::Charge(order.form.charge());
-    let answered = app.submit(command, idempotency).await?;
-    match answered.reply {
-        Reply::Charged(charged) => Ok(answer(View::of(&charged), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"a charge was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine().ask(command, idempotency).await?,
+        View::of,
+    ))
 }
 
 /// The route under which the keys of charges are remembered: one charge is the same alone and in a batch.
@@ -135,6 +131,20 @@ enum Line {
     },
 }
 
+impl Line {
+    fn of(answer: &ChargeAnswer) -> Self {
+        match answer {
+            Ok((charged, replayed)) => Self::Made {
+                charge: View::of(charged),
+                replayed: *replayed,
+            },
+            Err(refusal) => Self::Refused {
+                error: Refused::of(refusal),
+            },
+        }
+    }
+}
+
 /// What became of each charge, in their order.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ChargeBatch")]
@@ -142,6 +152,17 @@ pub(super) struct Batch {
     items: Vec<Line>,
     made: usize,
     refused: usize,
+}
+
+impl Batch {
+    fn of(answers: &Vec<ChargeAnswer>) -> Self {
+        let refused = answers.iter().filter(|answer| answer.is_err()).count();
+        Self {
+            items: answers.iter().map(Line::of).collect(),
+            made: answers.len() - refused,
+            refused,
+        }
+    }
 }
 
 form! {
@@ -215,31 +236,11 @@ pub(super) async fn batch(
         charges: charges.collect(),
         atomic: order.form.atomic.unwrap_or(false),
     };
-    let answered = app.submit(Command::ChargeAll(all), idempotency).await?;
-    let Reply::ChargedAll(answers) = answered.reply else {
-        return Err(ApiError::internal(
-            &"a batch was answered with something else",
-        ));
-    };
-    let refused = answers.iter().filter(|answer| answer.is_err()).count();
-    let batch = Batch {
-        made: answers.len() - refused,
-        refused,
-        items: answers.into_iter().map(line).collect(),
-    };
-    Ok(answer(batch, answered.replayed))
-}
-
-fn line(answer: Result<(Charged, bool), Refusal>) -> Line {
-    match answer {
-        Ok((charged, replayed)) => Line::Made {
-            charge: View::of(&charged),
-            replayed,
-        },
-        Err(refusal) => Line::Refused {
-            error: Refused::of(refusal),
-        },
-    }
+    let charged = app
+        .engine()
+        .ask(Command::ChargeAll(all), idempotency)
+        .await?;
+    Ok(answer(&charged, Batch::of))
 }
 
 /// A charge of a batch, with the key that it would have by itself.
@@ -301,22 +302,21 @@ pub(super) async fn precheck(
     let (user_id, unit) = (Id(charge.user.clone()), Code(charge.unit));
     let asked = Command::Precheck(Precheck { charge, priced });
     // A question has no effect that a key could keep from happening twice, and its answer changes with the wallet.
-    let Reply::Prechecked(Prechecked {
+    let Prechecked {
         cost,
         available,
         refusal,
-    }) = app.submit(asked, None).await?.reply
-    else {
-        return Err(ApiError::internal(
-            &"a question was answered with something else",
-        ));
-    };
+    } = app
+        .engine()
+        .ask::<Prechecked>(asked, None)
+        .await?
+        .into_inner();
     Ok(item(Answer {
         allowed: refusal.is_none(),
         user_id,
         credits: cost,
         available,
         unit,
-        error: refusal.map(Refused::of),
+        error: refusal.as_ref().map(Refused::of),
     }))
 }

@@ -41,8 +41,8 @@ pub(super) async fn create(
         cancel_url: pages.cancel,
         save_card: order.form.save_card.unwrap_or(false),
     };
-    let (payment, replayed) = app.engine().open_checkout(wish, idempotency).await?;
-    Ok(answer(payment::View::of(&payment), replayed))
+    let opened = app.engine().open_checkout(wish, idempotency).await?;
+    Ok(answer(&opened, payment::View::of))
 }
 
 /// Nothing can be paid until Stripe is configured.

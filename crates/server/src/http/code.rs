@@ -5,10 +5,11 @@ use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::code::{
     CODES_MAX, CodeTerms, CreateCodes, GRANT_SECONDS_MAX, Redeem, RedeemCode,
 };
-use bursar_domain::command::{BonusCommand, Command, Reply};
+use bursar_domain::command::{BonusCommand, Command, OtherReply};
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::{CodeId, UserId};
 use bursar_domain::perk::{PerkKind, PerkStatus};
+use bursar_engine::Once;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -108,19 +109,14 @@ pub(super) async fn create(
         terms,
     };
     let command = Command::Bonus(BonusCommand::CreateCodes(wish));
-    let answered = app.submit(command, idempotency).await?;
-    let Reply::Codes(made) = answered.reply else {
-        return Err(ApiError::internal(
-            &"codes were answered with something else",
-        ));
-    };
+    let made: Once<Vec<RedeemCode>> = app.engine().ask(command, idempotency).await?;
     let mut items: Vec<View> = made.iter().map(View::of).collect();
-    if !answered.replayed {
+    if !made.replayed {
         for (view, code) in items.iter_mut().zip(codes) {
             view.code = Some(code);
         }
     }
-    Ok(answer(page::Whole { items }, answered.replayed))
+    Ok(answer(&made, |_| page::Whole { items }))
 }
 
 form! {
@@ -139,15 +135,9 @@ pub(super) async fn disable(
     let idempotency = order.idempotency(&admin.caller());
     let Id(id) = order.form.code_id;
     let command = Command::Bonus(BonusCommand::DisableCode(id));
-    let answered = app.submit(command, idempotency).await?;
-    match answered.reply {
-        Reply::Codes(codes) if codes.len() == 1 => {
-            Ok(answer(View::of(&codes[0]), answered.replayed))
-        }
-        _ => Err(ApiError::internal(
-            &"a code was answered with something else",
-        )),
-    }
+    let ended: Once<Vec<RedeemCode>> = app.engine().ask(command, idempotency).await?;
+    let code = ended.first().ok_or(OtherReply)?;
+    Ok(answer(&ended, |_| View::of(code)))
 }
 
 form! {
@@ -170,8 +160,7 @@ pub(super) async fn redeem(
         hash: redeem_code::digest_of(&order.form.code.0),
     };
     let command = Command::Bonus(BonusCommand::Redeem(wish));
-    let answered = app.submit(command, idempotency).await?;
-    grant::given(answered)
+    Ok(grant::given(&app.engine().ask(command, idempotency).await?))
 }
 
 /// `GET /v1/balance/codes`

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::extract::State;
 use bursar_domain::amount::{Amount, Unit};
-use bursar_domain::command::{AnswerKey, BonusCommand, Command, Reply, RequestHash};
+use bursar_domain::command::{BonusCommand, Command, Idempotency};
 use bursar_domain::coupon::{self, Benefit, Coupon, CouponTerms};
 use bursar_domain::grant::AMOUNT_MAX;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -211,15 +211,14 @@ pub(super) async fn disable(
 async fn decide(
     app: &App,
     command: BonusCommand,
-    idempotency: Option<(AnswerKey, RequestHash)>,
+    idempotency: Idempotency,
 ) -> Result<Item<View>, ApiError> {
-    let answered = app.submit(Command::Bonus(command), idempotency).await?;
-    match answered.reply {
-        Reply::Coupon(coupon) => Ok(answer(View::of(&coupon), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"a coupon was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine()
+            .ask(Command::Bonus(command), idempotency)
+            .await?,
+        View::of,
+    ))
 }
 
 /// `GET /v1/balance/coupons`

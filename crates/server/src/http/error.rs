@@ -4,6 +4,7 @@
 //! edge, where the id of the request is known. So no handler and no extractor can answer in another shape.
 
 use axum::response::{IntoResponse, Response};
+use bursar_domain::command::OtherReply;
 use bursar_domain::refusal::Refusal;
 use bursar_engine::EngineError;
 use bursar_store::StoreError;
@@ -338,7 +339,14 @@ impl From<EngineError> for ApiError {
                 unavailable("outcome_unknown", message.to_owned()).with_retry_after(5)
             }
             EngineError::Store(error) => Self::internal(&error),
+            EngineError::OtherReply(error) => error.into(),
         }
+    }
+}
+
+impl From<OtherReply> for ApiError {
+    fn from(error: OtherReply) -> Self {
+        Self::internal(&error)
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use bursar_domain::account::Owner;
 use bursar_domain::amount::Amount;
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::exchange::{Exchange, Exchanged};
 use bursar_domain::grant::{AMOUNT_MAX, Category};
 use bursar_domain::id::{TransactionId, UserId};
@@ -102,11 +102,10 @@ pub(super) async fn create(
         category: form.category.map_or(Category::Paid, |word| word.0),
         remark: form.remark,
     };
-    let answered = app.submit(Command::Exchange(wish), idempotency).await?;
-    match answered.reply {
-        Reply::Exchanged(exchanged) => Ok(answer(View::of(&exchanged), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"an exchange was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine()
+            .ask(Command::Exchange(wish), idempotency)
+            .await?,
+        View::of,
+    ))
 }

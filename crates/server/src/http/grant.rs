@@ -3,7 +3,7 @@
 use axum::extract::State;
 use bursar_domain::account::{AccountKey, Owner};
 use bursar_domain::amount::{Amount, Unit};
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::grant::{
     AMOUNT_MAX, Category, CreateGrant, Grant, GrantEnd, PRIORITY_DEFAULT, PRIORITY_MAX, RollOver,
     Source,
@@ -11,7 +11,7 @@ use bursar_domain::grant::{
 use bursar_domain::id::{GrantId, UserId};
 use bursar_domain::journal::Remark;
 use bursar_domain::time::Time;
-use bursar_engine::Answered;
+use bursar_engine::Once;
 use bursar_store::query::{GrantFilter, PageRequest};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -180,7 +180,8 @@ pub(super) async fn create(
         }),
         remark: form.remark,
     };
-    given(app.submit(Command::CreateGrant(terms), idempotency).await?)
+    let command = Command::CreateGrant(terms);
+    Ok(given(&app.engine().ask(command, idempotency).await?))
 }
 
 form! {
@@ -202,22 +203,13 @@ pub(super) async fn void(
         grant: order.form.grant_id.0,
         remark: order.form.remark,
     };
-    given(app.submit(command, idempotency).await?)
+    Ok(given(&app.engine().ask(command, idempotency).await?))
 }
 
 /// The answer to whatever gives a grant or takes one back.
-pub(super) fn given(answered: Answered) -> Result<Item<View>, ApiError> {
-    match answered.reply {
-        Reply::Grant(grant) => {
-            // An answer that is given again is the one of its moment: of the grant's beginning, or of its end, which the grant
-            // itself knows.
-            let view = View::of(&grant, grant.created_at);
-            Ok(answer(view, answered.replayed))
-        }
-        _ => Err(ApiError::internal(
-            &"a grant was answered with something else",
-        )),
-    }
+pub(super) fn given(once: &Once<Grant>) -> Item<View> {
+    // An answer that is given again is the one of its moment: of the grant's beginning, or of its end, which the grant itself knows.
+    answer(once, |grant| View::of(grant, grant.created_at))
 }
 
 form! {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use bursar_domain::account::Owner;
 use bursar_domain::charge::Charge;
-use bursar_domain::command::{AnswerKey, Command, Reply, RequestHash};
+use bursar_domain::command::{Command, Idempotency};
 use bursar_domain::hold::{CreateHold, Hold, HoldStatus, Overage, SECONDS_MAX};
 use bursar_domain::id::{HoldId, TransactionId, UserId};
 use bursar_domain::journal::Remark;
@@ -215,15 +215,12 @@ pub(super) async fn release(
 async fn decide(
     app: &App,
     command: Command,
-    idempotency: Option<(AnswerKey, RequestHash)>,
+    idempotency: Idempotency,
 ) -> Result<Item<View>, ApiError> {
-    let answered = app.submit(command, idempotency).await?;
-    match answered.reply {
-        Reply::Hold(hold) => Ok(answer(View::of(&hold), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"a hold was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine().ask(command, idempotency).await?,
+        View::of,
+    ))
 }
 
 /// `GET /v1/balance/holds/{hold_id}`

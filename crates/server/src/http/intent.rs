@@ -53,10 +53,8 @@ pub(super) async fn create(
         user: user.0,
         save_card: order.form.save_card.unwrap_or(false),
     };
-    let (payment, replayed) = app.engine().open_intent(wish, idempotency).await?;
-    let secret = app.engine().client_secret(&payment).await?;
-    Ok(answer(
-        View::of(&payment, secret.expose().to_owned()),
-        replayed,
-    ))
+    let opened = app.engine().open_intent(wish, idempotency).await?;
+    let secret = app.engine().client_secret(&opened).await?;
+    let secret = secret.expose().to_owned();
+    Ok(answer(&opened, |payment| View::of(payment, secret)))
 }

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use bursar_domain::api_key::{ApiKey, Role};
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::id::{ApiKeyId, UserId};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::answer::{Item, item};
+use super::answer::{Item, answer, item};
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::Query;
@@ -143,12 +143,7 @@ pub(super) async fn revoke(
     order: Order<Revoke>,
 ) -> Result<Item<View>, ApiError> {
     let Id(id) = order.form.api_key_id;
-    let answered = app.submit(Command::RevokeKey(id), None).await?;
+    let revoked = app.engine().ask(Command::RevokeKey(id), None).await?;
     app.memory().forget();
-    match answered.reply {
-        Reply::ApiKey(key) => Ok(item(View::of(&key))),
-        _ => Err(ApiError::internal(
-            &"a revocation was answered with something else",
-        )),
-    }
+    Ok(answer(&revoked, View::of))
 }

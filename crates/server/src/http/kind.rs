@@ -469,8 +469,8 @@ named! {
 pub(super) struct Refused(Value);
 
 impl Refused {
-    pub(super) fn of(refusal: Refusal) -> Self {
-        Self(ApiError::from(refusal).object(None))
+    pub(super) fn of(refusal: &Refusal) -> Self {
+        Self(ApiError::from(refusal.clone()).object(None))
     }
 }
 

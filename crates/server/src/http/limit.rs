@@ -2,10 +2,11 @@
 
 use axum::extract::State;
 use bursar_domain::amount::{Amount, Unit};
-use bursar_domain::command::{AnswerKey, Command, Reply, RequestHash};
+use bursar_domain::command::{Command, Idempotency};
 use bursar_domain::id::{LimitId, UserId};
 use bursar_domain::limit::{Period, SetLimit, SpendingLimit, Subject, SubjectKind};
 use bursar_domain::time::Time;
+use bursar_engine::Once;
 use bursar_store::query::PageRequest;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -175,24 +176,17 @@ pub(super) async fn remove(
 async fn decide(
     app: &App,
     command: Command,
-    idempotency: Option<(AnswerKey, RequestHash)>,
+    idempotency: Idempotency,
 ) -> Result<Item<View>, ApiError> {
     let is_set = matches!(command, Command::SetLimit(_));
-    let answered = app.submit(command, idempotency).await?;
-    match answered.reply {
-        Reply::Limit(limit) => {
-            // An answer that is given again is the one of its moment, not of today's period.
-            let at = if is_set {
-                limit.updated_at
-            } else {
-                app.engine().now()
-            };
-            Ok(answer(View::of(&limit, at), answered.replayed))
-        }
-        _ => Err(ApiError::internal(
-            &"a limit was answered with something else",
-        )),
-    }
+    let decided: Once<SpendingLimit> = app.engine().ask(command, idempotency).await?;
+    // An answer that is given again is the one of its moment, not of today's period.
+    let at = if is_set {
+        decided.updated_at
+    } else {
+        app.engine().now()
+    };
+    Ok(answer(&decided, |limit| View::of(limit, at)))
 }
 
 form! {

@@ -1,7 +1,7 @@
 //! A `POST`: its JSON body, and the idempotency key under which its answer is remembered.
 
 use axum::extract::{FromRequest, MatchedPath, Request};
-use bursar_domain::command::{AnswerKey, RequestHash};
+use bursar_domain::command::{AnswerKey, Idempotency, RequestHash};
 use bursar_store::digest;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
@@ -28,7 +28,7 @@ pub(super) type KeyedOrder<F> = Order<F, BODY_MAX, true>;
 impl<F, const BYTES_MAX: usize, const KEY_REQUIRED: bool> Order<F, BYTES_MAX, KEY_REQUIRED> {
     /// The key under which the answer is remembered, with the digest of what was asked. Another caller's equal key, and the same
     /// key on another route, are other keys.
-    pub(super) fn idempotency(&self, caller: &Caller) -> Option<(AnswerKey, RequestHash)> {
+    pub(super) fn idempotency(&self, caller: &Caller) -> Idempotency {
         let key = AnswerKey {
             principal: caller.principal(),
             route: self.route.clone(),

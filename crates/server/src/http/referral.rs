@@ -1,8 +1,8 @@
 //! Credits to begin with, and for bringing others.
 
 use axum::extract::State;
-use bursar_domain::command::{BonusCommand, Command, Reply};
-use bursar_domain::referral::{Join, ReferralStatus, normalized};
+use bursar_domain::command::{BonusCommand, Command};
+use bursar_domain::referral::{Join, Member, ReferralStatus, normalized};
 use bursar_domain::welcome::{ClaimWelcome, Welcome};
 use bursar_store::query::ReferralSum;
 use schemars::JsonSchema;
@@ -49,7 +49,7 @@ async fn claim_welcome(
         identity: person.identity,
     };
     let command = Command::Bonus(BonusCommand::ClaimWelcome(wish));
-    grant::given(app.submit(command, idempotency).await?)
+    Ok(grant::given(&app.engine().ask(command, idempotency).await?))
 }
 
 /// What is shown of a member. Who brought whom is between the operator and his books.
@@ -96,8 +96,8 @@ pub(super) async fn mine(
         identity: person.identity,
         code: None,
     };
-    app.submit(Command::Bonus(BonusCommand::Join(wish)), None)
-        .await?;
+    let join = Command::Bonus(BonusCommand::Join(wish));
+    app.engine().submit(join).await?;
     let sum = app
         .engine()
         .read(move |reader| reader.referral_of(&user))
@@ -133,14 +133,11 @@ pub(super) async fn claim(
         code: Some(normalized(&order.form.code.0)),
     };
     let command = Command::Bonus(BonusCommand::Join(wish));
-    let answered = app.submit(command, idempotency).await?;
-    match answered.reply {
-        Reply::Member(member) => {
-            let status = member.status.map(Word);
-            Ok(answer(Claimed { status }, answered.replayed))
-        }
-        _ => Err(ApiError::internal(
-            &"a referral was answered with something else",
-        )),
-    }
+    let claimed = |member: &Member| Claimed {
+        status: member.status.map(Word),
+    };
+    Ok(answer(
+        &app.engine().ask(command, idempotency).await?,
+        claimed,
+    ))
 }

@@ -117,8 +117,8 @@ pub(super) async fn create(
         by: admin.0.to_string(),
         remark: form.remark,
     };
-    let (refund, replayed) = app.engine().request_refund(wish, idempotency).await?;
-    Ok(answer(View::of(&refund), replayed))
+    let asked = app.engine().request_refund(wish, idempotency).await?;
+    Ok(answer(&asked, View::of))
 }
 
 form! {
@@ -155,8 +155,7 @@ async fn decide(
     let idempotency = order.idempotency(&admin.caller());
     let (Id(refund), by) = (order.form.refund_id, admin.0.to_string());
     let decided = app.engine().decide_refund(refund, agrees, by, idempotency);
-    let (refund, replayed) = decided.await?;
-    Ok(answer(View::of(&refund), replayed))
+    Ok(answer(&decided.await?, View::of))
 }
 
 form! {

@@ -1,7 +1,7 @@
 //! Top-ups: a user wishes for credits; an administrator can finish or cancel a wish.
 
 use axum::extract::State;
-use bursar_domain::command::{AnswerKey, Command, Reply, RequestHash};
+use bursar_domain::command::{Command, Idempotency};
 use bursar_domain::id::{PaymentId, TopupId, UserId};
 use bursar_domain::journal::Remark;
 use bursar_domain::topup::{CreateTopup, Topup, TopupStatus, Wish};
@@ -175,15 +175,12 @@ pub(super) async fn cancel(
 async fn decide(
     app: &App,
     command: Command,
-    idempotency: Option<(AnswerKey, RequestHash)>,
+    idempotency: Idempotency,
 ) -> Result<Item<View>, ApiError> {
-    let answered = app.submit(command, idempotency).await?;
-    match answered.reply {
-        Reply::Topup(topup) => Ok(answer(View::of(&topup), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"a top-up was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine().ask(command, idempotency).await?,
+        View::of,
+    ))
 }
 
 form! {

@@ -1,7 +1,7 @@
 //! Usage: facts about what was consumed, and summaries of them.
 
 use axum::extract::State;
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::UserId;
 use bursar_domain::usage::{RecordUsage, UsageEvent, UsageStatus};
@@ -79,13 +79,12 @@ pub(super) async fn record(
         status: form.status.map_or(UsageStatus::Success, |word| word.0),
         meta: form.meta.0,
     };
-    let answered = app.submit(Command::RecordUsage(fact), idempotency).await?;
-    match answered.reply {
-        Reply::Usage(event) => Ok(answer(View::of(&event), answered.replayed)),
-        _ => Err(ApiError::internal(
-            &"usage was answered with something else",
-        )),
-    }
+    Ok(answer(
+        &app.engine()
+            .ask(Command::RecordUsage(fact), idempotency)
+            .await?,
+        View::of,
+    ))
 }
 
 form! {

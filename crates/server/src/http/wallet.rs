@@ -8,6 +8,7 @@ use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::UserId;
 use bursar_domain::time::Time;
 use bursar_domain::wallet::Wallet;
+use bursar_engine::Once;
 use bursar_store::query::Reader;
 use bursar_store::seal::Seal;
 use schemars::JsonSchema;
@@ -162,18 +163,12 @@ pub(super) async fn set_overdraft(
         unit,
         overdraft,
     };
-    let answered = app.submit(command, idempotency).await?;
-    let Reply::Overdraft(overdraft) = answered.reply else {
-        return Err(ApiError::internal(
-            &"an overdraft was answered with something else",
-        ));
-    };
-    let body = Overdraft {
-        user_id: Id(key.owner.clone()),
+    let set = app.engine().ask(command, idempotency).await?;
+    Ok(answer(&set, |overdraft| Overdraft {
+        user_id: Id(key.owner),
         unit: Code(unit),
-        overdraft,
-    };
-    Ok(answer(body, answered.replayed))
+        overdraft: *overdraft,
+    }))
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -210,8 +205,8 @@ pub(super) async fn freeze(
         frozen,
     };
     let command = Command::SetFrozen { user, unit, frozen };
-    let answered = app.submit(command, idempotency).await?;
-    Ok(answer(body, answered.replayed))
+    let set: Once<Reply> = app.engine().ask(command, idempotency).await?;
+    Ok(answer(&set, |_| body))
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request, State};
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::{Command, OtherReply, Reply};
 use bursar_engine::bridge::inbound;
 use bursar_stripe::signature::{self, SignatureError};
 use http::{HeaderMap, StatusCode, header};
@@ -93,14 +93,12 @@ pub(super) async fn receive(
             error.to_string(),
         )
     })?;
-    match app.submit(Command::ReceiveEvent(event), None).await?.reply {
+    match app.engine().submit(Command::ReceiveEvent(event)).await? {
         Reply::Received { duplicate, .. } => Ok(item(Received {
             received: true,
             duplicate,
         })),
-        _ => Err(ApiError::internal(
-            &"an event was answered with something else",
-        )),
+        _ => Err(OtherReply.into()),
     }
 }
 

@@ -134,8 +134,8 @@ pub(crate) async fn open_intent(engine: &Engine, user: &str, credits: i64) -> St
         user,
         save_card: false,
     };
-    let (payment, _) = engine.open_intent(wish, None).await.unwrap();
-    payment.intent.unwrap()
+    let opened = engine.open_intent(wish, None).await.unwrap();
+    opened.into_inner().intent.unwrap()
 }
 
 /// Opens a purchase; the session that the customer sees.
@@ -152,8 +152,8 @@ pub(crate) async fn open(engine: &Engine, user: &str, credits: i64) -> String {
         cancel_url: "http://127.0.0.1/canceled".to_owned(),
         save_card: false,
     };
-    let (payment, _) = engine.open_checkout(wish, None).await.unwrap();
-    payment.session.unwrap()
+    let opened = engine.open_checkout(wish, None).await.unwrap();
+    opened.into_inner().session.unwrap()
 }
 
 /// Delivers in this order; the writer may take several at once.

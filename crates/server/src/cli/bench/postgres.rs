@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bursar_domain::amount::Unit;
-use bursar_domain::charge::{Charge, Price};
+use bursar_domain::charge::{Charge, Charged, Price};
 use bursar_domain::command::{Adjust, AnswerKey, Command, Request, RequestHash};
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
@@ -168,7 +168,9 @@ async fn charges(
                 let key = format!("{is_hot}-{nodes}-{number}-{caller}-{}", times.len());
                 let request = charge(user(if is_hot { 0 } else { who })?, key);
                 let asked = Instant::now();
-                engine.submit_once(request).await?;
+                engine
+                    .ask::<Charged>(request.command, request.idempotency)
+                    .await?;
                 times.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
             anyhow::Ok(times)

@@ -95,7 +95,7 @@ fn remembered(route: &'static str, noun: &str, answer: &Answer) -> Remembered {
         ),
         Err(refusal) => (
             Outcome::Refused,
-            Some(Refused::of(refusal.clone())),
+            Some(Refused::of(refusal)),
             refused(noun, refusal, &at.to_string()),
         ),
     };

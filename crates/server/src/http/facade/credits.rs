@@ -8,7 +8,7 @@ use axum::extract::State;
 use bursar_domain::account::AccountKey;
 use bursar_domain::amount::Amount;
 use bursar_domain::checkout::OpenCheckout;
-use bursar_domain::command::{AnswerKey, Command, Reply, RequestHash};
+use bursar_domain::command::{AnswerKey, Command, Idempotency};
 use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::TopupId;
 use bursar_domain::intent::OpenIntent;
@@ -17,7 +17,7 @@ use bursar_domain::payment::Payment;
 use bursar_domain::refund::{REASONS, RequestRefund};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::topup::{CreateTopup, Topup, Wish};
-use bursar_engine::EngineError;
+use bursar_engine::{EngineError, Once};
 use bursar_store::StoreError;
 use bursar_store::query::{Page, PaymentFilter, Reader};
 use http::{HeaderMap, Uri};
@@ -106,10 +106,8 @@ async fn packages(State(app): State<App>, _: Query<Nothing>) -> Result<Item<Pack
     Ok(item(Packages { packages }))
 }
 
-type Key = Option<(AnswerKey, RequestHash)>;
-
 /// The keys of the two commands that one request becomes.
-fn keys<F>(order: &Order<F>, caller: &Caller) -> (Key, Key) {
+fn keys<F>(order: &Order<F>, caller: &Caller) -> (Idempotency, Idempotency) {
     let first = order.idempotency(caller);
     let second = first.clone().map(|(key, hash)| {
         let route = format!("{} pay", key.route);
@@ -182,13 +180,9 @@ fn wish(app: &App, user: &User, buy: Buy) -> Result<CreateTopup, ApiError> {
     })
 }
 
-async fn create_topup(app: &App, wish: CreateTopup, key: Key) -> Result<TopupId, ApiError> {
-    match app.submit(Command::CreateTopup(wish), key).await?.reply {
-        Reply::Topup(topup) => Ok(topup.id),
-        _ => Err(ApiError::internal(
-            &"a top-up was answered with something else",
-        )),
-    }
+async fn create_topup(app: &App, wish: CreateTopup, key: Idempotency) -> Result<TopupId, ApiError> {
+    let topup: Once<Topup> = app.engine().ask(Command::CreateTopup(wish), key).await?;
+    Ok(topup.into_inner().id)
 }
 
 /// `POST /api/stripe/checkout-session`
@@ -232,8 +226,8 @@ async fn create_session(
         cancel_url,
         save_card: false,
     };
-    let (payment, replayed) = app.engine().open_checkout(wish, key).await?;
-    Ok(answer(SessionView::of(&payment), replayed))
+    let opened = app.engine().open_checkout(wish, key).await?;
+    Ok(answer(&opened, SessionView::of))
 }
 
 in_path! {
@@ -284,10 +278,10 @@ async fn create_intent(
         user: user.0,
         save_card: false,
     };
-    let (payment, replayed) = app.engine().open_intent(wish, key).await?;
-    let secret = app.engine().client_secret(&payment).await?;
+    let opened = app.engine().open_intent(wish, key).await?;
+    let secret = app.engine().client_secret(&opened).await?;
     let secret = Some(secret.expose().to_owned());
-    Ok(answer(IntentView::of(&payment, secret), replayed))
+    Ok(answer(&opened, |payment| IntentView::of(payment, secret)))
 }
 
 /// `GET /api/stripe/payment-intent/{payment_intent_id}`
@@ -399,7 +393,7 @@ async fn refund(
         },
     };
     match app.engine().request_refund(wish, key).await {
-        Ok((refund, replayed)) => Ok(answer(RefundView::of(&refund, number), replayed)),
+        Ok(made) => Ok(answer(&made, |refund| RefundView::of(refund, number))),
         // The rule speaks of smallest steps, this API of dollars.
         Err(EngineError::Refused {
             refusal: Refusal::OutOfRange { least, most, .. },

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bursar_domain::checkout::OpenCheckout;
-use bursar_domain::command::{Command, Reply};
+use bursar_domain::command::Command;
 use bursar_domain::id::UserId;
 use bursar_domain::policy::Policy;
 use bursar_domain::time::Time;
-use bursar_domain::topup::CreateTopup;
+use bursar_domain::topup::{CreateTopup, Topup};
 use bursar_engine::bridge::inbound;
-use bursar_engine::{Engine, EngineConfig};
+use bursar_engine::{Engine, EngineConfig, Once};
 use bursar_sandbox::claim::Claim;
 use bursar_sandbox::pay::Payment as Paying;
 use bursar_sandbox::{Sandbox, SandboxConfig};
@@ -177,16 +177,14 @@ impl Year {
 async fn open(engine: Engine, place: u64) -> anyhow::Result<(u64, String)> {
     let user = UserId::parse(&format!("user-{}", place % 20_000)).context("a user id")?;
     let wish = CreateTopup::plain(user.clone(), 100 + i64::try_from(place % 900)?);
-    let Reply::Topup(topup) = engine.submit(Command::CreateTopup(wish)).await? else {
-        bail!("a top-up was answered with something else");
-    };
+    let topup: Once<Topup> = engine.ask(Command::CreateTopup(wish), None).await?;
     let wish = OpenCheckout {
-        topup: topup.id,
+        topup: topup.into_inner().id,
         user,
         success_url: "http://127.0.0.1/paid".to_owned(),
         cancel_url: "http://127.0.0.1/canceled".to_owned(),
         save_card: false,
     };
-    let (payment, _) = engine.open_checkout(wish, None).await?;
+    let payment = engine.open_checkout(wish, None).await?.into_inner();
     Ok((place, payment.session.context("a session")?))
 }

@@ -1,43 +1,13 @@
-//! What is asked under an idempotency key: the key, the digest of what is asked, and the answer.
+//! What is asked under an idempotency key: the key, and the digest of what is asked.
 
-use std::ops::Deref;
-
-use bursar_domain::command::{AnswerKey, Command, Reply, Request, RequestHash};
+use bursar_domain::command::{AnswerKey, Idempotency, RequestHash};
 use bursar_domain::journal::Remark;
-use bursar_store::{StoreError, digest};
+use bursar_store::digest;
 
 use super::{ServiceError, form};
-use crate::{Answered, Engine};
 
 /// Who asks, as far as keys are concerned: one caller, and none of those over HTTP.
 const PRINCIPAL: &str = "library";
-
-/// An idempotency key with the digest of what is asked under it, if there is one.
-pub(super) type Key = Option<(AnswerKey, RequestHash)>;
-
-/// What was done, and whether it was done before under the same idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once<T> {
-    /// What was done; as it was answered the first time, if it is a repetition.
-    pub value: T,
-    /// Whether it is a repetition: this time nothing was done.
-    pub replayed: bool,
-}
-
-impl<T> Once<T> {
-    /// What was done.
-    pub fn into_inner(self) -> T {
-        self.value
-    }
-}
-
-impl<T> Deref for Once<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
 
 /// What is asked, written so that no two different things are written alike. It must not change between versions of the program,
 /// or whoever asks again after an update is refused. So every field has its name, and what is absent or empty is left out: a field
@@ -114,30 +84,8 @@ pub(super) fn keyed(
     operation: &str,
     key: Option<&str>,
     asked: &Asked,
-) -> Result<Key, ServiceError> {
+) -> Result<Idempotency, ServiceError> {
     key.map(|key| asked.under(operation, key)).transpose()
-}
-
-/// Asks the engine. `pick` takes out of the reply what this command is answered with.
-pub(super) async fn submit<T>(
-    engine: &Engine,
-    command: Command,
-    idempotency: Key,
-    pick: impl FnOnce(Reply) -> Option<T> + Send,
-) -> Result<Once<T>, ServiceError> {
-    let Answered { reply, replayed } = engine
-        .submit_once(Request {
-            command,
-            idempotency,
-        })
-        .await?;
-    // A key belongs to one operation, and each has one kind of reply: what else comes is a bug, or a row that was tampered with.
-    let value = pick(reply).ok_or_else(|| {
-        StoreError::Unusable(
-            "a command was answered with something else: please report this".into(),
-        )
-    })?;
-    Ok(Once { value, replayed })
 }
 
 #[cfg(test)]
