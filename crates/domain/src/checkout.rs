@@ -99,19 +99,14 @@ pub(crate) fn session_opened(
 ) -> Result<Payment, Refusal> {
     job::check_claim(state, &opened.claim)?;
     let id = &opened.claim.key.payment().ok_or(Refusal::PaymentNotFound)?;
-    let known = state
-        .payments
-        .get(id)
-        .ok_or(Refusal::PaymentNotFound)?
-        .session
-        .clone();
+    let is_new = payment::find(state, id)?.session.is_none();
     let owner = state.payment_of_session.get(&opened.fact.session);
     if let Some(owner) = owner.filter(|owner| *owner != id) {
         let why = format!("the provider gave the session of {owner} again: ask for a new checkout");
         return session_refused(state, context, &opened.claim, ("session_taken", &why));
     }
     let now = context.now;
-    if known.is_none() {
+    if is_new {
         state.payments.change(id, |payment| {
             payment.session = Some(opened.fact.session.clone());
             payment.checkout_url.clone_from(&opened.checkout_url);
@@ -124,18 +119,10 @@ pub(crate) fn session_opened(
     }
     state.jobs.remove(&opened.claim.key);
     let read = JobKey::of_payment(JobKind::ReadSession, id);
-    if state.jobs.get(&read).is_none() {
-        job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), read);
-    }
+    job::owe_reading(state, now, read);
     opening::close_unwanted(state, now, id);
-    if let Err(mismatch) = payment::observe(state, context, id, &opened.fact)? {
-        payment::record_failure(state, now, id, mismatch.code(), &mismatch.to_string());
-    }
-    state
-        .payments
-        .get(id)
-        .cloned()
-        .ok_or(Refusal::PaymentNotFound)
+    payment::settle(state, context, id, &opened.fact)?;
+    payment::find(state, id).cloned()
 }
 
 /// The provider will never open a session or an intent for this payment, or charge its card: the payment has failed, its top-up may be
@@ -148,12 +135,11 @@ pub(crate) fn session_refused(
 ) -> Result<Payment, Refusal> {
     job::check_claim(state, claim)?;
     let id = &claim.key.payment().ok_or(Refusal::PaymentNotFound)?;
-    state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
+    payment::find(state, id)?;
     state.jobs.remove(&claim.key);
     payment::record_failure(state, context.now, id, failure.0, failure.1);
     notice::wake_early(state, id, None);
-    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
-    let payment = payment.clone();
+    let payment = payment::find(state, id)?.clone();
     match payment.flow {
         // Nobody is there to try again.
         Flow::OffSession => payment::hear(state, context, &payment, News::Failed)?,
@@ -164,8 +150,7 @@ pub(crate) fn session_refused(
             payment::free_coupon(state, context.now, &payment);
         }
     }
-    let payment = state.payments.get(id).cloned();
-    payment.ok_or(Refusal::PaymentNotFound)
+    payment::find(state, id).cloned()
 }
 
 /// A worker has read the session of a payment.
@@ -196,27 +181,10 @@ pub(crate) fn session_read(
     if let Some(claim) = &read.claim {
         job::check_claim(state, claim)?;
     }
-    let now = context.now;
-    let observed = payment::observe(state, context, &read.payment, &read.fact)?;
-    if let Err(mismatch) = &observed {
-        payment::record_failure(
-            state,
-            now,
-            &read.payment,
-            mismatch.code(),
-            &mismatch.to_string(),
-        );
-    }
-    let payment = state
-        .payments
-        .get(&read.payment)
-        .cloned()
-        .ok_or(Refusal::PaymentNotFound)?;
+    payment::settle(state, context, &read.payment, &read.fact)?;
+    let payment = payment::find(state, &read.payment)?.clone();
     match &read.claim {
-        Some(claim) if payment.status.is_open() => {
-            let later = now.plus_seconds(job::read_pause_seconds(claim.attempt));
-            job::put_back(state, now, claim, later, "");
-        }
+        Some(claim) if payment.status.is_open() => job::read_later(state, context.now, claim),
         Some(claim) => state.jobs.remove(&claim.key),
         None => {}
     }

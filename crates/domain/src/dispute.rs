@@ -11,10 +11,10 @@ use crate::command::Context;
 use crate::id::PaymentId;
 use crate::notice::Mismatch;
 use crate::refusal::Refusal;
-use crate::reversal;
 use crate::state::State;
 use crate::time::Time;
 use crate::word::words;
+use crate::{payment, reversal};
 
 /// Where a dispute stands, as Stripe names it (<https://docs.stripe.com/api/disputes/object>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,10 +116,7 @@ pub(crate) fn observe(
     payment: &PaymentId,
     fact: &DisputeFact,
 ) -> Result<Result<(), Mismatch>, Refusal> {
-    let paid = state
-        .payments
-        .get(payment)
-        .ok_or(Refusal::PaymentNotFound)?;
+    let paid = payment::find(state, payment)?;
     let unit = paid.amount.unit;
     if fact.currency != unit.code() {
         return Ok(Err(Mismatch::Currency {

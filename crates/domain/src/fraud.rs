@@ -11,8 +11,8 @@ use crate::journal::Remark;
 use crate::refund::{self, RequestRefund};
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::wallet;
 use crate::word::words;
+use crate::{payment, wallet};
 
 /// What a warning leads to, besides being announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub(crate) fn warned(
     context: &mut Context<'_>,
     id: &PaymentId,
 ) -> Result<(), Refusal> {
-    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
+    let payment = payment::find(state, id)?;
     if payment.returned.warned_at.is_some() {
         return Ok(());
     }
@@ -58,7 +58,7 @@ pub(crate) fn answer(
     context: &mut Context<'_>,
     id: &PaymentId,
 ) -> Result<(), Refusal> {
-    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
+    let payment = payment::find(state, id)?;
     let is_due = payment.status.is_paid() && payment.returned.warned_at.is_some();
     if !is_due || context.policy.on_fraud_warning == OnFraudWarning::Nothing {
         return Ok(());

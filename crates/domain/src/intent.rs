@@ -94,7 +94,7 @@ pub(crate) fn opened(
 ) -> Result<Payment, Refusal> {
     job::check_claim(state, &opened.claim)?;
     let id = &opened.claim.key.payment().ok_or(Refusal::PaymentNotFound)?;
-    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
+    let payment = payment::find(state, id)?;
     let (is_new, intent, now) = (!payment.is_bound(), &opened.fact.intent, context.now);
     let owner = state.payment_of_intent.get(intent);
     if let Some(owner) = owner.filter(|owner| *owner != id) {
@@ -112,12 +112,10 @@ pub(crate) fn opened(
     }
     state.jobs.remove(&opened.claim.key);
     let read = JobKey::of_payment(JobKind::ReadIntent, id);
-    if state.jobs.get(&read).is_none() {
-        job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), read);
-    }
-    settle(state, context, id, &opened.fact)?;
+    job::owe_reading(state, now, read);
+    payment::settle(state, context, id, &opened.fact)?;
     opening::close_unwanted(state, now, id);
-    find(state, id)
+    payment::find(state, id).cloned()
 }
 
 /// A worker has read, or canceled, the intent of a payment.
@@ -149,13 +147,10 @@ pub(crate) fn read(
         job::check_claim(state, claim)?;
     }
     let (id, now) = (&read.payment, context.now);
-    settle(state, context, id, &read.fact)?;
-    let payment = find(state, id)?;
+    payment::settle(state, context, id, &read.fact)?;
+    let payment = payment::find(state, id)?.clone();
     match &read.claim {
-        Some(claim) if payment.status.is_open() => {
-            let later = now.plus_seconds(job::read_pause_seconds(claim.attempt));
-            job::put_back(state, now, claim, later, "");
-        }
+        Some(claim) if payment.status.is_open() => job::read_later(state, now, claim),
         Some(claim) => state.jobs.remove(&claim.key),
         None => {}
     }
@@ -168,23 +163,4 @@ pub(crate) fn read(
         opening::close(state, now, id);
     }
     Ok(payment)
-}
-
-/// Settles by a fact; one that contradicts the payment is noted on it and changes nothing.
-fn settle(
-    state: &mut State,
-    context: &mut Context<'_>,
-    id: &PaymentId,
-    fact: &IntentFact,
-) -> Result<(), Refusal> {
-    if let Err(mismatch) = payment::observe(state, context, id, fact)? {
-        let text = mismatch.to_string();
-        payment::record_failure(state, context.now, id, mismatch.code(), &text);
-    }
-    Ok(())
-}
-
-fn find(state: &State, id: &PaymentId) -> Result<Payment, Refusal> {
-    let payment = state.payments.get(id).cloned();
-    payment.ok_or(Refusal::PaymentNotFound)
 }

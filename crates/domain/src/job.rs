@@ -177,6 +177,13 @@ pub(crate) fn owe_later(state: &mut State, run_at: Time, key: JobKey) {
     state.jobs.insert(key, job);
 }
 
+/// Owes a reading after the first pause, for the case that no event ever asks for it; nothing if it is owed already.
+pub(crate) fn owe_reading(state: &mut State, now: Time, key: JobKey) {
+    if state.jobs.get(&key).is_none() {
+        owe_later(state, now.plus_seconds(read_pause_seconds(0)), key);
+    }
+}
+
 /// Gives the job to the caller, unless it is gone, not due or held.
 pub(crate) fn claim(
     state: &mut State,
@@ -251,6 +258,12 @@ pub(crate) fn put_back(state: &mut State, now: Time, claim: &Claim, run_at: Time
         job.run_at = if job.dirty > claim.dirty { now } else { run_at };
         error.clone_into(&mut job.last_error);
     });
+}
+
+/// Puts a claimed job that has read something back, to read it again after a pause that grows with each time.
+pub(crate) fn read_later(state: &mut State, now: Time, claim: &Claim) {
+    let later = now.plus_seconds(read_pause_seconds(claim.attempt));
+    put_back(state, now, claim, later, "");
 }
 
 #[cfg(test)]

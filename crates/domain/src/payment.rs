@@ -245,6 +245,11 @@ pub(crate) fn money_accounts(payment: &Payment) -> [AccountKey; 2] {
         .map(|kind| AccountKey::of_provider(kind, &payment.provider, payment.amount.unit))
 }
 
+/// The payment of this id.
+pub(crate) fn find<'s>(state: &'s State, id: &PaymentId) -> Result<&'s Payment, Refusal> {
+    state.payments.get(id).ok_or(Refusal::PaymentNotFound)
+}
+
 /// Takes in what is known of a payment's session or intent, from whatever side it came.
 ///
 /// The fact must name our session or intent, amount, currency and mode; otherwise nothing happens and the mismatch is the answer.
@@ -254,11 +259,7 @@ pub(crate) fn observe<'f>(
     id: &PaymentId,
     fact: impl Into<Fact<'f>>,
 ) -> Result<Result<(), Mismatch>, Refusal> {
-    let payment = state
-        .payments
-        .get(id)
-        .ok_or(Refusal::PaymentNotFound)?
-        .clone();
+    let payment = find(state, id)?.clone();
     let fact = fact.into();
     if let Err(mismatch) = fact.check(&payment) {
         return Ok(Err(mismatch));
@@ -409,6 +410,24 @@ fn money_received(now: Time, payment: &Payment) -> Transaction {
             grant: None,
         }],
     }
+}
+
+/// Settles by a fact that was asked for. One that contradicts the payment is noted on it and changes nothing.
+pub(crate) fn settle<'f>(
+    state: &mut State,
+    context: &mut Context<'_>,
+    id: &PaymentId,
+    fact: impl Into<Fact<'f>>,
+) -> Result<(), Refusal> {
+    if let Err(mismatch) = observe(state, context, id, fact)? {
+        record_mismatch(state, context.now, id, &mismatch);
+    }
+    Ok(())
+}
+
+/// Keeps in what something that was heard of the payment contradicts it.
+pub(crate) fn record_mismatch(state: &mut State, now: Time, id: &PaymentId, mismatch: &Mismatch) {
+    record_failure(state, now, id, mismatch.code(), &mismatch.to_string());
 }
 
 /// Keeps why the last attempt did not work. Says nothing about the status: the next attempt may work.

@@ -174,8 +174,7 @@ pub(crate) fn request(
 ) -> Result<Refund, Refusal> {
     check_reason(&wish.reason)?;
     recovery::refuse(state)?;
-    let payment = state.payments.get(&wish.payment);
-    let payment = payment.ok_or(Refusal::PaymentNotFound)?.clone();
+    let payment = payment::find(state, &wish.payment)?.clone();
     if !payment.status.is_paid() {
         return Err(Refusal::PaymentNotPaid {
             status: payment.status,
@@ -372,10 +371,7 @@ pub(crate) fn observe(
     payment: &PaymentId,
     fact: &RefundFact,
 ) -> Result<Result<(), Mismatch>, Refusal> {
-    let paid = state
-        .payments
-        .get(payment)
-        .ok_or(Refusal::PaymentNotFound)?;
+    let paid = payment::find(state, payment)?;
     let unit = paid.amount.unit;
     if fact.currency != unit.code() {
         return Ok(Err(Mismatch::Currency {

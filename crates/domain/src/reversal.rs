@@ -127,8 +127,7 @@ pub(crate) fn settle(
     context: &mut Context<'_>,
     id: &PaymentId,
 ) -> Result<(), Refusal> {
-    let payment = state.payments.get(id).ok_or(Refusal::PaymentNotFound)?;
-    let payment = payment.clone();
+    let payment = payment::find(state, id)?.clone();
     watch(state, context.now, id);
     if !payment.status.is_paid() {
         return Ok(());
@@ -214,17 +213,12 @@ pub(crate) fn read(
         mismatches.extend(dispute::observe(state, context, id, fact)?.err());
     }
     for mismatch in mismatches {
-        let text = mismatch.to_string();
-        payment::record_failure(state, context.now, id, mismatch.code(), &text);
+        payment::record_mismatch(state, context.now, id, &mismatch);
     }
     if let Some(claim) = &read.claim {
         look_again(state, context.now, claim, id);
     }
-    state
-        .payments
-        .get(id)
-        .cloned()
-        .ok_or(Refusal::PaymentNotFound)
+    payment::find(state, id).cloned()
 }
 
 /// Whether something may still become of money that has gone back or is about to, so that it has to be read again although no
@@ -244,8 +238,7 @@ fn is_unsettled(state: &State, id: &PaymentId) -> bool {
 /// Ends the job that has read, or puts it back with a growing pause.
 fn look_again(state: &mut State, now: Time, claim: &Claim, id: &PaymentId) {
     if is_unsettled(state, id) {
-        let later = now.plus_seconds(job::read_pause_seconds(claim.attempt));
-        job::put_back(state, now, claim, later, "");
+        job::read_later(state, now, claim);
     } else {
         job::give_up(state, now, claim);
     }
@@ -253,9 +246,8 @@ fn look_again(state: &mut State, now: Time, claim: &Claim, id: &PaymentId) {
 
 /// A lost event is found by reading, as with sessions.
 fn watch(state: &mut State, now: Time, id: &PaymentId) {
-    let key = JobKey::of_payment(JobKind::ReadReturns, id);
-    if is_unsettled(state, id) && state.jobs.get(&key).is_none() {
-        job::owe_later(state, now.plus_seconds(job::read_pause_seconds(0)), key);
+    if is_unsettled(state, id) {
+        job::owe_reading(state, now, JobKey::of_payment(JobKind::ReadReturns, id));
     }
 }
 
