@@ -102,7 +102,7 @@ async fn start_due(live: &Live, calls: &Arc<Semaphore>) -> Result<Duration, Engi
 pub async fn claim(books: &impl Books, key: JobKey) -> Result<Option<Claim>, EngineError> {
     match books.submit(Command::ClaimJob(key)).await {
         Ok(Reply::Claimed(claim)) => Ok(Some(claim)),
-        Ok(_) | Err(EngineError::Refused { .. }) => Ok(None),
+        Ok(_) | Err(EngineError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -121,7 +121,7 @@ async fn keep(engine: &Engine, claim: Claim) -> Infallible {
 pub async fn work(provider: &impl Provider, claim: Claim) -> Option<CallEnd> {
     match call(provider, claim.clone()).await {
         Ok(()) => Some(CallEnd::Done),
-        Err(CallError::Engine(EngineError::Refused { .. } | EngineError::Stopping)) => None,
+        Err(CallError::Engine(EngineError::Refused(_) | EngineError::Stopping)) => None,
         Err(CallError::Engine(error)) => {
             tracing::error!(%error, job.subject = %claim.key.subject, "a call could not be made, or its result not be stored");
             put_back(provider, claim, 1, error.to_string()).await;

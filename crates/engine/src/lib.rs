@@ -65,13 +65,11 @@ pub struct EngineConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The rules say no.
-    #[error("{refusal}")]
-    Refused {
-        /// Why.
-        refusal: Refusal,
-        /// Whether it is what was said before under the same idempotency key.
-        replayed: bool,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rules said no before, under the same idempotency key.
+    #[error(transparent)]
+    RefusedBefore(Box<Refusal>),
     /// More is waiting than is sensible. Nothing was done: try again.
     #[error("too many requests are waiting; nothing was done: try again in a moment")]
     Busy,
@@ -105,16 +103,16 @@ pub enum EngineError {
     OtherReply(#[from] OtherReply),
 }
 
-impl From<Refusal> for EngineError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused {
-            refusal,
-            replayed: false,
+impl EngineError {
+    /// What the rules say, if it is they who say no.
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::RefusedBefore(refusal) => Some(&**refusal),
+            _ => None,
         }
     }
-}
 
-impl EngineError {
     /// Whether the same may work in a moment: there is too much to do, or the database is away.
     pub(crate) const fn is_outage(&self) -> bool {
         matches!(

@@ -133,7 +133,7 @@ impl ServiceError {
     /// What the rules say, if it is they who say no.
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Engine(EngineError::Refused { refusal, .. }) => Some(refusal),
+            Self::Engine(error) => error.refusal(),
             _ => None,
         }
     }

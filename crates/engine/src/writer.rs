@@ -212,7 +212,8 @@ impl Run {
         for (submission, (answer, replayed)) in submissions.into_iter().zip(outcome.answers) {
             let answered = match answer {
                 Ok(value) => Ok(Once { value, replayed }),
-                Err(refusal) => Err(EngineError::Refused { refusal, replayed }),
+                Err(refusal) if replayed => Err(EngineError::RefusedBefore(refusal.into())),
+                Err(refusal) => Err(EngineError::Refused(refusal)),
             };
             // Whoever asked may have gone; what was asked is done all the same.
             let _ = submission.answer.send(answered);

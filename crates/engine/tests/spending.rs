@@ -164,7 +164,7 @@ async fn rush(engine: &Engine, count: usize) -> (usize, Vec<Refusal>) {
     for answer in asked.join_all().await {
         match answer {
             Ok(Reply::Charged(_)) => made += 1,
-            Err(EngineError::Refused { refusal, .. }) => refusals.push(refusal),
+            Err(EngineError::Refused(refusal)) => refusals.push(refusal),
             other => panic!("{other:?}"),
         }
     }

@@ -219,7 +219,7 @@ impl<'a, P: Provider> Pass<'a, P> {
             match self.provider.submit(command).await {
                 Ok(Reply::Payment(payment)) => last = Some(payment),
                 Ok(_) => {}
-                Err(EngineError::Refused { refusal, .. }) => {
+                Err(EngineError::Refused(refusal)) => {
                     return Ok(State::Failed(format!("{}: {refusal}", refusal.code())));
                 }
                 Err(error) => return Err(error),

@@ -161,13 +161,12 @@ impl TopupDesk {
                     value: finished.value,
                 })
             }
-            Err(EngineError::Refused {
-                refusal: Refusal::IdempotencyKeyReused,
-                ..
-            }) => Err(ServiceError::ReferenceSpent {
-                topup: topup.clone(),
-                reference: reference.to_owned(),
-            }),
+            Err(EngineError::Refused(Refusal::IdempotencyKeyReused)) => {
+                Err(ServiceError::ReferenceSpent {
+                    topup: topup.clone(),
+                    reference: reference.to_owned(),
+                })
+            }
             Err(error) => Err(error.into()),
         }
     }

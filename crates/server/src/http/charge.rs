@@ -11,6 +11,7 @@ use bursar_domain::command::{
 use bursar_domain::grant::Part;
 use bursar_domain::id::{GrantId, TransactionId, UserId};
 use bursar_domain::journal::Remark;
+use bursar_engine::Once;
 use bursar_store::digest;
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -155,7 +156,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn of(answers: &Vec<ChargeAnswer>) -> Self {
+    fn of(answers: &[ChargeAnswer]) -> Self {
         let refused = answers.iter().filter(|answer| answer.is_err()).count();
         Self {
             items: answers.iter().map(Line::of).collect(),
@@ -236,11 +237,9 @@ pub(super) async fn batch(
         charges: charges.collect(),
         atomic: order.form.atomic.unwrap_or(false),
     };
-    let charged = app
-        .engine()
-        .ask(Command::ChargeAll(all), idempotency)
-        .await?;
-    Ok(answer(&charged, Batch::of))
+    let command = Command::ChargeAll(all);
+    let answers: Once<Vec<ChargeAnswer>> = app.engine().ask(command, idempotency).await?;
+    Ok(answer(&answers, |answers| Batch::of(answers)))
 }
 
 /// A charge of a batch, with the key that it would have by itself.

@@ -58,13 +58,6 @@ impl ApiError {
         self
     }
 
-    /// Says whether it is a repetition.
-    #[must_use]
-    pub(super) fn with_replayed(mut self, replayed: bool) -> Self {
-        self.replayed = replayed;
-        self
-    }
-
     /// A value that is not what the field takes. The message goes on where the name of the field ends.
     pub fn invalid(param: &str, message: impl std::fmt::Display) -> Self {
         let message = format!("`{param}` {message}");
@@ -306,9 +299,11 @@ impl From<EngineError> for ApiError {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with_retry_after(1)
         };
         match error {
-            EngineError::Refused { refusal, replayed } => {
-                Self::from(refusal).with_replayed(replayed)
-            }
+            EngineError::Refused(refusal) => refusal.into(),
+            EngineError::RefusedBefore(refusal) => Self {
+                replayed: true,
+                ..(*refusal).into()
+            },
             EngineError::Busy => unavailable("busy", error.to_string()),
             EngineError::Stopping => unavailable("stopping", error.to_string()),
             EngineError::NoProvider => unavailable("payment_not_configured", error.to_string()),

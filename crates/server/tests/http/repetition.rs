@@ -319,9 +319,9 @@ async fn what_could_not_be_read_is_not_remembered_and_what_a_rule_refused_is() {
     assert!(again.is_replayed());
     assert_eq!(again.error(), refused.error());
     let other = json!({"user_id": "u1", "credits": 6});
-    let reused = door.post_once(CHARGE, "k1", other).await;
-    reused.refused(409, "idempotency_key_reused", None);
-    assert!(!reused.is_replayed());
+    let different = door.post_once(CHARGE, "k1", other).await;
+    different.refused(409, "idempotency_key_reused", None);
+    assert!(!different.is_replayed());
     door.post_once(CHARGE, "k2", charge).await.ok();
     assert_eq!(door.wallet("u1").await["credits"], 95);
 }

@@ -76,13 +76,7 @@ async fn a_restored_copy_asks_for_nothing_until_it_has_caught_up() {
     engine.step_recovery(step).await.unwrap();
     let refused = ask_for_a_checkout(&engine).await;
     assert!(
-        matches!(
-            refused,
-            Err(EngineError::Refused {
-                refusal: Refusal::RecoveryMode,
-                ..
-            })
-        ),
+        matches!(refused, Err(EngineError::Refused(Refusal::RecoveryMode))),
         "{refused:?}"
     );
     // It holds over a restart, and ends by itself.

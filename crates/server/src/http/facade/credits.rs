@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use axum::extract::State;
 use bursar_domain::account::AccountKey;
-use bursar_domain::amount::Amount;
+use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::checkout::OpenCheckout;
 use bursar_domain::command::{AnswerKey, Command, Idempotency};
 use bursar_domain::grant::AMOUNT_MAX;
@@ -392,18 +392,21 @@ async fn refund(
             ..Remark::default()
         },
     };
-    match app.engine().request_refund(wish, key).await {
-        Ok(made) => Ok(answer(&made, |refund| RefundView::of(refund, number))),
-        // The rule speaks of smallest steps, this API of dollars.
-        Err(EngineError::Refused {
-            refusal: Refusal::OutOfRange { least, most, .. },
-            replayed,
-        }) => {
-            let [least, most] = [least, most].map(|minor| Amount::new(minor, unit));
-            let error = ApiError::invalid("amount", format!("must be from {least} to {most}"));
-            Err(error.with_replayed(replayed))
-        }
-        Err(error) => Err(error.into()),
+    let asked = app.engine().request_refund(wish, key).await;
+    let made = asked.map_err(|error| in_dollars(error, unit))?;
+    Ok(answer(&made, |refund| RefundView::of(refund, number)))
+}
+
+/// The rule about amounts speaks of smallest steps, this API of dollars.
+fn in_dollars(error: EngineError, unit: Unit) -> ApiError {
+    let Some(Refusal::OutOfRange { least, most, .. }) = error.refusal() else {
+        return error.into();
+    };
+    let [least, most] = [*least, *most].map(|minor| Amount::new(minor, unit));
+    ApiError {
+        message: format!("`amount` must be from {least} to {most}"),
+        param: Some("amount".to_owned()),
+        ..error.into()
     }
 }
 
