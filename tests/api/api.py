@@ -1,6 +1,7 @@
 """Schema-driven fuzzing: schemathesis makes requests out of the OpenAPI document, good ones and bad ones, and looks at each answer.
 
-As an administrator, as a user and as a guest, each with the operations that are for them; and with keys of the wrong kind. What is in
+On a file and on PostgreSQL; as an administrator, as a user and as a guest, each with the operations that are for them; and with keys of
+the wrong kind. What is in
 the service is named to the generator, so that its requests meet it. SCHEMATHESIS_EXAMPLES is how many requests are drawn for each
 operation (10), SCHEMATHESIS_SEED what they are drawn from (1).
 """
@@ -16,6 +17,7 @@ import unittest
 
 from openapi_spec_validator import validate
 
+from postgres import Postgres
 from service import Service
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -93,10 +95,17 @@ def only_for(document, role):
     return {**document, "paths": {path: operations for path, operations in paths.items() if operations}}
 
 
-class Api(unittest.TestCase):
+class Api:
+    """The same on each database."""
+
+    @classmethod
+    def settings(cls):
+        """What the service is set up with besides."""
+        return {}
+
     @classmethod
     def setUpClass(cls):
-        cls.service = Service()
+        cls.service = Service(cls.settings())
         cls.addClassCleanup(cls.stop)
         cls.known = cls.service.fill()
 
@@ -141,7 +150,7 @@ class Api(unittest.TestCase):
             environment = {
                 **os.environ, "SCHEMATHESIS_HOOKS": "checks", "PYTHONPATH": str(HERE), "NO_PROXY": "127.0.0.1", "API_SEEN": str(seen)}
             ran = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
-            print(f"--- {role}\n{ran.stdout}")
+            print(f"--- {type(self).__name__}, {role}\n{ran.stdout}")
             self.assertEqual(ran.returncode, 0, f"{ran.stdout}\n{ran.stderr}\nthe server said:\n{self.service.said()}")
             done = {operation for operation, status, _ in json.loads(seen.read_text()) if status < 300}
         every = {f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations}
@@ -158,6 +167,18 @@ class Api(unittest.TestCase):
 
     def test_as_a_guest(self):
         self.fuzz("guest", None)
+
+
+class OnAFile(Api, unittest.TestCase):
+    pass
+
+
+class OnPostgres(Api, unittest.TestCase):
+    @classmethod
+    def settings(cls):
+        server = Postgres()
+        cls.addClassCleanup(server.stop)
+        return {"DATABASE_URL": server.url}
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ pub(crate) const fn first_seal(slot: i64) -> i64 {
     slot << 40
 }
 
+/// The slot to whose chain a seal belongs.
+pub(crate) const fn slot_of_seal(number: i64) -> i64 {
+    number >> 40
+}
+
 const COLUMNS: &str = "slot, token, taken, batch";
 const SLOTS_LOCKED: &str = "SELECT slot, token, taken, batch FROM node ORDER BY slot FOR UPDATE";
 /// Asked for with each batch: columns token, batch.
@@ -261,6 +266,13 @@ pub(crate) fn written_by(slot: i64, history: i64) -> String {
         0 => format!("AND ({of_slot} OR number <= {history})"),
         _ => format!("AND {of_slot} AND number > {history}"),
     }
+}
+
+/// Narrows a query to rows with numbers that none of these slots has given out, of which 0 is one.
+pub(crate) fn written_by_none_of(slots: &[i64], history: i64) -> String {
+    let slots: Vec<String> = slots.iter().map(i64::to_string).collect();
+    let (of_slot, slots) = (slot_of("number"), slots.join(", "));
+    format!("AND {of_slot} NOT IN ({slots}) AND number > {history}")
 }
 
 /// Nobody else writes down, until the transaction has ended, which object at the provider belongs to which payment.

@@ -7,14 +7,16 @@
 )]
 
 mod books;
+mod server;
+mod tampered;
 
 use bursar_domain::audit::Difference;
 use bursar_domain::id::GrantId;
 use bursar_domain::journal::Reason;
 use bursar_store::query::{PageRequest, Reader, TopupFilter};
-use bursar_store::{StoreError, audit};
+use bursar_store::{Database, StoreError, audit};
 
-use books::tampered::{audit_after, tampered};
+use tampered::{audit_after, audits_after, tamper, tampered, tampered_on_server};
 
 #[test]
 fn books_nobody_touched_are_right() {
@@ -310,18 +312,18 @@ const TAMPERED_ROWS: &[(&str, Kind)] = &[
 #[test]
 fn every_kind_of_difference_is_found() {
     for (sql, is_expected) in TAMPERINGS.iter().chain(TAMPERED_ROWS) {
-        let report = audit_after(sql).unwrap();
-        assert!(
-            report.differences.iter().any(is_expected),
-            "{sql}: {:?}",
-            report.differences
-        );
-        assert!(
-            report
-                .differences
-                .iter()
-                .all(|found| !found.to_string().is_empty())
-        );
+        for audited in audits_after(sql) {
+            let differences = audited.unwrap().differences;
+            assert!(
+                differences.iter().any(is_expected),
+                "{sql}: {differences:?}"
+            );
+            assert!(
+                differences
+                    .iter()
+                    .all(|found| !found.to_string().is_empty())
+            );
+        }
     }
 }
 
@@ -333,16 +335,15 @@ fn a_cut_off_end_is_found() {
         let cut = format!(
             "DELETE FROM posting WHERE number >= {first}; DELETE FROM ledger_transaction WHERE number >= {first}"
         );
-        let (_folder, path) = tampered(&cut);
-        let mut reader = Reader::open_sqlite(&path).unwrap();
-        assert!(
-            !audit::run(&mut reader).unwrap().differences.is_empty(),
-            "{first}"
-        );
-        assert!(
-            !audit::chain(&mut reader, &[]).unwrap().broken.is_empty(),
-            "{first}"
-        );
+        let (_folder, path) = tampered("");
+        let server = Database::from(tampered_on_server(&path, &cut));
+        tamper(&path, &cut);
+        for mut reader in [Reader::open_sqlite(&path), server.reader()].map(Result::unwrap) {
+            let audited = audit::run(&mut reader).unwrap();
+            assert!(!audited.differences.is_empty(), "{first}");
+            let chain = audit::chain(&mut reader, &[]).unwrap();
+            assert!(!chain.broken.is_empty(), "{first}");
+        }
     }
 }
 
@@ -355,11 +356,10 @@ fn what_cannot_be_read_is_an_error_and_no_guess() {
         "UPDATE hold SET parts = 'nothing' WHERE status = 'open'",
         "UPDATE credit_grant SET end_kind = 'lost' WHERE number = 1",
     ] {
-        let audited = audit_after(sql);
-        assert!(
-            matches!(audited, Err(StoreError::Corrupt(_))),
-            "{sql}: {audited:?}"
-        );
+        for audited in audits_after(sql) {
+            let is_corrupt = matches!(audited, Err(StoreError::Corrupt(_)));
+            assert!(is_corrupt, "{sql}: {audited:?}");
+        }
     }
     let (_folder, path) = tampered("UPDATE topup SET status = 'lost' WHERE status = 'paid'");
     let mut reader = Reader::open_sqlite(&path).unwrap();

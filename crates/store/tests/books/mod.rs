@@ -10,7 +10,6 @@ pub(crate) mod model;
 pub(crate) mod pages;
 pub(crate) mod roll;
 pub(crate) mod spy;
-pub(crate) mod tampered;
 pub(crate) mod twins;
 
 use std::path::Path;

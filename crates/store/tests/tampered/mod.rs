@@ -1,6 +1,13 @@
-//! Books that somebody has changed behind the program's back.
+//! Books that somebody has changed behind the program's back, in a file and on a server.
 
-use std::path::PathBuf;
+#![allow(
+    dead_code,
+    reason = "no test needs everything that can be done to books"
+)]
+
+pub(crate) mod sealed;
+
+use std::path::{Path, PathBuf};
 
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::audit::Report;
@@ -9,11 +16,14 @@ use bursar_domain::exchange::Exchange;
 use bursar_domain::grant::Category;
 use bursar_domain::journal::Remark;
 use bursar_domain::notice::Standing;
+use bursar_store::connection::Connection as _;
+use bursar_store::postgres::{Address, Postgres};
 use bursar_store::query::Reader;
-use bursar_store::{StoreError, audit};
+use bursar_store::{Database, StoreError, audit, transfer};
 use tempfile::TempDir;
 
-use super::{Books, folder, user};
+use crate::books::{Books, folder, user};
+use crate::server::server;
 
 /// The journal that all tests tamper with:
 ///
@@ -60,7 +70,13 @@ pub(crate) fn tampered(sql: &str) -> (TempDir, PathBuf) {
         .unwrap();
     books.store.catch_up().unwrap();
     drop(books);
-    let file = rusqlite::Connection::open(&path).unwrap();
+    tamper(&path, sql);
+    (folder, path)
+}
+
+/// Changes a file's rows, whatever its checks and keys say to it.
+pub(crate) fn tamper(path: &Path, sql: &str) {
+    let file = rusqlite::Connection::open(path).unwrap();
     file.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF")
         .unwrap();
     let before = file.total_changes();
@@ -69,10 +85,47 @@ pub(crate) fn tampered(sql: &str) -> (TempDir, PathBuf) {
         sql.is_empty() || file.total_changes() > before,
         "nothing was tampered with: {sql}"
     );
-    (folder, path)
+}
+
+/// Moves the books of a file to a server and changes rows there, in the same words.
+pub(crate) fn tampered_on_server(path: &Path, sql: &str) -> Address {
+    let address = server().fresh();
+    transfer::run(&path.to_path_buf().into(), &address.clone().into()).unwrap();
+    tamper_on_server(&address, sql);
+    address
+}
+
+/// Changes a server's rows, whatever its checks and keys say to it.
+pub(crate) fn tamper_on_server(address: &Address, sql: &str) {
+    let mut server = Postgres::open(address.clone()).unwrap();
+    let checks = server
+        .rows(
+            "SELECT CAST(CAST(conrelid AS regclass) AS TEXT), CAST(conname AS TEXT) FROM pg_constraint \
+             WHERE contype IN ('c', 'f') AND connamespace = CAST(current_schema() AS regnamespace)",
+            vec![],
+        )
+        .unwrap();
+    for check in &checks {
+        let (table, name) = (check.text(0).unwrap(), check.text(1).unwrap());
+        let drop = format!("ALTER TABLE {table} DROP CONSTRAINT \"{name}\"");
+        server.run_script(&drop).unwrap();
+    }
+    let sql = sql
+        .replace("zeroblob(32)", "decode(repeat('00', 32), 'hex')")
+        .replace("char(2)", "chr(2)");
+    server.run_script(&sql).unwrap();
 }
 
 pub(crate) fn audit_after(sql: &str) -> Result<Report, StoreError> {
     let (_folder, path) = tampered(sql);
     audit::run(&mut Reader::open_sqlite(&path).unwrap())
+}
+
+/// What the audit says of a file and of a server, after the same change.
+pub(crate) fn audits_after(sql: &str) -> [Result<Report, StoreError>; 2] {
+    let (_folder, path) = tampered("");
+    let address = tampered_on_server(&path, sql);
+    tamper(&path, sql);
+    [path.into(), Database::from(address)]
+        .map(|database| audit::run(&mut database.reader().unwrap()))
 }
