@@ -287,6 +287,10 @@ fn paths(world: &World) {
         "/v1/payment.stripe/payments/%2e%2e%2fevents",
         "/api/stripe/payments/99999999999999999999",
         "/api/stripe/payments/-1",
+        "/api/stripe/payments/%00",
+        "/api/stripe/checkout-session/%00",
+        "/api/stripe/checkout-session/cs_test_%00",
+        "/api/stripe/payment-intent/pi_%00",
     ] {
         let answer = world.get(&world.admin, path);
         assert!(

@@ -159,7 +159,55 @@ pub(crate) fn attack(world: &World) {
             "G12 {path}"
         );
     }
+    everywhere(world);
     texts(world);
+}
+
+/// G09: whatever the answer is, it is not guessed at, not kept, and tells nobody where one was.
+fn everywhere(world: &World) {
+    let big = "9".repeat(12);
+    let bearer = format!("Bearer {}", world.admin);
+    let admin = ("Authorization", bearer.as_str());
+    let json = ("Content-Type", "application/json");
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, Vec<(&str, &str)>, &[u8], u16)] = &[
+        ("GET", "/livez", vec![], b"", 200),
+        ("GET", "/v1/keys", vec![admin], b"", 200),
+        ("GET", "/v1/keys", vec![], b"", 401),
+        ("GET", "/v1/keys?x=1", vec![admin], b"", 400),
+        ("GET", "/nothing", vec![], b"", 404),
+        ("DELETE", "/v1/keys", vec![admin], b"", 405),
+        ("OPTIONS", "/v1/keys", vec![("Origin", "https://evil.test")], b"", 405),
+        ("POST", POSTS[0], vec![admin, json], b"{", 400),
+        ("POST", POSTS[0], vec![admin], b"{}", 415),
+        ("POST", POSTS[0], vec![admin, json, ("Content-Length", &big)], b"", 413),
+        ("POST", "/v1/payment.stripe/webhook", vec![], b"{}", 400),
+    ];
+    for (method, path, headers, body, status) in cases {
+        let answer = world.ask((method, path), headers, body);
+        assert_eq!(
+            answer.status, *status,
+            "G09 {method} {path}: {}",
+            answer.text
+        );
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(
+                answer.header(name),
+                Some(value),
+                "G09 {method} {path}: {name}"
+            );
+        }
+        assert_eq!(answer.header("server"), None, "J10 {method} {path}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            None,
+            "G11 {method} {path}"
+        );
+    }
 }
 
 /// G08, I13: texts that would be code somewhere else are texts here, and come back as they went in.

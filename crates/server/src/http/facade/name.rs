@@ -5,9 +5,10 @@ use std::fmt;
 use bursar_domain::refusal::Refusal;
 
 use super::super::error::ApiError;
+use super::super::json::NUL;
 use super::super::kind::{Named, Shaped};
 
-/// An object of Stripe's, by Stripe's name for it. Any text may be one.
+/// An object of Stripe's, by Stripe's name for it. Any text that can be stored may be one.
 #[derive(Debug)]
 pub(super) struct OfStripe(pub(super) String);
 
@@ -27,6 +28,9 @@ impl Named for OfStripe {
     const MISSING: &'static [&'static str] = &["payment_not_found"];
 
     fn named(_: &str, text: &str) -> Result<Self, ApiError> {
+        if text.contains(NUL) {
+            return Err(Refusal::PaymentNotFound.into());
+        }
         Ok(Self(text.to_owned()))
     }
 }
