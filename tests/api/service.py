@@ -41,7 +41,7 @@ class Service:
         self.base = self.told["base_url"]
         self.wait_for(lambda: self.call("GET", "/readyz"))
 
-    def wait_for(self, ask, seconds=30):
+    def wait_for(self, ask, seconds=90):
         """What `ask` gives, once it gives something."""
         end = time.monotonic() + seconds
         while True:
@@ -63,7 +63,7 @@ class Service:
     def stop(self):
         """Ends the program; how it ended."""
         self.program.terminate()
-        code = self.program.wait(timeout=30)
+        code = self.program.wait(timeout=90)
         self.log.close()
         self.folder.cleanup()
         return code
@@ -77,7 +77,7 @@ class Service:
         request = urllib.request.Request(
             (base or self.base) + address, method=method, data=None if body is None else body.encode(), headers=headers)
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=90) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{method} {address}: {error.code} {error.read().decode()}") from error

@@ -21,7 +21,7 @@ const OUTAGES = new Set([502, 503]);
 class Abandoned extends Error {}
 
 export class Load {
-  counts = { asked: 0, cut: 0, slow: 0, outage: 0, limited: 0, replayed: 0, repeated: 0, abandoned: 0, purchases: 0, refunds: 0, codes: {} };
+  counts = { asked: 0, cut: 0, slow: 0, outage: 0, limited: 0, replayed: 0, repeated: 0, abandoned: 0, purchases: 0, refunds: 0, longest: 0, codes: {} };
   over = false;
   sellsNoMore = false;
   underWay = 0;
@@ -90,6 +90,7 @@ export class Load {
     if (this.failed || this.site.isOver) throw this.failed ?? new Error('the test has ended');
     this.underWay += 1;
     this.counts.asked += 1;
+    const began = Date.now();
     try {
       const answer = await this.site.ask(node, method, address, { seconds: this.slowest, ...options });
       if (answer.status === 429) {
@@ -110,6 +111,8 @@ export class Load {
       this.counts[error.code === 'SLOW' ? 'slow' : 'cut'] += 1;
     } finally {
       this.underWay -= 1;
+      // Milliseconds that anybody has waited for an answer.
+      this.counts.longest = Math.max(this.counts.longest, Date.now() - began);
     }
     return undefined;
   }

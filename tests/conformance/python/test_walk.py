@@ -52,7 +52,7 @@ class Walk(unittest.TestCase):
     @classmethod
     def stop(cls):
         cls.program.terminate()
-        cls.program.wait(timeout=20)
+        cls.program.wait(timeout=90)
         cls.program.stdout.close()
 
     def tearDown(self):
