@@ -6,7 +6,7 @@ import { openSandbox, refused, sessionOf } from '../harness/conformance.mjs';
 import { until } from '../harness/process.mjs';
 import { version } from '../stripe-schema/judge.mjs';
 
-const { stripe, pay, control, receive } = await openSandbox();
+const { stripe, pay, payLater, control, receive } = await openSandbox();
 const every = await receive(['*'], { api_version: version });
 const paid = (payment_method = 'pm_card_visa', more = {}) =>
   stripe.paymentIntents.create({ amount: 2000, currency: 'usd', payment_method, confirm: true, return_url: 'http://127.0.0.1:1/', ...more });
@@ -52,15 +52,11 @@ test('an event names the idempotency key of its request', async () => {
 
 test('every event of the product’s life happens', async () => {
   const session = async (more) => stripe.checkout.sessions.create(sessionOf(500, more));
-  const bank = async () => (await stripe.paymentMethods.create({
-    type: 'us_bank_account', us_bank_account: { account_number: '000123456789', routing_number: '110000000', account_holder_type: 'individual' },
-    billing_details: { name: 'Ada', email: 'ada@example.com' },
-  })).id;
   await pay(await session(), 'pm_card_visa');
   await stripe.checkout.sessions.expire((await session()).id);
   for (const outcome of ['succeeded', 'failed']) {
     const late = await session();
-    await pay(late, await bank());
+    await payLater(late);
     const { payment_intent } = await stripe.checkout.sessions.retrieve(late.id);
     await control(`payments/${payment_intent}/settle`, { outcome });
   }

@@ -28,6 +28,12 @@ export async function openSandbox(options) {
       assert.equal(response.status, 200, await response.clone().text());
       return response.json();
     },
+    /** Pays by bank debit on the session's page, where one can wish to say later how it ends: others settle after a second. */
+    async payLater(session) {
+      const form = new URLSearchParams({ method: 'bank', email: 'ada@example.com', later: 'ask' });
+      const { status } = await fetch(`${box.base}/c/pay/${session.id}`, { method: 'POST', redirect: 'manual', body: form });
+      assert.equal(status, 303);
+    },
     /** Pays a checkout session as Stripe's CLI does, without a browser. */
     async pay(session, paymentMethod, amount = session.amount_total) {
       return raw(box, 'POST', `/v1/payment_pages/${session.id}/confirm`, {
