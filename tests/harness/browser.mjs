@@ -46,8 +46,12 @@ export async function openPage(browser, options = {}) {
 
 /** The page is usable by everybody, as far as a program can tell. */
 export async function checkBarriers(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  // In one go: a page that waits for news loads itself again.
+  const look = () => page.evaluate(`${axe}\naxe.run(document, { resultTypes: ['violations'] })`).catch((error) => {
+    if (!error.message.includes('because of a navigation')) throw error;
+    return page.waitForLoadState().then(look);
+  });
+  const { violations } = await look();
   const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
   assert.deepEqual(told, [], `barriers on ${page.url()}`);
 }
