@@ -14,7 +14,7 @@ sim-night seconds="28800":
 
 # Plants known bugs one at a time; the simulator has to find each.
 sim-bugs:
-    cargo test -p bursar-sim --features planted --test bugs -- --ignored --nocapture
+    cargo test -p bursar-sim --features planted --test bugs -- --include-ignored --nocapture
 
 # Bursar with the sandbox, ready to buy credits.
 dev *args:

@@ -34,6 +34,7 @@ bugs! {
     ReadThenWrite = "a charge is decided on the balance as it was before the batch";
     BatchHalfApplied = "what an atomic batch has charged before its first refusal stays charged";
     BatchKeysForgotten = "a charge of a batch is made again although it was made under its own idempotency key";
+    OverdraftOfAll = "what was said of one wallet's debts is not asked, only what holds for all";
     HoldSpendable = "what a hold reserves can be spent by others";
     HoldExpiresInFull = "a hold that runs out is charged in full, whatever was used";
     HoldOutlivesItsTime = "a hold takes calls after its time until the ticker comes by";

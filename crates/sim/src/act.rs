@@ -23,8 +23,7 @@ impl Run {
     /// Does one step. What is impossible at the moment does not happen.
     pub(crate) fn step(&mut self, step: Step) -> Result<(), String> {
         if let Some(command) = wish::command(step, &self.model, &self.stripe, &self.clients) {
-            let number = self.clients.ask(command);
-            self.send(number, self.at(step));
+            self.ask(command, self.at(step));
             return Ok(());
         }
         match step.verb {
@@ -140,6 +139,21 @@ impl Run {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A client asks for something. Mere questions are not asked again: by then there would be another answer.
+    fn ask(&mut self, command: Command, at: usize) {
+        if command.is_question() {
+            let idempotency = None;
+            let request = Request {
+                command,
+                idempotency,
+            };
+            self.submit(at, request, From::Nobody);
+        } else {
+            let number = self.clients.ask(command);
+            self.send(number, at);
+        }
     }
 
     /// A client sends a request, the first time or again.

@@ -3,6 +3,7 @@
 //! It knows no grants, no postings and no jobs. What a user has is what was given to him, less what he spent, plus what each paid
 //! top-up bought, less the share of it that went back. It is naive on purpose: it can be read and believed.
 
+mod administrator;
 mod bonus;
 mod card;
 mod charge;
@@ -55,6 +56,8 @@ pub(crate) struct Bought {
     pub(crate) coupon: Option<String>,
     /// The payment that was heard to be paid first.
     pub(crate) paid_by: Option<PaymentId>,
+    /// Whether an administrator said that it is paid, and no payment had.
+    pub(crate) by_hand: bool,
 }
 
 /// A payment, with what was heard of it.
@@ -118,6 +121,8 @@ pub(crate) struct Model {
     pub(crate) customers: BTreeMap<UserId, String>,
     pub(crate) auto: BTreeMap<UserId, Auto>,
     pub(crate) limits: Vec<Limit>,
+    /// How far below zero wallets may go of which somebody has said it.
+    overdrafts: BTreeMap<UserId, i64>,
     lots: Lots,
     bonuses: Bonuses,
     frozen: BTreeMap<UserId, Frozen>,
@@ -140,6 +145,7 @@ pub(crate) struct Model {
     /// So many batches were refused as a whole.
     batches_undone: usize,
     exchanges: usize,
+    prechecks: usize,
 }
 
 impl Model {
@@ -197,15 +203,12 @@ impl Model {
         count("redeemed", self.bonuses.redeemed);
         count("referrals", self.bonuses.rewarded);
         let with_coupon = self.topups.values().filter(|it| it.coupon.is_some());
-        count(
-            "coupons",
-            with_coupon.filter(|it| it.paid_by.is_some()).count(),
-        );
+        count("coupons", with_coupon.filter(|it| it.is_paid()).count());
         let with_package = self.topups.values().filter(|it| it.package.is_some());
-        count(
-            "packages",
-            with_package.filter(|it| it.paid_by.is_some()).count(),
-        );
+        count("packages", with_package.filter(|it| it.is_paid()).count());
+        let by_hand = self.topups.values().filter(|it| it.by_hand);
+        count("finished_by_hand", by_hand.count());
+        count("prechecks", self.prechecks);
         let agreed = self.refunds.values().filter(|owed| owed.was_agreed_to());
         count("refunds_agreed", agreed.count());
         count("charge_batches", self.batches);
@@ -277,7 +280,7 @@ impl Model {
         };
         paying.paid = true;
         let bought = self.topups.get_mut(&paying.topup);
-        if let Some(bought) = bought.filter(|bought| bought.paid_by.is_none()) {
+        if let Some(bought) = bought.filter(|bought| !bought.is_paid()) {
             bought.paid_by = Some(id.clone());
             let user = bought.user.clone();
             self.reward(&user, id);
@@ -320,6 +323,12 @@ impl Model {
                 .movements
                 .extend(movements.map(|it| (it.id.clone(), it.withdrawn)));
         }
+    }
+}
+
+impl Bought {
+    pub(crate) fn is_paid(&self) -> bool {
+        self.paid_by.is_some() || self.by_hand
     }
 }
 

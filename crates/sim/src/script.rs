@@ -47,6 +47,8 @@ verbs! {
     Charge = "charge", 24;
     /// The product charges for many things in one request.
     Batch = "batch", 12;
+    /// The product asks whether a charge would be made.
+    Precheck = "precheck", 5;
     /// The product reserves credits.
     Hold = "hold", 10;
     /// The product reports how much of a hold was used.
@@ -63,6 +65,10 @@ verbs! {
     Burn = "burn", 8;
     /// An administrator takes a grant of it back.
     Void = "void", 2;
+    /// An administrator corrects what is in a wallet.
+    Adjust = "adjust", 4;
+    /// An administrator says how far a wallet may go below zero.
+    Overdraft = "overdraft", 3;
     /// A user's credits become something else, or the other way round.
     Exchange = "exchange", 7;
     /// An administrator freezes a wallet, or lifts that.
@@ -91,6 +97,8 @@ verbs! {
     DecideRefund = "decide_refund", 8;
     /// An administrator gives a top-up up.
     Cancel = "cancel", 2;
+    /// An administrator says that a top-up is paid.
+    Finish = "finish", 2;
     /// A client sends an earlier request again, under its key.
     Retry = "retry", 14;
     /// A client sends an earlier request with another body under the same key.

@@ -12,7 +12,7 @@
 use std::time::{Duration, Instant};
 
 use bursar_domain::planted::{Bug, plant};
-use bursar_sim::Script;
+use bursar_sim::{Script, play, shrink};
 
 mod place;
 
@@ -37,6 +37,22 @@ fn hunt(bug: Bug) -> Option<(u64, Duration, String)> {
         });
     plant(None);
     found
+}
+
+/// A script that fails is all that is needed to see the same failure again, also when it has become short and was written down.
+#[test]
+fn a_short_script_fails_as_the_long_one_did() {
+    plant(Some(Bug::BatchHalfApplied));
+    let long = Script::drawn(0, STEPS);
+    let failure = play(&long).unwrap_err();
+    let (short, failure) = shrink(&long, failure, 300, play);
+    let text = short.to_string();
+    println!("fails {failure}\n{text}");
+    assert!(short.steps.len() < 20, "{text}");
+    let read: Script = text.parse().unwrap();
+    assert_eq!(play(&read), Err(failure));
+    plant(None);
+    assert!(play(&read).is_ok(), "{text}");
 }
 
 #[test]

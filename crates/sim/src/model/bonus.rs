@@ -248,7 +248,7 @@ impl Model {
             return Err(Refusal::AlreadyReferred);
         }
         let mut bought = self.topups.values();
-        if bought.any(|it| it.user == wish.user && it.paid_by.is_some()) {
+        if bought.any(|it| it.user == wish.user && it.is_paid()) {
             return Err(Refusal::NotNew);
         }
         Ok(referrer)
@@ -330,7 +330,7 @@ impl Model {
             return Err(Refusal::CouponInvalid);
         };
         let mut bought = self.topups.values().filter(|it| it.user == *user);
-        if bought.any(|it| it.coupon.as_deref() == Some(code) && it.paid_by.is_some()) {
+        if bought.any(|it| it.coupon.as_deref() == Some(code) && it.is_paid()) {
             return Err(Refusal::CouponUsed);
         }
         let discount = match terms.benefit {

@@ -170,6 +170,7 @@ impl Model {
             coupon: None,
             price: topup.price.minor,
             paid_by: None,
+            by_hand: false,
         };
         self.topups.insert(topup.id.clone(), bought);
         self.payments

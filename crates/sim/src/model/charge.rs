@@ -2,14 +2,15 @@
 
 use bursar_domain::amount::Unit;
 use bursar_domain::charge::{Charge, Charged, Price};
-use bursar_domain::command::{AnswerKey, ChargeAll, Command, Reply, Request, RequestHash};
+use bursar_domain::command::{
+    AnswerKey, ChargeAll, Command, Precheck, Reply, Request, RequestHash,
+};
 use bursar_domain::refusal::Refusal;
 use bursar_domain::time::Time;
 
 use super::Model;
 use super::expect::{Outcome, same};
 use super::limit::subjects;
-use super::wallet::OVERDRAFT;
 
 /// The idempotency key of a charge, if it has one.
 type Own = Option<(AnswerKey, RequestHash)>;
@@ -63,7 +64,11 @@ impl Model {
         if charge.unit != Unit::CREDIT {
             return self.lots_cover(&charge.user, amount, now);
         }
-        let floor = if charge.allow_debt { OVERDRAFT } else { 0 };
+        let floor = if charge.allow_debt {
+            self.overdraft(&charge.user)
+        } else {
+            0
+        };
         let subjects = subjects(&charge.user, &charge.spender);
         self.limits_allow(&subjects, now, |_| amount)?;
         self.covers(&charge.user, amount, floor)
@@ -79,6 +84,43 @@ impl Model {
         self.spend(&charge.user, amount);
         self.limits_count(&subjects, now, |_| (amount, 0));
         Vec::new()
+    }
+
+    /// A question is answered as the charge would be, and nothing happens by it.
+    pub(super) fn precheck(
+        &mut self,
+        asked: &Precheck,
+        outcome: &Outcome,
+        now: Time,
+    ) -> Result<(), String> {
+        self.prechecks += 1;
+        let charge = &asked.charge;
+        let said = match outcome {
+            Ok(Reply::Prechecked(said)) => said.refusal.clone().map_or(Ok(Reply::Done), Err),
+            Err(refusal) => Err(refusal.clone()),
+            Ok(other) => return Err(format!("{asked:?} was answered {other:?}")),
+        };
+        self.learn_frozen_of(charge, if said.is_ok() { outcome } else { &said });
+        let (cost, available) = (price(charge), self.available_in(charge, now));
+        same(asked, &self.allows(charge, now), &said)?;
+        match outcome {
+            Ok(Reply::Prechecked(said)) if (said.cost, said.available) == (cost, available) => {
+                Ok(())
+            }
+            // What is wrong in itself is no answer to the question.
+            Err(Refusal::WalletFrozen) => Ok(()),
+            other => Err(format!(
+                "{asked:?} costs {cost} of {available} and was answered {other:?}"
+            )),
+        }
+    }
+
+    fn available_in(&self, charge: &Charge, now: Time) -> i64 {
+        if charge.unit == Unit::CREDIT {
+            self.available(&charge.user)
+        } else {
+            self.euros(&charge.user, now).1
+        }
     }
 
     /// The charges of a batch are answered as if they had come one by one. Where all or none were wanted, the first refusal is the

@@ -83,6 +83,12 @@ impl Model {
             Command::Charge(charge) => self.charge(charge, outcome, now),
             Command::ChargeAll(all) => self.charge_all(all, outcome, now),
             Command::Exchange(wish) => self.exchange(wish, outcome, now),
+            Command::Precheck(asked) => self.precheck(asked, outcome, now),
+            Command::FinishTopup { topup, .. } => self.finish(topup, outcome),
+            Command::Adjust(wish) => self.adjust(wish, outcome),
+            Command::SetOverdraft {
+                user, overdraft, ..
+            } => self.set_overdraft(user, *overdraft, outcome),
             Command::SetFrozen { user, frozen, .. } => self.set_frozen(user, *frozen, outcome),
             Command::Bonus(asked) => self.bonus(asked, outcome, now),
             Command::SetLimit(wish) => self.set_limit(wish, outcome, now),
@@ -177,6 +183,7 @@ impl Model {
                     package: topup.package.clone(),
                     coupon: wish.coupon.clone(),
                     paid_by: None,
+                    by_hand: false,
                 };
                 self.topups.insert(topup.id.clone(), bought);
                 Ok(())
@@ -207,7 +214,7 @@ impl Model {
         };
         match outcome {
             Ok(Reply::Payment(payment))
-                if bought.paid_by.is_none()
+                if !bought.is_paid()
                     && payment.amount.minor == bought.price
                     && payment.flow == flow =>
             {

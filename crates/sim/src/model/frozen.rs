@@ -60,7 +60,13 @@ impl Model {
         }
         let state = match outcome {
             Err(Refusal::WalletFrozen) => Frozen::Yes,
-            Ok(Reply::Charged(_) | Reply::Hold(_) | Reply::Exchanged(_))
+            Ok(
+                Reply::Charged(_)
+                | Reply::Hold(_)
+                | Reply::Exchanged(_)
+                | Reply::Prechecked(_)
+                | Reply::Adjusted(_),
+            )
             | Err(Refusal::InsufficientCredits { .. })
                 if was_asked =>
             {

@@ -9,8 +9,8 @@ use super::frozen::Frozen;
 use super::limit::Limit;
 use super::{Held, Model, Paying};
 
-/// How far below zero a wallet may go where debt is allowed: the operator's standard.
-pub(super) const OVERDRAFT: i64 = 1_000_000;
+/// How far below zero a wallet may go where debt is allowed and nobody has said anything else of it: the operator's standard.
+const OVERDRAFT: i64 = 1_000_000;
 
 impl Model {
     /// What a user has, reserved or not.
@@ -20,7 +20,12 @@ impl Model {
             let paying = bought.paid_by.as_ref().and_then(|id| self.payments.get(id));
             let parts = [bought.credits, bought.bonus];
             let left = |paying: &Paying| parts.map(|part| part - paying.target(part)).iter().sum();
-            paying.map_or(0, left)
+            let by_hand = if bought.by_hand {
+                parts.iter().sum()
+            } else {
+                0
+            };
+            paying.map_or(by_hand, left)
         });
         let given = self.given.get(user).copied().unwrap_or(0);
         let spent = self.spent.get(user).copied().unwrap_or(0);
@@ -45,6 +50,11 @@ impl Model {
 
     pub(super) fn spend(&mut self, user: &UserId, amount: i64) {
         *self.spent.entry(user.clone()).or_default() += amount;
+    }
+
+    /// How far below zero a wallet may go where debt is allowed.
+    pub(super) fn overdraft(&self, user: &UserId) -> i64 {
+        self.overdrafts.get(user).copied().unwrap_or(OVERDRAFT)
     }
 
     /// Whether so much can be taken without going further below zero than `floor`.
@@ -128,7 +138,7 @@ impl Model {
             let floor = match held.overage {
                 Overage::Refuse => return Err(exceeded(held, used)),
                 Overage::Charge => 0,
-                Overage::Debt => OVERDRAFT,
+                Overage::Debt => self.overdraft(&held.user),
             };
             self.limits_allow(&held.subjects, now, |_| extra)?;
             self.covers(&held.user, extra, floor)?;
@@ -156,7 +166,7 @@ impl Model {
             return;
         }
         let floor = if held.overage == Overage::Debt {
-            OVERDRAFT
+            self.overdraft(&held.user)
         } else {
             0
         };

@@ -80,13 +80,14 @@ pub(super) fn command(step: Step, model: &Model, stripe: &Stripe) -> Option<Comm
             user,
         }),
         Verb::EndAuto => Command::EndAutoTopup(user),
-        Verb::Cancel => {
-            let topups: Vec<_> = model.topups.keys().collect();
-            Command::CancelTopup {
-                topup: (*pick_recent(&topups, step.which)?).clone(),
-                remark,
-            }
-        }
+        Verb::Finish => Command::FinishTopup {
+            topup: recent_topup(step, model)?.0,
+            remark,
+        },
+        Verb::Cancel => Command::CancelTopup {
+            topup: recent_topup(step, model)?.0,
+            remark,
+        },
         _ => return None,
     })
 }

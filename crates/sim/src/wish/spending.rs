@@ -2,7 +2,7 @@
 
 use bursar_domain::amount::{Amount, Unit};
 use bursar_domain::charge::{Charge, Price};
-use bursar_domain::command::Command;
+use bursar_domain::command::{Adjust, Command, Precheck};
 use bursar_domain::exchange::Exchange;
 use bursar_domain::grant::{Category, CreateGrant, RollOver, Source};
 use bursar_domain::hold::{CreateHold, Overage};
@@ -37,6 +37,14 @@ pub(super) fn command(step: Step, model: &Model) -> Option<Command> {
             },
             seconds: Some([20, 200, 2_000, 50_000][step.how as usize % 4]),
             overage: Some([Overage::Charge, Overage::Refuse, Overage::Debt][step.how as usize % 3]),
+        }),
+        Verb::Precheck => Command::Precheck(Precheck {
+            charge: Charge {
+                spender: spender(step),
+                unit: if how % 4 == 0 { euro()? } else { Unit::CREDIT },
+                ..charge(user, 1 + how / 2, how % 4 == 1)
+            },
+            priced: true,
         }),
         Verb::Burn => Command::Charge(Charge {
             unit: euro()?,
@@ -80,6 +88,16 @@ pub(super) fn by_administrator(step: Step, model: &Model, now: i64) -> Option<Co
             Command::CreateGrant(terms)
         }
         Verb::Gift => Command::CreateGrant(gift(user, step, now)?),
+        Verb::Adjust => Command::Adjust(Adjust {
+            user,
+            credits: (how - 500) / 4,
+            remark,
+        }),
+        Verb::Overdraft => Command::SetOverdraft {
+            user,
+            unit: Unit::CREDIT,
+            overdraft: (how % 3 > 0).then_some(how),
+        },
         Verb::Void => Command::VoidGrant {
             grant: *pick_recent(&model.lots(), step.which)?,
             remark,
