@@ -90,6 +90,9 @@ bugs! {
     UnknownIsUndone = "a commit of which the server did not say what became of it is made again";
 }
 
+/// Whether they can be switched on in this build. The program `bursar` does not compile if they can.
+pub const COMPILED_IN: bool = cfg!(feature = "planted");
+
 #[cfg(feature = "planted")]
 mod switch {
     use std::cell::Cell;

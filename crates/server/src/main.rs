@@ -7,6 +7,11 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const _: () = assert!(
+    !bursar_domain::planted::COMPILED_IN,
+    "bugs that measure tests must not be in a program: build it without the feature `planted`"
+);
+
 fn main() -> ExitCode {
     bursar::cli::run()
 }

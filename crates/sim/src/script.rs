@@ -182,7 +182,7 @@ verbs! {
     /// The connection to a server is lost at the next commit; it was done or not.
     Cut = "cut", 4;
     /// A node dies, and takes over the slot of another one when it starts again.
-    Steal = "steal", 3;
+    Steal = "steal", 4;
     /// Time passes.
     Wait = "wait", 20;
     /// The clock of a node jumps.

@@ -133,12 +133,9 @@ fn whatever_goes_wrong_the_books_say_what_stripe_says() {
 /// Scripts that have found something once.
 #[test]
 fn what_has_failed_once_does_not_fail_again() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/sim");
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        let script: Script = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    for (script, name) in place::kept() {
         if let Err(failure) = play(&script) {
-            panic!("{} fails {failure}", path.display());
+            panic!("{name} fails {failure}");
         }
     }
 }

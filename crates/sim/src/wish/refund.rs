@@ -20,7 +20,7 @@ pub(super) fn command(step: Step, model: &Model) -> Option<Command> {
             let payments: Vec<_> = model.known.iter().map(|(_, payment)| payment).collect();
             Command::RequestRefund(RequestRefund {
                 payment: (*pick_recent(&payments, step.which)?).clone(),
-                amount: (!step.how.is_multiple_of(3)).then_some(1 + how / 3),
+                amount: (!step.how.is_multiple_of(3)).then_some(1 + how / 3 % 150),
                 reason: String::new(),
                 by: by(step.how / 3),
                 remark: Remark::default(),
