@@ -6,7 +6,7 @@ use crate::connection::{Connection, StoreError};
 use crate::postgres::{Address, Postgres};
 use crate::query::Reader;
 use crate::sqlite::Sqlite;
-use crate::{Checkpointer, Store, migrate};
+use crate::{Checkpointer, Store, migrate, transfer};
 
 /// Where the books are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,18 @@ impl Database {
             )));
         }
         Ok(reader)
+    }
+
+    /// Whether somebody has used it: a file that is there, or a server's database in which a node has been at work.
+    pub fn is_used(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::File(path) => Ok(path.exists()),
+            Self::Server(_) => {
+                let mut connection = self.connect()?;
+                Ok(migrate::has_begun(connection.as_mut())?
+                    && transfer::is_used(connection.as_mut())?)
+            }
+        }
     }
 
     /// What moves the write-ahead log of a file into it; a server does that by itself.

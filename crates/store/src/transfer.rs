@@ -61,10 +61,15 @@ pub fn run(from: &Database, to: &Database) -> Result<Transferred, StoreError> {
     Ok(after)
 }
 
+/// Whether a node has been at work on a server, or books have been moved there.
+pub(crate) fn is_used(server: &mut dyn Connection) -> Result<bool, StoreError> {
+    let accounts = server.rows("SELECT number FROM account LIMIT 1", vec![])?;
+    let nodes = server.rows("SELECT slot FROM node LIMIT 1", vec![])?;
+    Ok(!accounts.is_empty() || !nodes.is_empty())
+}
+
 fn rows(source: &mut dyn Connection, target: &mut dyn Connection) -> Result<usize, StoreError> {
-    let names = target.rows("SELECT number FROM account LIMIT 1", vec![])?;
-    let nodes = target.rows("SELECT slot FROM node LIMIT 1", vec![])?;
-    if !names.is_empty() || !nodes.is_empty() {
+    if is_used(target)? {
         return Err(StoreError::Unusable(
             "the server's database has been used already: books are moved into an empty one"
                 .to_owned(),

@@ -28,6 +28,7 @@ const NODES: usize = 4;
 fn nodes_that_start_at_the_same_moment_find_one_schema() {
     for _ in 0..8 {
         let address = server().fresh();
+        assert!(!Database::from(address.clone()).is_used().unwrap());
         let begin = Barrier::new(NODES);
         thread::scope(|scope| {
             for _ in 0..NODES {
@@ -39,6 +40,7 @@ fn nodes_that_start_at_the_same_moment_find_one_schema() {
                 });
             }
         });
+        assert!(Database::from(address).is_used().unwrap());
     }
 }
 

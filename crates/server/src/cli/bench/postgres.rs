@@ -69,6 +69,10 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     warn_of_debug_build("postgres");
     let folder = Folder::make(arguments.folder.as_deref())?;
     let server = Database::parse(&arguments.url)?;
+    // DATABASE_URL may be set for a service that is in earnest.
+    if server.is_used()? {
+        bail!("{server} has books already: name an empty database, a new one for each measurement");
+    }
     let file = Database::from(folder.0.join("bursar.db"));
     plain::make(arguments)?;
     let mut runs = Vec::new();
