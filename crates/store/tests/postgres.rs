@@ -146,6 +146,15 @@ fn a_lost_connection_is_opened_again_and_costs_the_transaction() {
     assert_eq!(postgres.rows("SELECT n FROM t", vec![]).unwrap(), []);
 }
 
+/// Behind a pooler that gives sessions out for a transaction or a statement, prepared statements are those of others.
+#[test]
+fn a_pooler_that_mixes_sessions_up_is_named() {
+    let mut postgres = open();
+    postgres.run_script("PREPARE s0 AS SELECT 1").unwrap();
+    let refused = postgres.rows("SELECT 1", vec![]).unwrap_err().to_string();
+    assert!(refused.contains("session mode"), "{refused}");
+}
+
 #[test]
 fn a_writer_waits_for_less() {
     let mut postgres = Postgres::open_writer(server().fresh()).unwrap();

@@ -186,6 +186,10 @@ impl Refusal {
             {
                 StoreError::Unavailable(text)
             }
+            // A statement of this name is there already, or is not there: somebody else has used this session, or uses it now.
+            "42P05" | "26000" => StoreError::Refused(format!(
+                "{text}: is there a pooler in between? it must be in session mode"
+            )),
             _ => StoreError::Refused(text),
         }
     }
