@@ -9,10 +9,11 @@
 mod server;
 
 use bursar_store::connection::{Connection, Parameters, Row, Value};
-use bursar_store::postgres::Postgres;
+use bursar_store::postgres::{Address, Postgres};
 use bursar_store::sqlite::Sqlite;
 use bursar_store::{Store, StoreError};
 use server::server;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 fn open() -> Postgres {
     Postgres::open(server().fresh()).unwrap()
@@ -227,6 +228,34 @@ fn nothing_is_waited_for_without_end() {
     );
     other.rollback().unwrap();
     assert_eq!(other.rows(&lock, vec![1.into()]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_socket_whose_queue_is_full_is_not_waited_for_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = SockAddr::unix(folder.path().join(".s.PGSQL.5432")).unwrap();
+    let socket = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let frozen = socket();
+    frozen.bind(&path).unwrap();
+    frozen.listen(1).unwrap();
+    let mut queue = Vec::new();
+    loop {
+        let one = socket();
+        one.set_nonblocking(true).unwrap();
+        if one.connect(&path).is_err() {
+            break;
+        }
+        queue.push(one);
+    }
+    let url = format!(
+        "postgres://nobody@/postgres?host={}",
+        folder.path().display()
+    );
+    let opened = Postgres::open(Address::parse(&url).unwrap());
+    assert!(
+        matches!(opened, Err(StoreError::Unavailable(_))),
+        "{opened:?}"
+    );
 }
 
 /// What a catalogue says of columns: table, column, type, whether it may be null.

@@ -3,13 +3,19 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
+use std::os::fd::OwnedFd;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use rustls::{ClientConnection, StreamOwned};
+#[cfg(unix)]
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::{Address, Place, SslMode};
 use super::tls;
@@ -117,7 +123,7 @@ impl Wire {
     pub(super) fn connect(place: &Place, address: &Address) -> io::Result<Self> {
         let stream = match place.socket() {
             #[cfg(unix)]
-            Some(path) => Stream::Unix(uninterrupted(CONNECT, || UnixStream::connect(&path))?),
+            Some(path) => Stream::Unix(uninterrupted(CONNECT, || connect_to_socket(&path))?),
             #[cfg(not(unix))]
             Some(_) => return Err(io::Error::other("there are no such sockets here")),
             None => encrypted(connect(place)?, place, address)?,
@@ -274,6 +280,15 @@ fn unless_it_would_wait(moved: io::Result<usize>) -> io::Result<Option<usize>> {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A server that stands still takes nobody in any more. Once its queue is full the system would wait for it without end.
+#[cfg(unix)]
+fn connect_to_socket(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(CONNECT))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
 fn connect(place: &Place) -> io::Result<TcpStream> {
