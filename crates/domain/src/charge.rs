@@ -33,6 +33,19 @@ pub enum Price {
     },
 }
 
+impl Price {
+    /// Whether it can be a price in this unit.
+    pub fn check_unit(&self, unit: Unit) -> Result<(), Refusal> {
+        match self {
+            Self::Action { .. } if unit != Unit::CREDIT => Err(Refusal::Misfit {
+                field: "unit".into(),
+                rule: "must be credit: actions cost credits".into(),
+            }),
+            Self::Action { .. } | Self::Exactly(_) => Ok(()),
+        }
+    }
+}
+
 /// What an action costs: an exact fraction of a credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActionPrice {
@@ -117,12 +130,7 @@ impl Charge {
             }
             Price::Action { name, quantity } => {
                 within("quantity", *quantity, 1, AMOUNT_MAX)?;
-                if self.unit != Unit::CREDIT {
-                    return Err(Refusal::Misfit {
-                        field: "unit".into(),
-                        rule: "must be credit: actions cost credits".into(),
-                    });
-                }
+                self.price.check_unit(self.unit)?;
                 let action = policy.actions.get(name);
                 let price = action.ok_or_else(|| Refusal::ActionUnknown { name: name.clone() })?;
                 let cost = price.cost_rounded_up(*quantity);

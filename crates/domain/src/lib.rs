@@ -51,6 +51,7 @@ pub mod refusal;
 pub mod reversal;
 pub mod state;
 pub mod sweep;
+pub mod text;
 pub mod time;
 pub mod topup;
 pub mod turn;

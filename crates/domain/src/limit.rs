@@ -209,6 +209,14 @@ pub struct Spender {
 }
 
 impl Spender {
+    /// With labels in order and each once: a label that is given twice counts once, and whoever keeps them in a set asks the same,
+    /// however they come out of it.
+    pub fn of(api_key: Option<String>, mut labels: Vec<String>) -> Self {
+        labels.sort();
+        labels.dedup();
+        Self { api_key, labels }
+    }
+
     /// Everybody whose limits count, each once.
     pub(crate) fn subjects(&self, user: &UserId) -> Vec<Subject> {
         let subject = |kind, name: &str| Subject {

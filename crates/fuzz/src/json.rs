@@ -1,4 +1,5 @@
-use bursar::http::extract::{Input, META_MAX};
+use bursar::http::extract::Input;
+use bursar_domain::text::{META_MAX, NOTE_MAX};
 use serde_json::Value;
 
 /// A JSON body. It is taken if serde_json takes it, has an object and no name twice; it means the same however it is spaced; and what
@@ -62,7 +63,7 @@ fn take_apart(mut input: Input, plain: &Value) {
         assert_eq!(yes, given("confirm").and_then(Value::as_bool));
     }
     if let Ok(remark) = input.remark() {
-        assert!(remark.meta.len() <= META_MAX && remark.note.chars().count() <= 500);
+        assert!(remark.meta.len() <= META_MAX && remark.note.chars().count() <= NOTE_MAX);
     }
     let known = ["amount", "confirm", "note", "ref", "meta", "metadata"];
     // `null` counts as not given, but its name has to be one that is known.

@@ -16,6 +16,7 @@ use bursar_domain::charge::{ActionPrice, Actions};
 use bursar_domain::fraud::OnFraudWarning;
 use bursar_domain::hold::{Overage, SECONDS_MAX};
 use bursar_domain::reversal::SpentCredit;
+use bursar_domain::text::check_name;
 use bursar_engine::reconcile::Schedule;
 use bursar_store::Database;
 use bursar_stripe::client::{BASE_URL, Client, ClientConfig, ClientError};
@@ -399,8 +400,7 @@ fn actions(text: &str) -> Result<Actions, String> {
             .split_once('=')
             .map(|(name, price)| (name.trim(), price.trim()));
         let (name, price) = named.unwrap_or((part, ""));
-        let is_name = (1..=100).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
-        let price = ActionPrice::parse(price).filter(|_| is_name);
+        let price = ActionPrice::parse(price).filter(|_| check_name(name).is_ok());
         let price = price.ok_or_else(|| {
             format!(
                 "{part:?} must be a name and a price in credits, such as picture=10 or token=1/1000"

@@ -1,50 +1,29 @@
-//! The form of what is asked: lengths, names, keys. The same as over HTTP, since what is kept is read there, too.
+//! The form of what is asked. The rules are those of [`bursar_domain::text`]; here they get the names of fields.
 
-use bursar_domain::amount::Unit;
-use bursar_domain::card_number;
 use bursar_domain::charge::{Charge, Price};
 use bursar_domain::journal::Remark;
 use bursar_domain::limit::Spender;
 use bursar_domain::refusal::Refusal;
+use bursar_domain::text::{self, Flaw, LABELS_MAX, META_MAX, NOTE_MAX, REFERENCE_MAX};
 use bursar_store::query::PageRequest;
 use serde_json::Value;
 
 use super::ServiceError;
 
-/// The longest idempotency key, in characters.
-const KEY_MAX: usize = 255;
-/// The longest name of an API key, a label, an action or a service, in characters.
-const NAME_MAX: usize = 100;
-/// Most labels of one charge.
-const LABELS_MAX: usize = 8;
-/// The longest note, in characters.
-const NOTE_MAX: usize = 500;
-/// The longest reference, in characters.
-pub(super) const REFERENCE_MAX: usize = 200;
-/// The largest `meta`, in bytes.
-const META_MAX: usize = 4096;
 /// Most items of a page.
 const PAGE_MAX: usize = 1_000;
 
+/// An error about this field.
+fn in_field(field: &'static str) -> impl FnOnce(Flaw) -> ServiceError {
+    move |flaw| ServiceError::invalid(field, flaw.to_string())
+}
+
 pub(super) fn check_key(key: &str) -> Result<(), ServiceError> {
-    if is_visible(key, KEY_MAX) {
-        return Ok(());
-    }
-    let rule = format!("must have 1 to {KEY_MAX} visible ASCII characters");
-    Err(ServiceError::invalid("idempotency_key", rule))
+    text::check_key(key).map_err(in_field("idempotency_key"))
 }
 
-/// A name that ends up in words for programs, which blanks separate.
 pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), ServiceError> {
-    if is_visible(name, NAME_MAX) {
-        return Ok(());
-    }
-    let rule = format!("must have 1 to {NAME_MAX} visible ASCII characters and no blanks");
-    Err(ServiceError::invalid(field, rule))
-}
-
-fn is_visible(text: &str, most: usize) -> bool {
-    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    text::check_name(name).map_err(in_field(field))
 }
 
 pub(super) fn check_page(request: &PageRequest) -> Result<(), ServiceError> {
@@ -68,55 +47,35 @@ pub(super) fn check_limit(limit: usize) -> Result<(), ServiceError> {
 /// What a provider calls a payment. Not searched for card numbers: many a transfer has a number that looks like one, and a customer
 /// who has paid must not be refused for it.
 pub(super) fn check_reference(reference: &str, most: usize) -> Result<(), ServiceError> {
-    check_text("reference", reference, most)?;
+    text::check(reference, most).map_err(in_field("reference"))?;
     if reference.is_empty() {
         return Err(ServiceError::invalid("reference", "must not be empty"));
     }
     Ok(())
 }
 
-fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), ServiceError> {
-    if text.chars().count() > most {
-        let rule = format!("must have at most {most} characters");
-        return Err(ServiceError::invalid(field, rule));
-    }
-    if text
-        .chars()
-        .any(|c| c.is_control() && c != '\n' && c != '\t')
-    {
-        let rule = "must not contain control characters";
-        return Err(ServiceError::invalid(field, rule));
-    }
-    Ok(())
-}
-
 /// What is said about a movement, with `meta` as it will be kept.
 pub(super) fn remark(remark: Remark) -> Result<Remark, ServiceError> {
-    check_text("note", &remark.note, NOTE_MAX)?;
-    check_text("ref", &remark.reference, REFERENCE_MAX)?;
-    check_no_card("note", &remark.note)?;
-    check_no_card("ref", &remark.reference)?;
+    for (field, said, most) in [
+        ("note", &remark.note, NOTE_MAX),
+        ("ref", &remark.reference, REFERENCE_MAX),
+    ] {
+        text::check(said, most).map_err(in_field(field))?;
+        text::check_no_card(said).map_err(in_field(field))?;
+    }
     let meta = meta(&remark.meta)?;
     Ok(Remark { meta, ..remark })
 }
 
-fn check_no_card(field: &'static str, text: &str) -> Result<(), ServiceError> {
-    if card_number::is_in(text) {
-        let rule = "holds a card number, which must not be kept here: leave it out";
-        return Err(ServiceError::invalid(field, rule));
-    }
-    Ok(())
-}
-
 /// A JSON object without the blanks that make no difference; empty for none.
-pub(super) fn meta(text: &str) -> Result<String, ServiceError> {
-    if text.is_empty() {
+pub(super) fn meta(given: &str) -> Result<String, ServiceError> {
+    if given.is_empty() {
         return Ok(String::new());
     }
-    match serde_json::from_str::<Value>(text) {
-        Ok(value @ Value::Object(_)) if text.len() <= META_MAX => {
+    match serde_json::from_str::<Value>(given) {
+        Ok(value @ Value::Object(_)) if given.len() <= META_MAX => {
             let meta = value.to_string();
-            check_no_card("meta", &meta)?;
+            text::check_no_card(&meta).map_err(in_field("meta"))?;
             Ok(meta)
         }
         _ => {
@@ -126,8 +85,7 @@ pub(super) fn meta(text: &str) -> Result<String, ServiceError> {
     }
 }
 
-/// Labels in order, each once: whoever keeps them in a set asks the same, however they come out of it.
-fn spender(mut spender: Spender) -> Result<Spender, ServiceError> {
+fn spender(spender: Spender) -> Result<Spender, ServiceError> {
     if let Some(api_key) = &spender.api_key {
         check_name("api_key", api_key)?;
     }
@@ -138,19 +96,14 @@ fn spender(mut spender: Spender) -> Result<Spender, ServiceError> {
         let rule = format!("must be at most {LABELS_MAX} names");
         return Err(ServiceError::invalid("labels", rule));
     }
-    spender.labels.sort();
-    spender.labels.dedup();
-    Ok(spender)
+    Ok(Spender::of(spender.api_key, spender.labels))
 }
 
 pub(super) fn charge(charge: Charge) -> Result<Charge, ServiceError> {
     if let Price::Action { name, .. } = &charge.price {
         check_name("action", name)?;
-        if charge.unit != Unit::CREDIT {
-            let rule = "must be credit: actions cost credits";
-            return Err(ServiceError::invalid("unit", rule));
-        }
     }
+    charge.price.check_unit(charge.unit)?;
     Ok(Charge {
         spender: spender(charge.spender)?,
         remark: remark(charge.remark)?,
@@ -190,15 +143,5 @@ mod tests {
             let error = remark(said.clone()).unwrap_err();
             assert!(error.to_string().contains("card number"), "{said:?}");
         }
-    }
-
-    #[test]
-    fn names_have_no_blanks_and_keys_no_surprises() {
-        for bad in ["", "a b", "a\n", "ü", &"x".repeat(KEY_MAX + 1)] {
-            assert!(check_name("service", bad).is_err(), "{bad:?}");
-            assert!(check_key(bad).is_err(), "{bad:?}");
-        }
-        assert!(check_name("service", "picture:large").is_ok());
-        assert!(check_key(&"x".repeat(KEY_MAX)).is_ok());
     }
 }

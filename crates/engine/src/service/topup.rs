@@ -4,6 +4,7 @@ use bursar_domain::command::Command;
 use bursar_domain::id::TopupId;
 use bursar_domain::journal::Remark;
 use bursar_domain::refusal::Refusal;
+use bursar_domain::text::REFERENCE_MAX;
 use bursar_domain::topup::{CreateTopup, Topup, TopupStatus, Wish};
 use bursar_store::query::{Page, PageRequest, TopupFilter};
 
@@ -131,7 +132,7 @@ impl TopupDesk {
         topup: &TopupId,
         reference: &str,
     ) -> Result<Once<Topup>, ServiceError> {
-        form::check_reference(reference, form::REFERENCE_MAX)?;
+        form::check_reference(reference, REFERENCE_MAX)?;
         // The top-up is looked at first: a refusal by the command would be remembered under the payment, which could then pay
         // nothing else. Whatever changes between this look and the command, the command finds.
         let before = self.read(topup).await?;

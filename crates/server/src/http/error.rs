@@ -6,6 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use bursar_domain::command::OtherReply;
 use bursar_domain::refusal::Refusal;
+use bursar_domain::text::Flaw;
 use bursar_engine::EngineError;
 use bursar_store::StoreError;
 use http::StatusCode;
@@ -62,6 +63,18 @@ impl ApiError {
     pub fn invalid(param: &str, message: impl std::fmt::Display) -> Self {
         let message = format!("`{param}` {message}");
         Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message).with_param(param)
+    }
+
+    /// A text that is not as texts have to be.
+    pub(super) fn flawed(param: &str, flaw: Flaw) -> Self {
+        let error = Self::invalid(param, flaw);
+        match flaw {
+            Flaw::CardNumber => Self {
+                code: "card_number_refused",
+                ..error
+            },
+            _ => error,
+        }
     }
 
     /// A field that has to be there and is not.

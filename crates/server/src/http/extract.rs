@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
-use bursar_domain::card_number;
 use bursar_domain::journal::Remark;
+use bursar_domain::text::{self, META_MAX, NOTE_MAX, REFERENCE_MAX};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
@@ -17,15 +17,6 @@ use tokio::sync::Semaphore;
 use super::error::ApiError;
 use super::form::Form;
 use super::json;
-
-/// The largest `meta`, in bytes of JSON.
-pub const META_MAX: usize = 4096;
-
-/// The longest `note`, in characters.
-pub(super) const NOTE_MAX: usize = 500;
-
-/// The longest `ref`, in characters.
-pub(super) const REFERENCE_MAX: usize = 200;
 
 /// The fields of a request, taken out one by one.
 #[derive(Debug)]
@@ -162,22 +153,10 @@ impl Input {
         let Value::String(text) = value else {
             return Err(ApiError::invalid(name, "must be a text"));
         };
-        if text.chars().count() > length {
-            return Err(ApiError::invalid(
-                name,
-                format!("must have at most {length} characters"),
-            ));
+        match text::check(&text, length) {
+            Ok(()) => Ok(Some(text)),
+            Err(flaw) => Err(ApiError::flawed(name, flaw)),
         }
-        if text
-            .chars()
-            .any(|c| c.is_control() && c != '\n' && c != '\t')
-        {
-            return Err(ApiError::invalid(
-                name,
-                "must not contain control characters",
-            ));
-        }
-        Ok(Some(text))
     }
 
     /// One of a set of words, if there is one.
@@ -268,13 +247,8 @@ impl Input {
     }
 }
 
-pub(super) fn refuse_card_number(name: &str, text: &str) -> Result<(), ApiError> {
-    if !card_number::is_in(text) {
-        return Ok(());
-    }
-    let message =
-        format!("`{name}` holds a card number, which must not be kept here: leave it out");
-    Err(ApiError::new(StatusCode::BAD_REQUEST, "card_number_refused", message).with_param(name))
+pub(super) fn refuse_card_number(name: &str, said: &str) -> Result<(), ApiError> {
+    text::check_no_card(said).map_err(|flaw| ApiError::flawed(name, flaw))
 }
 
 /// A missing field, once it turns out to be needed.

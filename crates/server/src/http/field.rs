@@ -8,23 +8,18 @@ use bursar_domain::grant::AMOUNT_MAX;
 use bursar_domain::id::UserId;
 use bursar_domain::journal::Remark;
 use bursar_domain::limit::Spender;
+use bursar_domain::text::{self, Flaw, LABELS_MAX, META_MAX, NAME_MAX, NOTE_MAX, REFERENCE_MAX};
 use bursar_domain::time::Time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::extract::{Input, META_MAX, NOTE_MAX, REFERENCE_MAX, refuse_card_number};
+use super::extract::Input;
 use super::form::{Field, Fields, Form, Part, form};
 use super::kind::{Code, Id, Meta, Name, Text, Whole};
 
-/// The longest name of an API key, a label, an action or a service, in characters.
-const NAME_MAX: usize = 100;
-
 /// So many decimal digits of a number come back from its binary form as they were.
 const FLOAT_DIGITS: usize = 15;
-
-/// Most labels of one charge.
-const LABELS_MAX: usize = 8;
 
 impl Input {
     /// A moment in RFC 3339, if there is one.
@@ -134,7 +129,7 @@ impl Part for Metadata {
     }
 }
 
-/// A list of up to [`LABELS_MAX`] names. A label given twice is one label, and counts once.
+/// A list of up to [`LABELS_MAX`] names.
 #[derive(Debug)]
 struct Labels(Vec<String>);
 
@@ -167,12 +162,9 @@ impl Field for Labels {
         };
         let labels = names.into_iter().map(|label| match label {
             Value::String(label) => named(name, label),
-            _ => Err(invalid_name(name)),
+            _ => Err(ApiError::flawed(name, Flaw::NoName)),
         });
-        let mut labels = labels.collect::<Result<Vec<_>, _>>()?;
-        labels.sort();
-        labels.dedup();
-        Ok(Some(Self(labels)))
+        Ok(Some(Self(labels.collect::<Result<_, _>>()?)))
     }
 }
 
@@ -254,11 +246,8 @@ impl Part for PerhapsPriced {
     fn take(input: &mut Input, _: &'static str) -> Result<Self, ApiError> {
         let fields = ChargeFields::read(input)?;
         let Priced(price) = fields.price;
-        if fields.unit != Unit::CREDIT && matches!(price, Some(Price::Action { .. })) {
-            return Err(ApiError::invalid(
-                "unit",
-                "must be credit: actions cost credits",
-            ));
+        if let Some(price) = &price {
+            price.check_unit(fields.unit)?;
         }
         let priced = price.is_some();
         let charge = Charge {
@@ -266,14 +255,10 @@ impl Part for PerhapsPriced {
             unit: fields.unit,
             price: price.unwrap_or(Price::Exactly(0)),
             allow_debt: false,
-            spender: Spender {
-                api_key: fields.spender.api_key.map(|name| name.0),
-                labels: fields
-                    .spender
-                    .labels
-                    .map(|labels| labels.0)
-                    .unwrap_or_default(),
-            },
+            spender: Spender::of(
+                fields.spender.api_key.map(|name| name.0),
+                fields.spender.labels.map_or(vec![], |labels| labels.0),
+            ),
             remark: Remark::default(),
         };
         Ok(Self(charge, priced))
@@ -337,20 +322,10 @@ pub(super) fn parse_unit(field: &str, text: &str) -> Result<Unit, ApiError> {
 
 /// A name that may be kept.
 fn named(field: &str, text: String) -> Result<String, ApiError> {
-    if !is_name(&text) {
-        return Err(invalid_name(field));
+    match text::check_name(&text) {
+        Ok(()) => Ok(text),
+        Err(flaw) => Err(ApiError::flawed(field, flaw)),
     }
-    refuse_card_number(field, &text)?;
-    Ok(text)
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn invalid_name(field: &str) -> ApiError {
-    let message = format!("must have 1 to {NAME_MAX} visible ASCII characters and no blanks");
-    ApiError::invalid(field, message)
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! Kinds of values: each is read, written and described in one way wherever it occurs.
 
+mod id;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use bursar_domain::account::{AccountKind, Owner};
+use bursar_domain::account::AccountKind;
 use bursar_domain::amount::Unit;
 use bursar_domain::auto_topup::Stop;
 use bursar_domain::dispute::DisputeStatus;
 use bursar_domain::event::EventStatus;
 use bursar_domain::grant::{Category, Source};
 use bursar_domain::hold::{HoldStatus, Overage};
-use bursar_domain::id::{
-    ApiKeyId, CodeId, GrantId, HoldId, LimitId, PaymentId, RefundId, TopupId, TransactionId, UserId,
-};
 use bursar_domain::journal::Reason;
 use bursar_domain::limit::Period;
 use bursar_domain::payment::{Flow, PaymentStatus};
@@ -20,6 +19,7 @@ use bursar_domain::perk::{PerkKind, PerkStatus};
 use bursar_domain::referral::ReferralStatus;
 use bursar_domain::refund::RefundStatus;
 use bursar_domain::refusal::Refusal;
+use bursar_domain::text::NAME_MAX;
 use bursar_domain::time::Time;
 use bursar_domain::topup::TopupStatus;
 use bursar_domain::usage::UsageStatus;
@@ -31,6 +31,8 @@ use super::error::ApiError;
 use super::extract::Input;
 use super::form::Field;
 use super::json;
+
+pub(super) use id::{Id, Named, Shaped};
 
 /// Gives a type a schema that is written out wherever it is used.
 macro_rules! schema {
@@ -130,7 +132,7 @@ impl<const LENGTH: usize> Field for Note<LENGTH> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name(pub(super) String);
 
-schema!([] Name: "Name", { "type": "string", "pattern": r"^[\x21-\x7e]{1,100}$" });
+schema!([] Name: "Name", { "type": "string", "pattern": format!(r"^[\x21-\x7e]{{1,{NAME_MAX}}}$") });
 
 impl Field for Name {
     const REFUSALS: &'static [&'static str] = &["card_number_refused"];
@@ -144,6 +146,13 @@ impl Field for bool {
     fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
         input.boolean(name)
     }
+}
+
+/// The codes of all currencies, in their order.
+fn currencies() -> Vec<&'static str> {
+    let mut codes: Vec<&str> = Unit::currencies().collect();
+    codes.sort_unstable();
+    codes
 }
 
 /// The code of a unit, as it is answered.
@@ -162,8 +171,7 @@ impl JsonSchema for Code {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let mut codes: Vec<&str> = Unit::currencies().collect();
-        codes.sort_unstable();
+        let mut codes = currencies();
         codes.insert(0, Unit::CREDIT.code());
         json_schema!({
             "type": "string",
@@ -197,12 +205,10 @@ impl JsonSchema for Currency {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let mut codes: Vec<&str> = Unit::currencies().collect();
-        codes.sort_unstable();
         json_schema!({
             "type": "string",
             "description": "A currency, in lower case. Amounts of it count its smallest step (cents for `usd`).",
-            "enum": codes,
+            "enum": currencies(),
         })
     }
 }
@@ -230,6 +236,12 @@ impl Serialize for Meta {
 }
 
 schema!([] Meta: "Meta", { "type": "object" });
+
+/// The name of a type without its path.
+fn short_name<T>() -> Cow<'static, str> {
+    let name = std::any::type_name::<T>();
+    name.rsplit("::").next().unwrap_or(name).into()
+}
 
 /// One of the words that the domain has for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,8 +305,7 @@ impl<T: Words> Serialize for Word<T> {
 
 impl<T: Words> JsonSchema for Word<T> {
     fn schema_name() -> Cow<'static, str> {
-        let name = std::any::type_name::<T>();
-        name.rsplit("::").next().unwrap_or(name).into()
+        short_name::<T>()
     }
 
     fn inline_schema() -> bool {
@@ -342,127 +353,6 @@ macro_rules! choice {
     };
 }
 pub(super) use choice;
-
-/// An id on the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Id<T>(pub(super) T);
-
-/// Something whose text has a shape.
-pub(super) trait Shaped: fmt::Display + 'static {
-    /// The regular expression of its text.
-    fn pattern() -> String;
-}
-
-/// Something that a request can name.
-pub(super) trait Named: Sized + Shaped {
-    /// The longest text that is looked at, in characters.
-    const TEXT_MAX: usize = 200;
-
-    /// The code that says that there is none of this id.
-    const MISSING: &'static [&'static str];
-
-    /// The id written as `text`. A text that is no id of ours names nothing of ours: 404, like any id that does not exist.
-    fn named(field: &str, text: &str) -> Result<Self, ApiError>;
-}
-
-impl<T: fmt::Display> fmt::Display for Id<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<T: fmt::Display> Serialize for Id<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<T: Shaped> JsonSchema for Id<T> {
-    fn schema_name() -> Cow<'static, str> {
-        let name = std::any::type_name::<T>();
-        name.rsplit("::").next().unwrap_or(name).into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": T::pattern() })
-    }
-}
-
-impl<T: Named> Field for Id<T> {
-    const REFUSALS: &'static [&'static str] = T::MISSING;
-
-    fn read(input: &mut Input, name: &'static str) -> Result<Option<Self>, ApiError> {
-        let Some(text) = input.text(name, T::TEXT_MAX)? else {
-            return Ok(None);
-        };
-        T::named(name, &text).map(|id| Some(Self(id)))
-    }
-}
-
-impl Named for UserId {
-    const TEXT_MAX: usize = 4096;
-    const MISSING: &'static [&'static str] = &[];
-
-    fn named(field: &str, text: &str) -> Result<Self, ApiError> {
-        Self::parse(text).ok_or_else(|| {
-            let message = "must have 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | + = / -";
-            ApiError::invalid(field, message)
-        })
-    }
-}
-
-impl Shaped for UserId {
-    fn pattern() -> String {
-        format!("^[A-Za-z0-9._:@|+=/-]{{1,{}}}$", Self::LENGTH_MAX)
-    }
-}
-
-/// That of a wallet is a user.
-impl Shaped for Owner {
-    fn pattern() -> String {
-        UserId::pattern()
-    }
-}
-
-macro_rules! named {
-    ($digits:literal: $($name:ty = $refusal:expr, $code:literal;)*) => {$(
-        impl Named for $name {
-            const MISSING: &'static [&'static str] = &[$code];
-
-            fn named(_: &str, text: &str) -> Result<Self, ApiError> {
-                Self::parse(text).ok_or_else(|| ApiError::from($refusal))
-            }
-        }
-
-        impl Shaped for $name {
-            fn pattern() -> String {
-                // Crockford's base 32.
-                format!("^{}[0-9a-hjkmnp-tv-z]{{{}}}$", Self::PREFIX, $digits)
-            }
-        }
-    )*};
-}
-
-named! {
-    26:
-    TopupId = Refusal::TopupNotFound, "topup_not_found";
-    PaymentId = Refusal::PaymentNotFound, "payment_not_found";
-    RefundId = Refusal::RefundNotFound, "refund_not_found";
-    CodeId = Refusal::CodeNotFound, "code_not_found";
-    ApiKeyId = Refusal::ApiKeyNotFound, "api_key_not_found";
-}
-
-named! {
-    12:
-    GrantId = Refusal::GrantNotFound, "grant_not_found";
-    HoldId = Refusal::HoldNotFound, "hold_not_found";
-    LimitId = Refusal::LimitNotFound, "limit_not_found";
-    TransactionId = ApiError::no_transaction(), "transaction_not_found";
-}
 
 /// An error inside an answer, in the shape of all errors; it is no answer of its own, and so has no request.
 #[derive(Debug, Serialize)]

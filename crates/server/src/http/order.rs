@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequest, MatchedPath, Request};
 use bursar_domain::command::{AnswerKey, Idempotency, RequestHash};
+use bursar_domain::text::{self, KEY_MAX};
 use bursar_store::digest;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
@@ -78,12 +79,9 @@ where
     }
 }
 
-/// What an idempotency key may be.
-const KEY_PATTERN: &str = r"^[\x21-\x7e]{1,255}$";
-
 /// The schema of a key in a header.
 pub(super) fn key_schema(about: &str) -> Value {
-    json!({ "type": "string", "pattern": KEY_PATTERN, "description": about })
+    json!({ "type": "string", "pattern": format!(r"^[\x21-\x7e]{{1,{KEY_MAX}}}$"), "description": about })
 }
 
 /// Adds the key to the schema of a body.
@@ -103,18 +101,13 @@ pub(super) fn add_key_to_body(body: &mut Value, required: bool) {
 /// The key in the body of an order, or of one of several in a batch.
 pub(super) fn key_of_body(input: &mut Input) -> Result<Option<String>, ApiError> {
     let name = "idempotency_key";
-    match input.text(name, 255)? {
-        Some(text) if !is_key(&text) => {
-            let message = "must have 1 to 255 visible ASCII characters";
-            Err(ApiError::invalid(name, message))
-        }
-        key => Ok(key),
+    let Some(key) = input.text(name, KEY_MAX)? else {
+        return Ok(None);
+    };
+    match text::check_key(&key) {
+        Ok(()) => Ok(Some(key)),
+        Err(flaw) => Err(ApiError::flawed(name, flaw)),
     }
-}
-
-fn is_key(text: &str) -> bool {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-    visible && (1..=255).contains(&text.len())
 }
 
 fn key_of_header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
@@ -122,12 +115,12 @@ fn key_of_header(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let text = value.to_str().unwrap_or_default();
-    if values.next().is_some() || !is_key(text) {
-        let message = "must be one header of 1 to 255 visible ASCII characters";
+    let key = value.to_str().unwrap_or_default();
+    if values.next().is_some() || text::check_key(key).is_err() {
+        let message = format!("must be one header of 1 to {KEY_MAX} visible ASCII characters");
         return Err(ApiError::invalid("Idempotency-Key", message));
     }
-    Ok(Some(text.to_owned()))
+    Ok(Some(key.to_owned()))
 }
 
 /// Refuses bodies that are not JSON by their own word, so that no HTML form of another site can send one.
