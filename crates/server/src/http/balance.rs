@@ -19,7 +19,7 @@ use super::field::Credits;
 use super::form::form;
 use super::kind::{Code, Id, Meta, Moment, Word, choice};
 use super::order::Order;
-use super::page::{self, List};
+use super::page::{self, List, OfAll};
 use super::wallet;
 use crate::App;
 
@@ -147,15 +147,6 @@ form! {
     }
 }
 
-form! {
-    /// Which movements, and of whom.
-    pub(super) struct AllMovements {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        these: Movements,
-    }
-}
-
 /// `GET /v1/balance/history/me`
 pub(super) async fn my_history(
     State(app): State<App>,
@@ -169,9 +160,9 @@ pub(super) async fn my_history(
 pub(super) async fn history(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<AllMovements>,
+    Query(form): Query<OfAll<Movements>>,
 ) -> Result<Item<List<Movement>>, ApiError> {
-    entries(&app, form.user_id.map(|id| id.0), form.these).await
+    entries(&app, form.user, form.these).await
 }
 
 async fn entries(

@@ -169,11 +169,7 @@ pub(super) async fn all(
     _: Admin,
     Query(Of { page }): Query<Of>,
 ) -> Result<Item<List<View>>, ApiError> {
-    let codes = app
-        .engine()
-        .read(move |reader| reader.redeem_codes(&page))
-        .await?;
-    Ok(page::list(codes, View::of))
+    page::read(&app, move |reader| reader.redeem_codes(&page), View::of).await
 }
 
 form! {

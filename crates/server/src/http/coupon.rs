@@ -227,9 +227,5 @@ pub(super) async fn all(
     _: Admin,
     Query(Of { page }): Query<Of>,
 ) -> Result<Item<List<View>>, ApiError> {
-    let coupons = app
-        .engine()
-        .read(move |reader| reader.coupons(&page))
-        .await?;
-    Ok(page::list(coupons, View::of))
+    page::read(&app, move |reader| reader.coupons(&page), View::of).await
 }

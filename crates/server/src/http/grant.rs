@@ -24,7 +24,7 @@ use super::field::Credits;
 use super::form::{Inside, form};
 use super::kind::{Code, Id, Meta, Moment, Whole, Word, choice};
 use super::order::Order;
-use super::page::{self, List};
+use super::page::{self, List, OfAll};
 use crate::App;
 
 /// The longest a rolled-over grant may last, in seconds: ten years.
@@ -230,22 +230,13 @@ pub(super) async fn mine(
     list(&app, Some(user), form).await
 }
 
-form! {
-    /// Which grants an administrator asks for.
-    pub(super) struct All {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        these: Mine,
-    }
-}
-
 /// `GET /v1/balance/grants`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<All>,
+    Query(form): Query<OfAll<Mine>>,
 ) -> Result<Item<List<View>>, ApiError> {
-    list(&app, form.user_id.map(|id| id.0), form.these).await
+    list(&app, form.user, form.these).await
 }
 
 /// Rows are read for the order and the ends; what is left of the live ones, their wallets know.

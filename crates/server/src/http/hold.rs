@@ -21,7 +21,7 @@ use super::field::Credits;
 use super::form::{Nothing, form, in_path};
 use super::kind::{Code, Id, Meta, Moment, Whole, Word};
 use super::order::Order;
-use super::page::{self, List};
+use super::page::{self, List, OfAll};
 use crate::App;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -257,22 +257,13 @@ pub(super) async fn mine(
     list(&app, Some(user), form).await
 }
 
-form! {
-    /// Which holds an administrator asks for.
-    pub(super) struct All {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        these: Mine,
-    }
-}
-
 /// `GET /v1/balance/holds`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<All>,
+    Query(form): Query<OfAll<Mine>>,
 ) -> Result<Item<List<View>>, ApiError> {
-    list(&app, form.user_id.map(|id| id.0), form.these).await
+    list(&app, form.user, form.these).await
 }
 
 async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<View>>, ApiError> {
@@ -280,9 +271,10 @@ async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<V
         user,
         status: form.status.map(|word| word.0),
     };
-    let holds = app
-        .engine()
-        .read(move |reader| reader.holds(&filter, &form.page))
-        .await?;
-    Ok(page::list(holds, View::of))
+    page::read(
+        app,
+        move |reader| reader.holds(&filter, &form.page),
+        View::of,
+    )
+    .await
 }

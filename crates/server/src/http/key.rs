@@ -68,11 +68,7 @@ pub(super) async fn all(
     _: Admin,
     Query(Of { page }): Query<Of>,
 ) -> Result<Item<List<View>>, ApiError> {
-    let keys = app
-        .engine()
-        .read(move |reader| reader.api_keys(&page))
-        .await?;
-    Ok(page::list(keys, View::of))
+    page::read(&app, move |reader| reader.api_keys(&page), View::of).await
 }
 
 const ROLES: &[(&str, bool)] = &[("admin", true), ("user", false)];

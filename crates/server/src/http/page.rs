@@ -1,14 +1,17 @@
 //! Lists: newest first, a page at a time.
 
-use bursar_store::query::{Page, PageRequest};
+use bursar_domain::id::UserId;
+use bursar_store::StoreError;
+use bursar_store::query::{Page, PageRequest, Reader};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer::{Item, item};
 use super::error::ApiError;
 use super::extract::Input;
-use super::form::{Fields, Part, form};
+use super::form::{Field as _, Fields, Form, Part, form};
 use super::kind;
+use crate::App;
 
 /// Items of a page unless the client wants another number.
 const LIMIT_DEFAULT: i64 = 20;
@@ -64,6 +67,28 @@ form! {
     }
 }
 
+/// What an administrator asks for: what users ask for of themselves, of all of them or of one.
+#[derive(Debug)]
+pub(super) struct OfAll<F> {
+    pub(super) user: Option<UserId>,
+    pub(super) these: F,
+}
+
+impl<F: Form> Form for OfAll<F> {
+    fn read(input: &mut Input) -> Result<Self, ApiError> {
+        let user = kind::Id::read(input, "user_id")?;
+        Ok(Self {
+            user: user.map(|id| id.0),
+            these: F::read(input)?,
+        })
+    }
+
+    fn describe(fields: &mut Fields<'_>) {
+        <Option<kind::Id<UserId>> as Part>::describe("user_id", "Only this user's.", fields);
+        F::describe(fields);
+    }
+}
+
 /// The page, each item shown by `show`.
 pub(super) fn list<T, V: Serialize>(page: Page<T>, show: impl Fn(&T) -> V) -> Item<List<V>> {
     item(List {
@@ -71,4 +96,14 @@ pub(super) fn list<T, V: Serialize>(page: Page<T>, show: impl Fn(&T) -> V) -> It
         has_more: page.next.is_some(),
         next: page.next,
     })
+}
+
+/// The page that the database answers `question` with, each item shown by `show`.
+pub(super) async fn read<T: Send + 'static, V: Serialize>(
+    app: &App,
+    question: impl FnOnce(&mut Reader) -> Result<Page<T>, StoreError> + Send + 'static,
+    show: impl Fn(&T) -> V,
+) -> Result<Item<List<V>>, ApiError> {
+    let page = app.engine().read(question).await?;
+    Ok(list(page, show))
 }

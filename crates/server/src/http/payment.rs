@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::extract::Query;
 use super::form::{Nothing, form, in_path};
 use super::kind::{Currency, Id, Moment, Text, Word};
-use super::page::{self, List};
+use super::page::{self, List, OfAll};
 use super::refund;
 use crate::App;
 
@@ -251,22 +251,13 @@ pub(super) async fn mine(
     list(&app, Some(user), form).await
 }
 
-form! {
-    /// Which payments an administrator asks for.
-    pub(super) struct All {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        these: Mine,
-    }
-}
-
 /// `GET /v1/payment.stripe/payments`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<All>,
+    Query(form): Query<OfAll<Mine>>,
 ) -> Result<Item<List<View>>, ApiError> {
-    list(&app, form.user_id.map(|id| id.0), form.these).await
+    list(&app, form.user, form.these).await
 }
 
 async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<View>>, ApiError> {
@@ -275,11 +266,12 @@ async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<V
         status: form.status.map(|word| word.0),
         topup: form.topup_id.map(|id| id.0),
     };
-    let payments = app
-        .engine()
-        .read(move |reader| reader.payments(&filter, &form.page))
-        .await?;
-    Ok(page::list(payments, View::of))
+    page::read(
+        app,
+        move |reader| reader.payments(&filter, &form.page),
+        View::of,
+    )
+    .await
 }
 
 /// An event as administrators see it: what came, and what became of it.
@@ -340,9 +332,10 @@ pub(super) async fn events(
         id: form.event_id.map(|text| text.0),
         payment: form.payment_id.map(|id| id.0),
     };
-    let events = app
-        .engine()
-        .read(move |reader| reader.events(&filter, &form.page))
-        .await?;
-    Ok(page::list(events, EventView::of))
+    page::read(
+        &app,
+        move |reader| reader.events(&filter, &form.page),
+        EventView::of,
+    )
+    .await
 }

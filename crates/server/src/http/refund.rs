@@ -177,9 +177,10 @@ pub(super) async fn all(
         payment: form.payment_id.map(|id| id.0),
         status: form.status.map(|word| word.0),
     };
-    let refunds = app
-        .engine()
-        .read(move |reader| reader.refunds(&filter, &form.page))
-        .await?;
-    Ok(page::list(refunds, View::of))
+    page::read(
+        &app,
+        move |reader| reader.refunds(&filter, &form.page),
+        View::of,
+    )
+    .await
 }

@@ -103,19 +103,11 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
     use super::*;
     use crate::config::Sources;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let sources = Sources {
-            environment: pairs.collect(),
-            ..Sources::default()
-        };
+        let sources = Sources::of_environment(pairs.iter().copied());
         Config::load(&sources).unwrap().0
     }
 

@@ -17,7 +17,7 @@ use super::field::Credits;
 use super::form::{Field, Fields, Part, form};
 use super::kind::{Currency, Id, Meta, Moment, Text, Word};
 use super::order::Order;
-use super::page::{self, List};
+use super::page::{self, List, OfAll};
 use crate::App;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -200,22 +200,13 @@ pub(super) async fn mine(
     list(&app, Some(user), form).await
 }
 
-form! {
-    /// Which top-ups an administrator asks for.
-    pub(super) struct All {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        these: Mine,
-    }
-}
-
 /// `GET /v1/balance/topups`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<All>,
+    Query(form): Query<OfAll<Mine>>,
 ) -> Result<Item<List<View>>, ApiError> {
-    list(&app, form.user_id.map(|id| id.0), form.these).await
+    list(&app, form.user, form.these).await
 }
 
 async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<View>>, ApiError> {
@@ -223,9 +214,10 @@ async fn list(app: &App, user: Option<UserId>, form: Mine) -> Result<Item<List<V
         user,
         status: form.status.map(|word| word.0),
     };
-    let topups = app
-        .engine()
-        .read(move |reader| reader.topups(&filter, &form.page))
-        .await?;
-    Ok(page::list(topups, View::of))
+    page::read(
+        app,
+        move |reader| reader.topups(&filter, &form.page),
+        View::of,
+    )
+    .await
 }

@@ -17,7 +17,7 @@ use super::field::Metadata;
 use super::form::form;
 use super::kind::{Id, Meta, Moment, Name, Whole, Word};
 use super::order::Order;
-use super::page::{self, List};
+use super::page::{self, List, OfAll};
 use crate::App;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -126,23 +126,14 @@ pub(super) async fn mine(
     list(&app, form.span.of(Some(user)), form.page).await
 }
 
-form! {
-    /// What was used when by whom.
-    pub(super) struct All {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        these: Mine,
-    }
-}
-
 /// `GET /v1/usage/events`
 pub(super) async fn all(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<All>,
+    Query(form): Query<OfAll<Mine>>,
 ) -> Result<Item<List<View>>, ApiError> {
     let Mine { span, page } = form.these;
-    list(&app, span.of(form.user_id.map(|id| id.0)), page).await
+    list(&app, span.of(form.user), page).await
 }
 
 async fn list(
@@ -150,11 +141,7 @@ async fn list(
     filter: UsageFilter,
     request: PageRequest,
 ) -> Result<Item<List<View>>, ApiError> {
-    let events = app
-        .engine()
-        .read(move |reader| reader.usage(&filter, &request))
-        .await?;
-    Ok(page::list(events, View::of))
+    page::read(app, move |reader| reader.usage(&filter, &request), View::of).await
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -167,22 +154,13 @@ pub(super) struct Sum {
     quantity: i64,
 }
 
-form! {
-    /// What is summed up.
-    pub(super) struct Summed {
-        /// Only this user's.
-        user_id: Option<Id<UserId>>,
-        span: Span,
-    }
-}
-
 /// `GET /v1/usage/summary`
 pub(super) async fn summary(
     State(app): State<App>,
     _: Admin,
-    Query(form): Query<Summed>,
+    Query(form): Query<OfAll<Span>>,
 ) -> Result<Item<page::Whole<Sum>>, ApiError> {
-    let filter = form.span.of(form.user_id.map(|id| id.0));
+    let filter = form.these.of(form.user);
     let sums = app
         .engine()
         .read(move |reader| reader.usage_summary(&filter))

@@ -32,7 +32,7 @@ impl Routes {
 
     /// A question. `refusals` are the codes that no type of the handler brings along.
     pub(in super::super) fn get<H, T, D>(
-        mut self,
+        self,
         path: &'static str,
         handler: H,
         refusals: &'static [&'static str],
@@ -41,20 +41,12 @@ impl Routes {
         H: Handler<T, App> + Described<D>,
         T: 'static,
     {
-        self.0.push(Route {
-            method: Method::GET,
-            path,
-            describe: H::describe,
-            refusals,
-            plain: false,
-            handler: get(handler),
-        });
-        self
+        self.add::<H, D>(Method::GET, path, get(handler), refusals)
     }
 
     /// A command. `refusals` are the codes that no type of the handler brings along.
     pub(in super::super) fn post<H, T, D>(
-        mut self,
+        self,
         path: &'static str,
         handler: H,
         refusals: &'static [&'static str],
@@ -63,13 +55,23 @@ impl Routes {
         H: Handler<T, App> + Described<D>,
         T: 'static,
     {
+        self.add::<H, D>(Method::POST, path, post(handler), refusals)
+    }
+
+    fn add<H: Described<D>, D>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        handler: MethodRouter<App>,
+        refusals: &'static [&'static str],
+    ) -> Self {
         self.0.push(Route {
-            method: Method::POST,
+            method,
             path,
             describe: H::describe,
             refusals,
             plain: false,
-            handler: post(handler),
+            handler,
         });
         self
     }
