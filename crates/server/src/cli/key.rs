@@ -9,10 +9,9 @@ use bursar_domain::id::{ApiKeyId, UserId};
 use bursar_store::query::PageRequest;
 use serde_json::{Value, json};
 
-use super::{SourceArguments, data_folder, say, trigger};
+use super::{open, say, trigger};
 use crate::api_key;
 use crate::app::App;
-use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -56,26 +55,12 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let (Some(server), Some(key)) = (&arguments.server, &arguments.admin_key) {
         ask(server.trim_end_matches('/'), key, &arguments.action).await?;
     } else {
-        let app = open(&arguments)?;
+        let app = open(arguments.data.clone())?;
         let done = act(&app, &arguments.action).await;
         app.stop().await;
         done?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn open(arguments: &Arguments) -> anyhow::Result<App> {
-    let data = data_folder(arguments.data.clone());
-    let sources = SourceArguments {
-        config: None,
-        listen: None,
-        data: Some(data.display().to_string()),
-        base_url: None,
-    };
-    let (mut config, _) = Config::load(&sources.sources())?;
-    // Keys need no Stripe, and calls that are owed are for the service to make.
-    config.stripe.secret_key = None;
-    App::start(config).context("for a running service use --server URL --admin-key KEY")
 }
 
 async fn act(app: &App, action: &Action) -> anyhow::Result<()> {

@@ -26,8 +26,8 @@ use anyhow::Context as _;
 use bursar_store::Database;
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::DATABASE;
-use crate::config::{Sources, Values};
+use crate::app::{App, DATABASE};
+use crate::config::{Config, Sources, Values};
 use crate::http::openapi;
 
 /// Self-hosted billing between a product and Stripe: customers buy credits by card, and every credit is accounted for.
@@ -125,6 +125,20 @@ fn database(flag: Option<String>) -> anyhow::Result<Database> {
         }
         _ => Ok(data_folder(flag).join(DATABASE).into()),
     }
+}
+
+/// Opens the data folder of a service that does not run, to change something in it. Stripe is not asked: calls that are owed are
+/// for the service to make.
+fn open(data: Option<String>) -> anyhow::Result<App> {
+    let mut sources = Sources::of_process(None);
+    sources.flag(
+        "data",
+        "--data",
+        Some(data_folder(data).display().to_string()),
+    );
+    let (mut config, _) = Config::load(&sources)?;
+    config.stripe.secret_key = None;
+    App::start(config).context("for a running service use --server URL --admin-key KEY")
 }
 
 /// Writes to standard output. `println!` would panic when the reader has gone, as in `bursar audit | head -1`: the command

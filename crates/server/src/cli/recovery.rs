@@ -7,9 +7,7 @@ use bursar_domain::recovery::{PASSES_NEEDED, Recovery, Step};
 use bursar_domain::time::Time;
 use serde_json::json;
 
-use super::{SourceArguments, data_folder, database, say, trigger};
-use crate::app::App;
-use crate::config::Config;
+use super::{database, open, say, trigger};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -71,18 +69,7 @@ fn told(recovery: &Recovery) -> String {
 }
 
 async fn end(data: Option<String>) -> anyhow::Result<()> {
-    let data = data_folder(data);
-    let sources = SourceArguments {
-        config: None,
-        listen: None,
-        data: Some(data.display().to_string()),
-        base_url: None,
-    };
-    let (mut config, _) = Config::load(&sources.sources())?;
-    // Calls that are owed are for the service to make.
-    config.stripe.secret_key = None;
-    let app =
-        App::start(config).context("for a running service use --server URL --admin-key KEY")?;
+    let app = open(data)?;
     let ended = app.engine().step_recovery(Step::End).await;
     app.stop().await;
     ended?;

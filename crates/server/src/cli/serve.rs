@@ -148,19 +148,11 @@ async fn warn_without_admin(app: &App) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
     use super::*;
     use crate::config::Sources;
 
     fn wants_an_address(pairs: &[(&str, &str)]) -> bool {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let sources = Sources {
-            environment: pairs.collect(),
-            ..Sources::default()
-        };
+        let sources = Sources::of_environment(pairs.iter().copied());
         let config = Config::load(&sources).unwrap().0;
         missing(&config, true)
             .iter()

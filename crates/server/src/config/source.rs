@@ -38,6 +38,17 @@ impl Sources {
         }
     }
 
+    /// Nothing but this environment.
+    pub fn of_environment<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let pairs = pairs.into_iter();
+        Self {
+            environment: pairs
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
     /// Adds a value from the command line, if it was given there.
     pub fn flag(&mut self, key: &'static str, flag: &'static str, value: Option<String>) {
         if let Some(value) = value {

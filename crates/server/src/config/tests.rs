@@ -1,16 +1,9 @@
-use std::ffi::OsString;
 use std::fs;
 
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Sources {
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Sources {
-        environment: pairs.collect(),
-        ..Sources::default()
-    }
+    Sources::of_environment(pairs.iter().copied())
 }
 
 fn problems(pairs: &[(&str, &str)]) -> String {

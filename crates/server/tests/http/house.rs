@@ -1,6 +1,5 @@
 //! A service on a folder of its own, and what it answers.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -131,15 +130,10 @@ impl House {
         clock: Arc<FixedClock>,
     ) -> Self {
         let data = folder.path().join("data").display().to_string();
-        let mut environment: Vec<(OsString, OsString)> = settings
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        environment.push(("BURSAR_DATA".into(), data.into()));
-        let sources = Sources {
-            environment,
-            ..Sources::default()
-        };
+        let pairs = settings.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut sources = Sources::of_environment(pairs);
+        sources.flag("data", "--data", Some(data));
         let (config, _) = Config::load(&sources).unwrap();
         let app = App::start_with(config, None, Arc::<FixedClock>::clone(&clock)).unwrap();
         let (admin, _) = api_key::issue(app.engine(), Role::Admin, String::new())
