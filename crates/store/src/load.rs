@@ -443,16 +443,8 @@ impl Loader<'_> {
         write_key: impl Fn(&K) -> Parameters,
         read: impl Fn(&Row) -> Result<V, StoreError>,
     ) -> Result<(), StoreError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let parameters: Vec<Parameters> = keys.iter().map(write_key).collect();
-        let answers = self.connection.query(sql, &parameters)?;
-        for (key, rows) in keys.iter().zip(answers) {
-            let value = rows.first().map(&read).transpose()?;
-            table.load(key.clone(), value);
-        }
-        Ok(())
+        let read = |rows: &[Row]| rows.first().map(&read).transpose();
+        self.fill(keys, table, sql, write_key, read)
     }
 
     /// All rows that share a key; absent if there are none.
@@ -464,15 +456,29 @@ impl Loader<'_> {
         write_key: impl Fn(&K) -> Parameters,
         read: impl Fn(&Row) -> Result<V, StoreError>,
     ) -> Result<(), StoreError> {
+        let read = |rows: &[Row]| {
+            let values = rows.iter().map(&read).collect::<Result<Vec<_>, _>>()?;
+            Ok(Some(values).filter(|values| !values.is_empty()))
+        };
+        self.fill(keys, table, sql, write_key, read)
+    }
+
+    /// What `read` makes of the rows of each key.
+    fn fill<K: Ord + Clone + std::fmt::Debug, V>(
+        &mut self,
+        keys: &BTreeSet<K>,
+        table: &mut Table<K, V>,
+        sql: &str,
+        write_key: impl Fn(&K) -> Parameters,
+        read: impl Fn(&[Row]) -> Result<Option<V>, StoreError>,
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
         let parameters: Vec<Parameters> = keys.iter().map(write_key).collect();
         let answers = self.connection.query(sql, &parameters)?;
         for (key, rows) in keys.iter().zip(answers) {
-            let values = rows.iter().map(&read).collect::<Result<Vec<_>, _>>()?;
-            let values = Some(values).filter(|values| !values.is_empty());
-            table.load(key.clone(), values);
+            table.load(key.clone(), read(&rows)?);
         }
         Ok(())
     }
