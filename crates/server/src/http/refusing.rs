@@ -23,6 +23,19 @@ pub(super) const PAYING: &[&str] = &[
     "topup_not_pending",
 ];
 
+/// What may be in the way of a wish for credits that is paid in the same step.
+pub(super) const BUYING: &[&str] = &[
+    "base_url_missing",
+    "currency_not_offered",
+    "payment_not_configured",
+    "price_not_chargeable",
+    "price_out_of_range",
+    "recovery_mode",
+    "stripe_refused",
+    "stripe_unavailable",
+    "topup_not_pending",
+];
+
 /// What may be in the way of spending.
 pub(super) const SPENDING: &[&str] = &[
     "balance_out_of_range",

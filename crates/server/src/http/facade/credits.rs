@@ -33,7 +33,7 @@ use super::super::kind::{Id, Note, Whole};
 use super::super::openapi::Routes;
 use super::super::order::Order;
 use super::super::page::Of;
-use super::super::{checkout, return_url, webhook};
+use super::super::{checkout, refusing, return_url, webhook};
 use super::money::{AnyCurrency, BigCurrency, Decimal, Money};
 use super::name::{Number, OfStripe};
 use super::view::{
@@ -47,33 +47,14 @@ pub(super) fn routes() -> Routes {
         .post(
             "/api/stripe/checkout-session",
             create_session,
-            &[
-                "base_url_missing",
-                "payment_not_configured",
-                "price_not_chargeable",
-                "price_out_of_range",
-                "currency_not_offered",
-                "recovery_mode",
-                "stripe_refused",
-                "stripe_unavailable",
-                "topup_not_pending",
-            ],
+            refusing::BUYING,
         )
         .costs(Toll::Checkout)
         .get("/api/stripe/checkout-session/{session_id}", session, &[])
         .post(
             "/api/stripe/payment-intent",
             create_intent,
-            &[
-                "payment_not_configured",
-                "price_not_chargeable",
-                "price_out_of_range",
-                "currency_not_offered",
-                "recovery_mode",
-                "stripe_refused",
-                "stripe_unavailable",
-                "topup_not_pending",
-            ],
+            refusing::BUYING,
         )
         .costs(Toll::Checkout)
         .get(
@@ -88,6 +69,7 @@ pub(super) fn routes() -> Routes {
             refund,
             &[
                 "nothing_to_refund",
+                "payment_not_configured",
                 "payment_not_found",
                 "payment_not_paid",
                 "recovery_mode",
