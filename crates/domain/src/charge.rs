@@ -34,13 +34,12 @@ pub enum Price {
 }
 
 impl Price {
-    /// Whether it can be a price in this unit.
-    pub fn check_unit(&self, unit: Unit) -> Result<(), Refusal> {
+    /// Whether it can be a price in this unit; if not, what the unit has to be.
+    pub fn check_unit(&self, unit: Unit) -> Result<(), &'static str> {
         match self {
-            Self::Action { .. } if unit != Unit::CREDIT => Err(Refusal::Misfit {
-                field: "unit".into(),
-                rule: "must be credit: actions cost credits".into(),
-            }),
+            Self::Action { .. } if unit != Unit::CREDIT => {
+                Err("must be credit: actions cost credits")
+            }
             Self::Action { .. } | Self::Exactly(_) => Ok(()),
         }
     }
@@ -130,7 +129,11 @@ impl Charge {
             }
             Price::Action { name, quantity } => {
                 within("quantity", *quantity, 1, AMOUNT_MAX)?;
-                self.price.check_unit(self.unit)?;
+                let unit = self.price.check_unit(self.unit);
+                unit.map_err(|rule| Refusal::Misfit {
+                    field: "unit".into(),
+                    rule: rule.into(),
+                })?;
                 let action = policy.actions.get(name);
                 let price = action.ok_or_else(|| Refusal::ActionUnknown { name: name.clone() })?;
                 let cost = price.cost_rounded_up(*quantity);

@@ -103,7 +103,8 @@ pub(super) fn charge(charge: Charge) -> Result<Charge, ServiceError> {
     if let Price::Action { name, .. } = &charge.price {
         check_name("action", name)?;
     }
-    charge.price.check_unit(charge.unit)?;
+    let unit = charge.price.check_unit(charge.unit);
+    unit.map_err(|rule| ServiceError::invalid("unit", rule))?;
     Ok(Charge {
         spender: spender(charge.spender)?,
         remark: remark(charge.remark)?,

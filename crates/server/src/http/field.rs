@@ -247,7 +247,8 @@ impl Part for PerhapsPriced {
         let fields = ChargeFields::read(input)?;
         let Priced(price) = fields.price;
         if let Some(price) = &price {
-            price.check_unit(fields.unit)?;
+            let unit = price.check_unit(fields.unit);
+            unit.map_err(|rule| ApiError::invalid("unit", rule))?;
         }
         let priced = price.is_some();
         let charge = Charge {
