@@ -1,4 +1,5 @@
-//! Plays runs for as long as `SIM_SECONDS` says, from seed 0 on; with `SIM_FRESH` from a seed that nobody has played yet.
+//! Plays runs for as long as `SIM_SECONDS` says, from seed 0 on; from `SIM_FROM` if it is given; with
+//! `SIM_FRESH` from a seed that nobody has played yet.
 
 #![expect(
     clippy::unwrap_used,
@@ -78,6 +79,9 @@ fn play_somewhere(script: &Script) -> Result<Seen, Failure> {
 
 /// The test command plays what has been played before, so that what fails is what was changed; to find what is new is for nights.
 fn first() -> u64 {
+    if let Ok(given) = std::env::var("SIM_FROM") {
+        return given.parse().unwrap();
+    }
     match std::env::var_os("SIM_FRESH") {
         // Small enough to be typed.
         Some(_) => RandomState::new().build_hasher().finish() >> 32 << 8,
@@ -100,6 +104,7 @@ fn whatever_goes_wrong_the_books_say_what_stripe_says() {
         Some(seed) => seed..seed + 1,
         None => first()..u64::MAX,
     };
+    let begins = seeds.start;
     let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut runs = 0_u64;
     for seed in seeds {
@@ -119,7 +124,7 @@ fn whatever_goes_wrong_the_books_say_what_stripe_says() {
         runs += 1;
     }
     println!(
-        "{runs} runs of {STEPS} steps in {:.1} s: {seen:?}",
+        "{runs} runs of {STEPS} steps, from seed {begins} on, in {:.1} s: {seen:?}",
         begun.elapsed().as_secs_f32()
     );
     let never = |what: &&&str| seen.get(**what).is_none_or(|count| *count == 0);
