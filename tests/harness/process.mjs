@@ -28,8 +28,9 @@ process.on('exit', () => {
     }
   }
 });
-// The system ends a process at these without a word, unless it listens.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(128 + os.constants.signals[signal]));
+// The system ends a process at these without a word, unless it listens. More than one may come: from whoever ends the test, and from
+// the runner, which hears of it, too.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(128 + os.constants.signals[signal]));
 
 /** Removes a folder; a process that was killed a moment ago may still be writing into it. */
 export const remove = (folder) => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
