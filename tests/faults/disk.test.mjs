@@ -12,7 +12,7 @@ import { atEnd, temporaryFolder, until } from '../harness/process.mjs';
 import { Dice, pause } from '../harness/random.mjs';
 import { Book } from './book.mjs';
 import { Load } from './load.mjs';
-import { conclude, look } from './proof.mjs';
+import { conclude, lookBetween } from './proof.mjs';
 import { Service } from './site.mjs';
 
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
@@ -90,9 +90,7 @@ async function fillUp(context, site, { full, free, rounds = ROUNDS }) {
       await until(async () => (await site.ask(node, 'POST', '/v1/balance/freeze', { body: { user_id: 'nobody', frozen: round % 2 === 0 } })).status === 200, { what: `node ${node} to write again` });
     context.diagnostic(`round ${round}: ${load.counts.outage - before} outages; writes again after ${Date.now() - began} ms`);
     load.sellsNoMore = true;
-    await load.quiet();
-    await look(site, book);
-    load.resume();
+    await lookBetween(site, book, load);
   }
   await load.finish();
   const transactions = await conclude(site, book);

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { Dice, pause } from '../harness/random.mjs';
 import { Book } from './book.mjs';
 import { Load } from './load.mjs';
-import { conclude, look } from './proof.mjs';
+import { conclude, lookBetween } from './proof.mjs';
 
 export const KILLS = Number(process.env.FAULT_KILLS ?? 200);
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
@@ -61,9 +61,7 @@ async function round(context, site, dice, wanted, alsoKills = []) {
     load.sellsNoMore = kills > wanted * 0.7;
     if (Math.floor(kills / LOOK_AFTER) > looks) {
       looks += 1;
-      await load.quiet();
-      await look(site, book);
-      load.resume();
+      await lookBetween(site, book, load);
     }
   }
   await load.finish();

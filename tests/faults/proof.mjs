@@ -5,7 +5,7 @@ import path from 'node:path';
 import { until } from '../harness/process.mjs';
 
 /** While nobody asks for anything. All nodes have to be running. */
-export async function look(site, book, isFinal = false) {
+async function look(site, book, isFinal = false) {
   for (let again = 0; ; again += 1) {
     const lines = await journal(site);
     try {
@@ -15,6 +15,13 @@ export async function look(site, book, isFinal = false) {
       if (again === 10 || (await journal(site)).length === lines.length) throw error;
     }
   }
+}
+
+/** In the middle of it all: nobody asks for anything meanwhile, and then all go on. */
+export async function lookBetween(site, book, load) {
+  await load.quiet();
+  await look(site, book);
+  load.resume();
 }
 
 async function compare(site, book, lines, isFinal) {

@@ -6,7 +6,7 @@ import { Postgres } from '../harness/postgres.mjs';
 import { Dice, pause } from '../harness/random.mjs';
 import { Book } from './book.mjs';
 import { Load } from './load.mjs';
-import { conclude, look } from './proof.mjs';
+import { conclude, lookBetween } from './proof.mjs';
 import { Service } from './site.mjs';
 
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
@@ -163,9 +163,7 @@ test(`PostgreSQL goes and comes back under load (FAULT_SEED=${SEED})`, { timeout
       if (what.includes('unnoticed')) assert.deepEqual(ofDatabase(load.counts), ofDatabase(before), 'nothing was wrong with the database');
     }
     load.sellsNoMore = true;
-    await load.quiet();
-    await look(site, book);
-    load.resume();
+    await lookBetween(site, book, load);
   }
   await load.finish();
   const transactions = await conclude(site, book);
